@@ -1,0 +1,57 @@
+# h3push: every command a contributor needs. `make help` lists them.
+PYTHON ?= python3
+PROFILE ?= release
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check install install-test format rust-test clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+
+RUST := rust/Cargo.toml $(wildcard rust/Cargo.lock) $(wildcard rust/src/*.rs)
+
+# The stamp carries the profile, so that a change of profile builds again.
+$(VENV)/.installed-$(PROFILE): $(BIN)/pip pyproject.toml $(RUST)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'maturin>=1.16,<2'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable . \
+		--config-settings=build-args="--profile $(PROFILE)"
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+install: $(VENV)/.installed-$(PROFILE) ## build the native module and install h3push into .venv
+
+$(VENV)/.groups: $(VENV)/.installed-$(PROFILE) pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --group test --group check
+	@touch $@
+
+install-test: $(VENV)/.groups ## the same, with what the tests and checks need
+
+demo: install ## serve the bundled site over HTTP/3, fetch it with pushes, print the waterfall
+	$(BIN)/h3push demo
+
+test: install-test ## run every test
+	$(BIN)/pytest
+
+check: install-test ## ruff, mypy strict, layers, the native stub, clippy and the Rust tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_layers.py
+	$(BIN)/python -m mypy.stubtest h3push._quic
+	cargo fmt --manifest-path rust/Cargo.toml --check
+	cargo clippy --manifest-path rust/Cargo.toml --all-targets -- -D warnings
+	cargo test --manifest-path rust/Cargo.toml --no-default-features --features ring
+
+format: install-test ## rewrite the sources in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cargo fmt --manifest-path rust/Cargo.toml
+
+clean: ## remove what was built
+	rm -rf $(VENV) rust/target
