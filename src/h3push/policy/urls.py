@@ -1,0 +1,91 @@
+"""References in pages and style sheets, resolved as a browser resolves them (WHATWG URL Standard, https URLs only).
+
+What is pushed must be what the client would have asked for, byte for byte: a promise for `/a b.png` answers no request for
+`/a%20b.png`. So a reference is resolved and percent-encoded here as a browser does it, and the result is what goes into
+`:path`. Host names must be ASCII already; other schemes (data:, blob:, http:) are nobody's resource here.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+_STRIPPED = "".join(map(chr, range(0x21)))
+_DROPPED = dict.fromkeys(map(ord, "\t\n\r"))
+_PATH_SAFE = "!$%&'()*+,-./:;=@[\\]_|~"
+_QUERY_SAFE = "!$%&()*+,-./:;=?@[\\]^_`{|}~"
+_DOT_SEGMENT = re.compile(r"(?<=/)((?:\.|%2e){1,2})(?=/|$)", re.IGNORECASE)
+_DEFAULT_PORT = 443
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """An https origin (RFC 6454): what "same origin" compares."""
+
+    host: str
+    """Lower-case host name or IP address, an IPv6 address without brackets."""
+    port: int
+    """UDP port, the default of https filled in."""
+
+
+def origin_of(url: str) -> Origin | None:
+    """Origin of an absolute https URL; `None` for any other scheme, a missing host or a port that is no number."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme != "https" or not parts.hostname:
+        return None
+    return Origin(parts.hostname.lower(), _DEFAULT_PORT if port is None else port)
+
+
+def resolve(base: str, reference: str) -> str | None:
+    """Absolute https URL, percent-encoded and without fragment, that `reference` means in a document at `base`.
+
+    `None` when it names nothing that could be fetched from an https server: it is empty or a mere fragment, has another
+    scheme, or cannot be parsed.
+    """
+    text = reference.strip(_STRIPPED).translate(_DROPPED)
+    if not text or text.startswith("#"):
+        return None
+    try:
+        parts = urlsplit(urljoin(base, _with_forward_slashes(text)))
+    except ValueError:
+        return None
+    if parts.scheme != "https" or not parts.hostname:
+        return None
+    return f"https://{parts.netloc.lower()}{request_target(parts)}"
+
+
+def target_of(url: str) -> str:
+    """The `:path` of an absolute https URL that `resolve` made: path and query."""
+    return request_target(urlsplit(url))
+
+
+def request_target(parts: SplitResult) -> str:
+    """Path and query, percent-encoded as a browser encodes them; what is encoded already stays as it is."""
+    path = quote(_without_dot_segments(parts.path or "/"), safe=_PATH_SAFE)
+    return f"{path}?{quote(parts.query, safe=_QUERY_SAFE)}" if parts.query else path
+
+
+def _with_forward_slashes(text: str) -> str:
+    """In https URLs a backslash before the query is a slash (URL Standard, path state)."""
+    head, mark, tail = text.partition("?")
+    return head.replace("\\", "/") + mark + tail
+
+
+def _without_dot_segments(path: str) -> str:
+    """Resolve `.` and `..`, also when written %2e, and never above the root."""
+    if not _DOT_SEGMENT.search(path):
+        return path
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        plain = segment.lower().replace("%2e", ".")
+        if plain == "..":
+            del kept[-1:]
+        elif plain != ".":
+            kept.append(segment)
+    if segments[-1].lower().replace("%2e", ".") in {".", ".."}:
+        kept.append("")
+    return "/" + "/".join(kept)
