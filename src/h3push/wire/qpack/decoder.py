@@ -1,0 +1,279 @@
+"""The decoding half of QPACK: the peer's field sections and its encoder stream in, fields and our decoder stream out.
+
+Theory of operation
+===================
+
+pylsqpack decodes; this class stands before and behind it.
+
+*Before.* A section's prefix is always checked. Its field lines are walked when they could do harm: when they may refer to the
+dynamic table, or when the section is so long that, were each of its bytes the costliest line there is, the result could pass
+`max_expansion` times the size limit. The walk adds up an upper bound of the decoded size. A bound beyond that is a
+decompression bomb and ends the connection; a smaller section is decoded and measured, and one over the limit is the stream's
+problem alone, so that a server can answer 431 and the table stays in step.
+
+*Behind.* The peer's encoder learns what we have from three instructions on our decoder stream: a Section Acknowledgment for
+each decoded section that needed the table, a Stream Cancellation, and an Insert Count Increment for insertions that no
+acknowledgment has covered. `take_decoder_stream` puts them together.
+
+*Again.* Sections repeat: a client asks the same thing of the same server. As long as no insertion comes in between, the same
+bytes mean the same fields, so the last few results are kept.
+"""
+
+import pylsqpack
+
+from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError
+from h3push.fields import Fields, section_size
+from h3push.wire.qpack.instructions import (
+    ENTRY_OVERHEAD,
+    LARGEST_STATIC,
+    MAX_STRING,
+    STATIC_SIZES,
+    STATIC_TABLE_SIZE,
+    Malformed,
+    NotDecodable,
+    Prefix,
+    TableMirror,
+    decode_prefix,
+    encode_integer,
+    read_field_line,
+)
+
+_REMEMBERED_SECTIONS = 32
+_REMEMBERED_SIZE = 512
+_STATIC_PREFIX = Prefix(0, 0, 2)
+
+
+class FieldSectionTooLarge(H3StreamError):
+    """A field section over SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 section 4.2.2).
+
+    The QPACK state is in step: the stream alone is concerned, and a server may answer 431 instead of resetting it.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(ErrorCode.H3_EXCESSIVE_LOAD, f"a field section of {size} bytes; we take {limit} at most")
+
+
+class FieldDecoder:
+    """Decodes one connection's field sections (RFC 9204).
+
+    Args:
+        max_table_capacity: SETTINGS_QPACK_MAX_TABLE_CAPACITY that we announce, in bytes.
+        blocked_streams: SETTINGS_QPACK_BLOCKED_STREAMS that we announce.
+        max_field_section_size: SETTINGS_MAX_FIELD_SECTION_SIZE that we announce, in bytes.
+        max_expansion: how many times that size a section may at worst decode to and still be decoded.
+    """
+
+    def __init__(
+        self, *, max_table_capacity: int, blocked_streams: int, max_field_section_size: int, max_expansion: int = 16
+    ) -> None:
+        self._decoder = pylsqpack.Decoder(max_table_capacity, blocked_streams)
+        self._mirror = TableMirror(max_table_capacity)
+        self._max_entries = max_table_capacity // ENTRY_OVERHEAD
+        self._max_size = max_field_section_size
+        self._max_bound = max_expansion * max_field_section_size
+        self._blocked: dict[int, tuple[bytes, Prefix]] = {}
+        self._acknowledged = 0
+        """The encoder's Known Received Count (RFC 9204 section 2.1.4), once it has read what we wrote."""
+        self._outgoing: list[bytes] = []
+        self._remembered: dict[bytes, tuple[Fields, int]] = {}
+
+    def decode(self, stream_id: int, section: bytes) -> Fields | None:
+        """Decode an encoded field section of a stream that is not blocked.
+
+        Returns:
+            The fields in order, a list of the caller's own; or None: the section needs insertions that have not arrived.
+            `receive_encoder_stream` will name the stream, then `resume` gives the fields.
+
+        Raises:
+            H3ConnectionError: QPACK_DECOMPRESSION_FAILED for what is not a section, refers to what is not there, or blocks more
+                streams than announced (RFC 9204 sections 2.1.2, 2.2.1, 2.2.3); H3_EXCESSIVE_LOAD for a decompression bomb.
+            FieldSectionTooLarge: decoded, measured, thrown away.
+            H3StreamError: QPACK_DECOMPRESSION_FAILED for a number or string larger than we can decode (RFC 9204 section 7.4).
+        """
+        remembered = self._remembered.get(section)
+        if remembered is not None:
+            fields, required_inserts = remembered
+            if required_inserts:
+                self._acknowledge(encode_integer(0x80, 7, stream_id), required_inserts)
+            return fields.copy()
+        prefix = self._check_prefix(section)
+        if prefix.required_inserts > self._mirror.inserts:
+            self._block(stream_id, section, prefix)
+            return None
+        size_bound = self._check_lines(section, prefix)
+        try:
+            instructions, fields = self._decoder.feed_header(stream_id, section)
+        except pylsqpack.DecompressionFailed:
+            fields = self._decode_oddity(stream_id, section, prefix)
+            instructions = encode_integer(0x80, 7, stream_id) if prefix.required_inserts else b""
+        return self._finish(section, prefix, instructions, fields, size_bound)
+
+    def resume(self, stream_id: int) -> Fields:
+        """Decode the section of a stream that `receive_encoder_stream` named; returns and raises what `decode` does."""
+        section, prefix = self._blocked.pop(stream_id)
+        try:
+            size_bound = self._check_lines(section, prefix)
+            instructions, fields = self._decoder.resume_header(stream_id)
+        except pylsqpack.DecompressionFailed:
+            raise _failed("its field lines cannot be decoded") from None
+        return self._finish(section, prefix, instructions, fields, size_bound)
+
+    def receive_encoder_stream(self, data: bytes) -> list[int]:
+        """Take the next bytes of the peer's encoder stream.
+
+        Returns:
+            Streams that are no longer blocked; each is to be resumed.
+
+        Raises:
+            H3ConnectionError: QPACK_ENCODER_STREAM_ERROR (RFC 9204 sections 2.2.3, 3.2.2, 3.2.3, 4.3).
+        """
+        before = self._mirror.inserts
+        try:
+            self._mirror.receive(data)
+            unblocked = self._decoder.feed_encoder(data)
+        except Malformed as error:
+            raise H3ConnectionError(ErrorCode.QPACK_ENCODER_STREAM_ERROR, f"on the encoder stream: {error}") from None
+        except pylsqpack.EncoderStreamError:
+            raise H3ConnectionError(
+                ErrorCode.QPACK_ENCODER_STREAM_ERROR, "on the encoder stream: bytes that make no instruction"
+            ) from None
+        if self._mirror.inserts != before:
+            self._remembered.clear()
+        return unblocked
+
+    def cancel(self, stream_id: int) -> None:
+        """A stream was reset or abandoned before its last section was decoded: tell the peer's encoder (section 2.2.2.2)."""
+        self._blocked.pop(stream_id, None)
+        if self._mirror.max_capacity:
+            self._outgoing.append(self._decoder.cancel_stream(stream_id))
+
+    def take_decoder_stream(self) -> bytes:
+        """Bytes that have to go out on our decoder stream now (RFC 9204 section 4.4); empty when there is nothing to say."""
+        if self._acknowledged < self._mirror.inserts:
+            self._outgoing.append(encode_integer(0x00, 6, self._mirror.inserts - self._acknowledged))
+            self._acknowledged = self._mirror.inserts
+        elif not self._outgoing:
+            return b""
+        taken = b"".join(self._outgoing)
+        self._outgoing.clear()
+        return taken
+
+    def _check_prefix(self, section: bytes) -> Prefix:
+        if section[:2] == b"\0\0":
+            return _STATIC_PREFIX
+        try:
+            return decode_prefix(section, self._mirror.inserts, self._max_entries)
+        except NotDecodable as error:
+            raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
+        except Malformed as error:
+            raise _failed(str(error)) from None
+
+    def _block(self, stream_id: int, section: bytes, prefix: Prefix) -> None:
+        try:
+            self._decoder.feed_header(stream_id, section)
+        except pylsqpack.StreamBlocked:
+            self._blocked[stream_id] = (section, prefix)
+        except pylsqpack.DecompressionFailed:
+            raise _failed("more streams wait for the encoder stream than we announced") from None
+
+    def _check_lines(self, section: bytes, prefix: Prefix) -> int:
+        """Upper bound of the decoded size; refuses a bomb, and references that cannot be."""
+        bound = len(section) * LARGEST_STATIC
+        if not prefix.required_inserts and bound <= self._max_bound:
+            return bound
+        try:
+            bound = self._walk_lines(section, prefix)
+        except NotDecodable as error:
+            raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
+        except Malformed as error:
+            raise _failed(str(error)) from None
+        if bound > self._max_bound:
+            raise H3ConnectionError(
+                ErrorCode.H3_EXCESSIVE_LOAD,
+                f"a field section of {len(section)} bytes could grow to {bound}; we decode {self._max_bound} at most",
+            )
+        return bound
+
+    def _walk_lines(self, section: bytes, prefix: Prefix) -> int:
+        """Upper bound of the decoded size; raises `Malformed` for a reference that cannot be."""
+        required, base, offset = prefix
+        nearest = required - base
+        """References go from here ..."""
+        farthest = self._mirror.inserts - self._max_entries - base
+        """... down to here, as distances from Base; entries further back were evicted long ago."""
+        entry_bound = self._mirror.largest
+        bound, end = 0, len(section)
+        while offset < end:
+            first = section[offset]
+            if first >= 0x80 and first & 0x3F != 0x3F:  # indexed, one byte: by far the most frequent
+                offset += 1
+                if first & 0x40:
+                    bound += STATIC_SIZES[first & 0x3F][1]
+                    continue
+                relative: int | None = -1 - (first & 0x3F)
+            else:
+                offset, static, relative, literal, _, _ = read_field_line(section, offset)
+                bound += literal + ENTRY_OVERHEAD
+                if static is not None:
+                    bound += LARGEST_STATIC
+                    if static >= STATIC_TABLE_SIZE:
+                        raise Malformed(f"there is no static entry {static}")
+            if relative is not None:
+                bound += entry_bound
+                if not farthest <= relative < nearest or base + relative < 0:
+                    raise Malformed("it refers to a dynamic entry that is not there")
+        return bound
+
+    def _decode_oddity(self, stream_id: int, section: bytes, prefix: Prefix) -> Fields:
+        """Decode what pylsqpack fails at although it is legal, or say what is wrong.
+
+        That is a section without field lines (RFC 9204 asks for none), and literal names of no bytes: those make a malformed
+        message, which is an error of the stream, not of QPACK.
+        """
+        lines: list[bytes] = []
+        nameless: list[int] = []
+        offset = prefix.end
+        try:
+            while offset < len(section):
+                line = read_field_line(section, offset)
+                if line.longest > MAX_STRING:
+                    raise NotDecodable(f"a string of up to {line.longest} bytes")
+                lines.append(b"\x21?" + section[offset + 1 : line.end] if line.nameless else section[offset : line.end])
+                if line.nameless:
+                    nameless.append(len(lines) - 1)
+                offset = line.end
+            if not lines and not prefix.required_inserts:
+                return []
+            if not nameless:
+                raise Malformed("its field lines cannot be decoded")
+            fields = self._decoder.feed_header(stream_id, section[: prefix.end] + b"".join(lines))[1]
+        except NotDecodable as error:
+            raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
+        except Malformed as error:
+            raise _failed(str(error)) from None
+        except pylsqpack.DecompressionFailed:
+            raise _failed("its field lines cannot be decoded") from None
+        for index in nameless:
+            fields[index] = (b"", fields[index][1])
+        return fields
+
+    def _finish(self, section: bytes, prefix: Prefix, instructions: bytes, fields: Fields, size_bound: int) -> Fields:
+        if instructions:
+            self._acknowledge(instructions, prefix.required_inserts)
+        if size_bound > self._max_size:
+            size = section_size(fields)
+            if size > self._max_size:
+                raise FieldSectionTooLarge(size, self._max_size)
+        if len(section) <= _REMEMBERED_SIZE:
+            if len(self._remembered) >= _REMEMBERED_SECTIONS:
+                self._remembered.clear()
+            self._remembered[section] = (fields.copy(), prefix.required_inserts)
+        return fields
+
+    def _acknowledge(self, instruction: bytes, required_inserts: int) -> None:
+        self._outgoing.append(instruction)
+        self._acknowledged = max(self._acknowledged, required_inserts)
+
+
+def _failed(sentence: str) -> H3ConnectionError:
+    return H3ConnectionError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section cannot be decoded: {sentence}")
