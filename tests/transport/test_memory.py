@@ -265,7 +265,7 @@ def test_streams_run_out_and_come_back_as_streams_close():
 
 def test_limits_that_are_not_replenished_run_out_for_good():
     """`replenish=False`, until the test raises the limit itself."""
-    pair, client, server = joined(
+    pair, _client, server = joined(
         MemorySettings(client=EndSettings(max_unidirectional_streams=1, replenish=False))
     )
     server.write(server.open(True), b"x", fin=True)
@@ -385,7 +385,7 @@ def test_a_time_out_ends_both_without_a_code():
 
 def test_timers_fire_at_their_instant_and_only_when_due():
     """`run` goes as far as the last delivery; `advance` goes on."""
-    pair, client, server = joined(MemorySettings(link=LinkSettings(delay=0.1)))
+    pair, client, _server = joined(MemorySettings(link=LinkSettings(delay=0.1)))
     client.timers = [0.05, 0.1 + 0.2]
     client.write(client.open(False), b"x")
     pair.run()
@@ -449,6 +449,6 @@ def test_the_application_is_called_at_the_instant_of_the_event():
 
 
 def test_an_end_without_a_core_says_so():
-    """`join` comes before `run`."""
+    """`join` comes before the clock moves."""
     with pytest.raises(RuntimeError, match="join"):
-        MemoryPair().run()
+        MemoryPair().advance(1.0)
