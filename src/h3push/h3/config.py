@@ -14,9 +14,9 @@ class H3Config:
     max_field_section_size: int = 65_536
     """Largest decoded header or trailer section we accept, in bytes as RFC 9114 section 4.2.2 counts (name + value + 32 a
     field). Sent as SETTINGS_MAX_FIELD_SECTION_SIZE. 64 KiB: what large cookies and tokens need; nginx and Apache stop earlier."""
-    max_encoded_field_section_size: int = 65_536
-    """Largest encoded HEADERS or PUSH_PROMISE payload that is buffered, in bytes. An encoded section that is larger could only
-    decode to one that is too large anyway."""
+    max_encoded_field_section_size: int = 131_072
+    """Largest encoded HEADERS or PUSH_PROMISE payload that is buffered, in bytes; larger ends the connection. Twice the decoded
+    limit, so that a section somewhat over that limit still gets its own answer (431, CANCEL_PUSH)."""
     qpack_max_table_capacity: int = 4_096
     """Dynamic table that the peer's encoder may use with us, in bytes (RFC 9204 section 5); 0 turns it off."""
     qpack_blocked_streams: int = 16
@@ -47,12 +47,11 @@ class H3Config:
 
     max_request_streams_buffered_priorities: int = 128
     """Server: PRIORITY_UPDATE frames kept for requests that have not arrived (RFC 9218 section 7); the oldest is dropped."""
-    max_settings_size: int = 4_096
-    """Largest SETTINGS payload, in bytes."""
     max_control_frame_size: int = 4_096
-    """Largest payload of any other frame on the control stream (PRIORITY_UPDATE carries a field value), in bytes."""
-    max_peer_unidirectional_streams: int = 64
-    """Streams of unknown or not yet known type that may be open at once."""
+    """Largest payload of a frame on the control stream, in bytes: SETTINGS and PRIORITY_UPDATE are the ones that vary."""
+    remembered_pushes: int = 256
+    """How many finished pushes are remembered one by one (their end, and that a push stream was seen), either role. Older ones
+    are remembered as ranges of IDs only."""
     flood_burst: int = 1_000
     """Frames without any progress (unknown, empty DATA, repeated MAX_PUSH_ID or GOAWAY, CANCEL_PUSH, PRIORITY_UPDATE, resets)
     that a peer may send at once. Each request and each push earns some back. nghttp3's limiter uses the same burst."""

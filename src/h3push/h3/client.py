@@ -1,0 +1,471 @@
+"""The client's end of an HTTP/3 connection: requests out, responses and pushes in.
+
+Nothing is pushed unless `H3Config.max_concurrent_pushes` is set; then the first MAX_PUSH_ID goes out with SETTINGS. Every promise
+is checked before the application hears of it (RFC 9114 section 4.6): a method that is safe and cacheable, no content, https, and
+an authority that the server may speak for. What fails is answered with CANCEL_PUSH and never used.
+"""
+
+from collections.abc import Callable
+
+from h3push.errors import (
+    ErrorCode,
+    H3ConnectionError,
+    H3StreamError,
+    LocalProtocolError,
+    NoStreamCredit,
+    RequestNotProcessed,
+)
+from h3push.fields import (
+    Fields,
+    RequestHead,
+    parse_promised_request,
+    parse_response,
+    parse_trailers,
+    request_fields,
+)
+from h3push.h3.config import H3Config
+from h3push.h3.connection import H3Connection
+from h3push.h3.events import (
+    CancelledBy,
+    DataReceived,
+    Event,
+    GoawayReceived,
+    InformationalResponseReceived,
+    MessageFailed,
+    PushCancelled,
+    PushPromiseReceived,
+    RequestUnprocessed,
+    ResponseReceived,
+    StopSendingReceived,
+    StreamReset,
+    TrailersReceived,
+)
+from h3push.h3.message import MessageInput, MessageReceiver, MessageSender
+from h3push.h3.priority import Priority, encode_priority
+from h3push.h3.push.client import ClientPush, ClientPushes
+from h3push.h3.push.server import PushCounters
+from h3push.h3.push.states import ClientPushAction, ClientPushInput, ClientPushState
+from h3push.transport.interface import Transport
+from h3push.wire.frames import encode_priority_update, encode_single_varint, parse_push_promise, parse_single_varint
+from h3push.wire.qpack import FieldSectionTooLarge
+from h3push.wire.reader import FrameReader
+from h3push.wire.registry import FrameType, Role, StreamKind
+
+NO_CONTENT_STATUSES = frozenset({204, 304})
+"""Final responses without content (RFC 9110 section 6.4.1)."""
+
+
+class ResponseReceiver(MessageReceiver):
+    """Reads one response, on a request stream or a push stream."""
+
+    __slots__ = ("_connection", "_interim", "_trailers", "push_id", "request")
+
+    def __init__(
+        self, stream_id: int, request: RequestHead, connection: "H3ClientConnection", push_id: int | None = None
+    ) -> None:
+        kind = StreamKind.REQUEST if push_id is None else StreamKind.PUSH
+        reader = FrameReader(Role.CLIENT, kind, max_buffered=connection.config.max_encoded_field_section_size)
+        super().__init__(stream_id, reader, connection)
+        self.request = request
+        """What is answered: our request, or the promised one."""
+        self.push_id = push_id
+        """The push, on a push stream."""
+        self._connection = connection
+        self._interim = 0
+        self._trailers: Fields | None = None
+
+    def header_section(self, fields: Fields, end: bool) -> None:
+        response = parse_response(fields)
+        if response.status < 200:
+            self._count_interim()
+            self.advance(MessageInput.INTERIM)
+            self._connection.tell(InformationalResponseReceived(self.stream_id, response, self.push_id))
+            return
+        if self.request.method == b"CONNECT" and response.status < 300:
+            self.advance(MessageInput.CONNECT)
+        else:
+            no_content = self.request.method == b"HEAD" or response.status in NO_CONTENT_STATUSES
+            self.content_length.expected = 0 if no_content else response.content_length
+            self.advance(MessageInput.HEADERS)
+        if end:
+            self.check_end()
+        self._connection.tell(ResponseReceived(self.stream_id, response, end, self.push_id))
+
+    def content(self, data: bytes, end: bool) -> None:
+        if self.push_id is not None:
+            self._connection.push_counters.content_bytes += len(data)
+        self._connection.tell(DataReceived(self.stream_id, data, end, self.push_id))
+
+    def trailer_section(self, fields: Fields) -> None:
+        self._trailers = parse_trailers(fields)
+
+    def ended(self) -> None:
+        if self._trailers is not None:
+            self._connection.tell(TrailersReceived(self.stream_id, self._trailers, self.push_id))
+        else:
+            self._connection.tell(DataReceived(self.stream_id, b"", True, self.push_id))
+
+    def ended_early(self) -> None:
+        raise H3StreamError(ErrorCode.H3_MESSAGE_ERROR, "the stream ended without a final response")
+
+    def promise(self, payload: bytes) -> bool:
+        return self._connection.promise_received(self, payload)
+
+    def _count_interim(self) -> None:
+        self._interim += 1
+        if self._interim > self._connection.config.max_interim_responses:
+            raise H3StreamError(ErrorCode.H3_EXCESSIVE_LOAD, "too many interim responses")
+
+
+class _PushStream:
+    """Bytes of a push stream whose promise is known: a response."""
+
+    __slots__ = ("_connection", "_receiver")
+
+    def __init__(self, connection: "H3ClientConnection", receiver: ResponseReceiver) -> None:
+        self._connection = connection
+        self._receiver = receiver
+
+    def receive(self, data: bytes, end: bool) -> None:
+        self._connection.receive_message(self._receiver, data, end)
+
+
+class _OrphanStream:
+    """Bytes of a push stream without a promise: held. The transport gives no more than the first few until `resume`."""
+
+    __slots__ = ("_push", "push_id")
+
+    def __init__(self, push: ClientPush) -> None:
+        self._push = push
+        self.push_id = push.push_id
+
+    def receive(self, data: bytes, end: bool) -> None:
+        self._push.held += data
+        self._push.held_end = end
+
+
+class H3ClientConnection(H3Connection):
+    """The client's end of an HTTP/3 connection (RFC 9114). Every `send_*` acts on the transport at once.
+
+    Args:
+        transport: the QUIC connection.
+        config: bounds and switches; `max_concurrent_pushes` allows pushes.
+        is_authoritative: may the server speak for this authority (host or host:port)? Asked for promises that name another
+            authority than the requests of this connection did; the caller looks at the certificate (RFC 9114 section 3.3). By
+            default the answer is no.
+    """
+
+    role = Role.CLIENT
+
+    def __init__(
+        self,
+        transport: Transport,
+        config: H3Config | None = None,
+        *,
+        is_authoritative: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        super().__init__(transport, config)
+        self._pushes = ClientPushes(self.config)
+        self._is_authoritative = is_authoritative
+        self._authorities: set[bytes] = set()
+
+    # ---------------------------------------------------------------- requests
+
+    def send_request(self, request: RequestHead, *, end_stream: bool = True, priority: Priority | None = None) -> int:
+        """Send a request's header section on a new stream (RFC 9114 section 4.1).
+
+        Args:
+            request: the request.
+            end_stream: no content and no trailers follow.
+            priority: adds a `priority` field (RFC 9218 section 5).
+
+        Returns:
+            The stream ID.
+
+        Raises:
+            NoStreamCredit: the server's limit on requests under way is reached; wait for `StreamCreditReceived`.
+            RequestNotProcessed: either side is shutting down; use a new connection.
+            LocalProtocolError: the request is invalid or larger than the server takes.
+        """
+        if self.is_closed or self._shutdown.received is not None:
+            raise RequestNotProcessed("this connection is shutting down; open a new one for further requests")
+        fields = request_fields(request)
+        if priority is not None:
+            fields.append((b"priority", encode_priority(priority)))
+        if self._transport.stream_credit(False, 1) < 1:
+            raise NoStreamCredit("the server's limit on concurrent requests is reached")
+        stream_id = self._transport.open_stream(False)
+        if stream_id is None:
+            raise NoStreamCredit("the server's limit on concurrent requests is reached")
+        sender = MessageSender()
+        sender.advance(MessageInput.HEADERS)
+        sender.content_length.expected = request.content_length
+        self._senders[stream_id] = sender
+        self._receivers[stream_id] = ResponseReceiver(stream_id, request, self)
+        if request.authority is not None:
+            self._authorities.add(request.authority)
+        try:
+            frame = self._headers_frame(stream_id, fields)
+            if end_stream:
+                sender.end()
+        except LocalProtocolError:
+            self.cancel_request(stream_id)
+            raise
+        self._transport.write(stream_id, frame, end_stream)
+        if end_stream:
+            self._sending_ended(stream_id)
+        return stream_id
+
+    def cancel_request(self, stream_id: int, error_code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
+        """Cancel a request: RESET_STREAM if it is not all sent, STOP_SENDING if its response is not all here (4.1.1)."""
+        self.stop_stream(stream_id, error_code)
+        self.reset_stream(stream_id, error_code)
+
+    def send_priority_update(
+        self, priority: Priority, *, stream_id: int | None = None, push_id: int | None = None
+    ) -> None:
+        """Change the priority of a request or of a promised push (RFC 9218 section 7.2).
+
+        Raises:
+            LocalProtocolError: not exactly one of both is given, or the push was not promised.
+        """
+        if (stream_id is None) == (push_id is None):
+            raise LocalProtocolError("give a stream ID or a push ID")
+        if push_id is not None:
+            push = self._pushes.find(push_id)
+            if push is None or push.state is ClientPushState.ORPHAN:
+                raise LocalProtocolError(f"push {push_id} is not a promised push under way")
+        frame_type = FrameType.PRIORITY_UPDATE_REQUEST if push_id is None else FrameType.PRIORITY_UPDATE_PUSH
+        element = stream_id if stream_id is not None else push_id
+        assert element is not None
+        self._write_control(encode_priority_update(frame_type, element, encode_priority(priority)))
+
+    # ---------------------------------------------------------------- pushes
+
+    @property
+    def max_push_id(self) -> int | None:
+        """The largest push ID that we granted, inclusive; None: nothing may be pushed."""
+        return self._pushes.max_push_id
+
+    @property
+    def push_counters(self) -> PushCounters:
+        """What became of the pushes of this connection."""
+        return self._pushes.counters
+
+    @property
+    def pushes_granted_and_unfinished(self) -> int:
+        """Push IDs that the server may use or is using; never more than `max_concurrent_pushes`."""
+        return self._pushes.granted_and_unfinished
+
+    @property
+    def pushes_under_way(self) -> int:
+        """Pushes of which the promise or the push stream is there and that have not ended."""
+        return len(self._pushes)
+
+    def cancel_push(self, push_id: int) -> None:
+        """Call a promised push off: CANCEL_PUSH before its push stream came, STOP_SENDING after (RFC 9114 section 7.2.3).
+
+        Nothing happens when it has ended. `PushCancelled` is returned by the next `receive_*` call.
+
+        Raises:
+            LocalProtocolError: no such push was promised.
+        """
+        self._move_push(push_id, ClientPushInput.CANCEL, CancelledBy.LOCAL)
+
+    def release_push(self, push_id: int) -> None:
+        """With `release_pushes=False`: the application is done with a push, its credit goes back to the server."""
+        self._pushes.release(push_id)
+        self._grant()
+
+    def promise_received(self, receiver: ResponseReceiver, payload: bytes) -> bool:
+        """A PUSH_PROMISE arrived on a request stream (called by its receiver). False while it waits for the encoder stream."""
+        push_id, section = parse_push_promise(payload)
+        self._pushes.check_push_id(push_id, "PUSH_PROMISE")
+        try:
+            fields = receiver.section(section)
+        except FieldSectionTooLarge:
+            self._refuse(push_id, CancelledBy.REFUSED)
+            return True
+        if fields is None:
+            return False
+        self._pushes.check_repeat(push_id, fields)
+        try:
+            request = parse_promised_request(fields)
+        except H3StreamError:
+            self._refuse(push_id, CancelledBy.MALFORMED)
+            return True
+        if self._shutdown.excludes(push_id) or not self._may_be_used(request):
+            self._refuse(push_id, CancelledBy.REFUSED)
+        else:
+            self._promised(receiver.stream_id, push_id, request, fields)
+        return True
+
+    def tell(self, event: Event) -> None:
+        """Add an event (called by receivers)."""
+        self._events.append(event)
+
+    def _may_be_used(self, request: RequestHead) -> bool:
+        if not self._pushes.may_be_used(request) or request.authority is None:
+            return False
+        if request.authority in self._authorities:
+            return True
+        return self._is_authoritative is not None and self._is_authoritative(request.authority)
+
+    def _promised(self, stream_id: int, push_id: int, request: RequestHead, fields: Fields) -> None:
+        action, push = self._pushes.apply(push_id, ClientPushInput.RECEIVE_PROMISE, self._now)
+        if action is ClientPushAction.NOTHING:
+            return
+        repeated = push.promises > 1
+        if repeated:
+            self.spend("promises that are repeated")
+        push.request, push.fields = request, fields
+        self._pushes.tell(push)
+        self._events.append(PushPromiseReceived(stream_id, push_id, request, repeated))
+        if action is ClientPushAction.TELL_PROMISE_AND_DELIVER:
+            self._deliver(push, push.held, push.held_end)
+            push.held = b""
+
+    def _refuse(self, push_id: int, by: CancelledBy) -> None:
+        self.spend("promises that cannot be used")
+        self._move_push(push_id, ClientPushInput.REFUSE, by)
+
+    def _move_push(
+        self, push_id: int, happened: ClientPushInput, by: CancelledBy, error_code: int | None = None
+    ) -> None:
+        """Move a push along its table, and put on the wire and tell what the table says."""
+        action, push = self._pushes.apply(push_id, happened, self._now)
+        if action in _SENDS_CANCEL_PUSH:
+            self._write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
+        if action in _STOPS and push.stream_id is not None:
+            self._stop_push_stream(push.stream_id, error_code or ErrorCode.H3_REQUEST_CANCELLED)
+        if action in _TELLS and push.told:
+            self._events.append(PushCancelled(push_id, by, error_code))
+        self._grant()
+
+    def _stop_push_stream(self, stream_id: int, error_code: int) -> None:
+        receiver = self._receivers.get(stream_id)
+        if receiver is not None:
+            self._abandon(receiver, error_code)
+        else:
+            self._unidirectional.pop(stream_id, None)
+            self._transport.stop(stream_id, error_code)
+
+    def _deliver(self, push: ClientPush, data: bytes, end: bool) -> None:
+        """Read a push stream as the response to its promised request."""
+        stream_id = push.stream_id
+        assert stream_id is not None
+        assert push.request is not None
+        receiver = ResponseReceiver(stream_id, push.request, self, push.push_id)
+        self._receivers[stream_id] = receiver
+        self._unidirectional[stream_id] = _PushStream(self, receiver)
+        self._transport.resume(stream_id)
+        self.receive_message(receiver, data, end)
+
+    def _grant(self) -> None:
+        """Raise MAX_PUSH_ID by what has been finished (section 7.2.7); after our GOAWAY nothing more is granted."""
+        if self.is_closed or self._shutdown.sent is not None:
+            return
+        limit = self._pushes.grant()
+        if limit is not None:
+            self._write_control(encode_single_varint(FrameType.MAX_PUSH_ID, limit))
+
+    def _first_control_frames(self) -> bytes:
+        limit = self._pushes.grant()
+        return b"" if limit is None else encode_single_varint(FrameType.MAX_PUSH_ID, limit)
+
+    # ---------------------------------------------------------------- push streams
+
+    def _accept_push_stream(self, stream_id: int) -> None:
+        if self._pushes.max_push_id is None:
+            raise H3ConnectionError(ErrorCode.H3_ID_ERROR, "a push stream, and no push was allowed")
+
+    def _push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
+        self._pushes.check_push_id(push_id, "a push stream")
+        action, push = self._pushes.apply(push_id, ClientPushInput.RECEIVE_STREAM, self._now)
+        push.stream_id = stream_id
+        if action is ClientPushAction.DELIVER and not self._shutdown.excludes(push_id):
+            self._deliver(push, data, end)
+        elif action is ClientPushAction.HOLD and not self._shutdown.excludes(push_id):
+            push.held, push.held_end = data, end
+            self._unidirectional[stream_id] = _OrphanStream(push)
+        elif action is ClientPushAction.STOP:
+            self._stop_push_stream(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
+            self._grant()
+        else:
+            self._move_push(push_id, ClientPushInput.REFUSE, CancelledBy.GOAWAY)
+
+    # ---------------------------------------------------------------- messages
+
+    def _accept_bidirectional(self, stream_id: int) -> MessageReceiver | None:
+        if stream_id & 1:
+            raise H3ConnectionError(
+                ErrorCode.H3_STREAM_CREATION_ERROR, "the server opened a bidirectional stream (RFC 9114 section 6.1)"
+            )
+        return None
+
+    def _receiving_ended(self, receiver: MessageReceiver) -> None:
+        super()._receiving_ended(receiver)
+        self._flood.earn()
+        if isinstance(receiver, ResponseReceiver) and receiver.push_id is not None:
+            self._unidirectional.pop(receiver.stream_id, None)
+            self._move_push(receiver.push_id, ClientPushInput.RECEIVE_END, CancelledBy.PEER)
+
+    def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:
+        push_id = receiver.push_id if isinstance(receiver, ResponseReceiver) else None
+        if push_id is None:
+            self._events.append(StreamReset(receiver.stream_id, error_code, None))
+        else:
+            self._move_push(push_id, ClientPushInput.RECEIVE_RESET, CancelledBy.PEER, error_code)
+
+    def _reset_received(self, stream_id: int, error_code: int) -> None:
+        stream = self._unidirectional.get(stream_id)
+        super()._reset_received(stream_id, error_code)
+        if isinstance(stream, _OrphanStream):
+            self._move_push(stream.push_id, ClientPushInput.RECEIVE_RESET, CancelledBy.PEER, error_code)
+
+    def _message_stopped(self, stream_id: int, error_code: int) -> None:
+        if stream_id in self._senders:
+            self._events.append(StopSendingReceived(stream_id, error_code, None))
+
+    def _message_failed(self, receiver: MessageReceiver, error: H3StreamError) -> None:
+        push_id = receiver.push_id if isinstance(receiver, ResponseReceiver) else None
+        if push_id is None:
+            super()._message_failed(receiver, error)
+            return
+        self._events.append(MessageFailed(receiver.stream_id, error, push_id))
+        self._move_push(push_id, ClientPushInput.FAIL, CancelledBy.MALFORMED, error.error_code)
+
+    # ---------------------------------------------------------------- the server's control stream
+
+    def _control_handlers(self) -> dict[int, Callable[[bytes], None]]:
+        return {FrameType.CANCEL_PUSH: self._cancel_push_received}
+
+    def _cancel_push_received(self, payload: bytes) -> None:
+        push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
+        self._pushes.check_push_id(push_id, "CANCEL_PUSH")
+        self.spend("CANCEL_PUSH frames")
+        self._move_push(push_id, ClientPushInput.RECEIVE_CANCEL_PUSH, CancelledBy.PEER)
+
+    def _goaway_received(self, payload: bytes) -> None:
+        identifier = self._parse_goaway(payload)
+        for stream_id in [known for known in self._receivers if known % 4 == 0 and known >= identifier]:
+            self.cancel_request(stream_id)
+            self._events.append(RequestUnprocessed(stream_id))
+        self._events.append(GoawayReceived(identifier))
+
+    # ---------------------------------------------------------------- time and shutdown
+
+    def next_timeout(self) -> float | None:
+        return self._pushes.next_deadline()
+
+    def _expire(self) -> None:
+        for push_id in self._pushes.expired(self._now):
+            self._move_push(push_id, ClientPushInput.EXPIRE, CancelledBy.TIMEOUT)
+
+    def _first_unseen(self) -> int:
+        return self._pushes.next_unseen
+
+
+_SENDS_CANCEL_PUSH = (ClientPushAction.SEND_CANCEL_PUSH, ClientPushAction.SEND_CANCEL_PUSH_AND_TELL)
+_STOPS = (ClientPushAction.STOP, ClientPushAction.STOP_AND_TELL)
+_TELLS = (ClientPushAction.SEND_CANCEL_PUSH_AND_TELL, ClientPushAction.STOP_AND_TELL, ClientPushAction.TELL)

@@ -1,0 +1,670 @@
+"""The half of an HTTP/3 connection that both roles share: streams in, events out. It knows no role.
+
+Theory of operation
+===================
+
+The owner tells what QUIC delivered (`receive_*`, with the time as an argument); the connection acts on the transport at once
+and returns what happened as events. Everything the peer sends enters through `_guarded`, the one place where a broken rule
+becomes an action: `H3ConnectionError` closes the connection, and its last event is `ConnectionTerminated`.
+
+Who owns which stream::
+
+    client-initiated bidirectional     request streams      _receivers (what comes in) and _senders (what goes out)
+    unidirectional, from the peer      control              ControlStream, with the handler table of the role
+                                       QPACK                QpackStream, twice
+                                       push                 the role's business: refused by a server, a receiver on a client
+                                       anything else        stopped and forgotten (RFC 9114 section 6.2)
+    unidirectional, our own            control, QPACK       opened by `start`; push streams by the server
+
+A received stream that has ended in both directions is forgotten at once. QUIC delivers nothing for a stream after its end, its
+reset or our STOP_SENDING, so whatever arrives on an unknown stream begins a new one.
+
+Field sections. Encoding may write to our encoder stream first, decoding may leave acknowledgments for our decoder stream; the
+latter are written once, at the end of each `receive_*`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Protocol, TypeVarTuple
+
+from h3push.errors import (
+    ErrorCode,
+    H3ConnectionError,
+    H3StreamError,
+    LocalProtocolError,
+    StreamStateError,
+)
+from h3push.fields import Fields, section_size, trailer_fields
+from h3push.h3.config import H3Config
+from h3push.h3.control import ControlStream, QpackStream, closed_critical_stream
+from h3push.h3.events import (
+    ConnectionTerminated,
+    Event,
+    MessageFailed,
+    SettingsReceived,
+    StreamCreditReceived,
+    StreamDrained,
+)
+from h3push.h3.flood import FloodBudget
+from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
+from h3push.h3.priority import CRITICAL_PRIORITY
+from h3push.h3.shutdown import Shutdown
+from h3push.transport.interface import Transport
+from h3push.wire.frames import encode_frame, encode_single_varint, frame_header, parse_single_varint
+from h3push.wire.qpack import FieldDecoder, FieldEncoder
+from h3push.wire.reader import StreamHeaderReader
+from h3push.wire.registry import FrameType, Role, StreamType, reserved_number
+from h3push.wire.settings import Settings, encode_settings, parse_settings
+from h3push.wire.varint import encode_varint
+
+JOINED_WRITE = 16_384
+"""Content up to this size is joined with its frame header into one write; larger content is not copied, in bytes."""
+
+OWN_STREAMS = 3
+"""Unidirectional streams that each side needs: control and two for QPACK (RFC 9114 section 6.2)."""
+
+Arguments = TypeVarTuple("Arguments")
+
+
+class IncomingStream(Protocol):
+    """What takes the bytes of a unidirectional stream."""
+
+    def receive(self, data: bytes, end: bool) -> None:
+        """Take what arrived; raises the errors of the protocol."""
+
+
+class H3Connection(ABC):
+    """What `H3ServerConnection` and `H3ClientConnection` have in common.
+
+    Args:
+        transport: the QUIC connection.
+        config: bounds and switches.
+    """
+
+    role: ClassVar[Role]
+
+    def __init__(self, transport: Transport, config: H3Config | None = None) -> None:
+        self.config = config = config if config is not None else H3Config()
+        self.peer_settings: Settings | None = None
+        """What the peer said in SETTINGS; None until it arrived."""
+        self.is_closed = False
+        """True when the connection is over; every further call does nothing or raises `StreamStateError`."""
+
+        self._transport = transport
+        self._now = 0.0
+        self._events: list[Event] = []
+
+        # Streams.
+        self._receivers: dict[int, MessageReceiver] = {}
+        self._senders: dict[int, MessageSender] = {}
+        self._unidirectional: dict[int, IncomingStream] = {}
+        self._critical: dict[StreamType, int] = {}
+        self._own_critical: dict[StreamType, int] = {}
+        self._control_backlog = b""
+        self._pauses: dict[int, set[str]] = {}
+
+        # Field sections.
+        self._encoder = FieldEncoder(config.qpack_encoder_table_capacity)
+        self._decoder = FieldDecoder(
+            max_table_capacity=config.qpack_max_table_capacity,
+            blocked_streams=config.qpack_blocked_streams,
+            max_field_section_size=config.max_field_section_size,
+        )
+
+        self._shutdown = Shutdown(self.role)
+        self._flood = FloodBudget(config)
+
+    # ---------------------------------------------------------------- what arrived
+
+    def start(self, now: float) -> None:
+        """Open the control and QPACK streams and send SETTINGS (RFC 9114 section 6.2.1).
+
+        Call it as soon as streams can be opened. It may be called again; what could not be opened for want of credit is
+        tried again when credit comes.
+        """
+        self._now = now
+        if self._own_critical or self.is_closed:
+            return
+        if self._transport.stream_credit(True, OWN_STREAMS) < OWN_STREAMS:
+            return
+        greeting = self._settings_frame() + self._first_control_frames() + self._control_backlog
+        if self.config.grease:
+            greeting += encode_frame(reserved_number(self.config.grease_seed % 64), b"")
+        self._open_critical(StreamType.CONTROL, greeting)
+        self._open_critical(StreamType.QPACK_ENCODER, b"")
+        self._open_critical(StreamType.QPACK_DECODER, b"")
+        self._apply_settings()
+        if self.config.grease:
+            self._open_reserved_stream()
+
+    def receive_data(self, stream_id: int, data: bytes, fin: bool, now: float) -> list[Event]:
+        """Data of a stream arrived, and with `fin` its end. Returns what happened."""
+        self._now = now
+        if self.is_closed:
+            return []
+        try:
+            if stream_id & 2:
+                stream = self._unidirectional.get(stream_id)
+                if stream is None:
+                    stream = self._unidirectional[stream_id] = _StreamHeader(self, stream_id)
+                stream.receive(data, fin)
+            else:
+                receiver = self._receivers.get(stream_id)
+                if receiver is None:
+                    receiver = self._accept_bidirectional(stream_id)
+                if receiver is not None:
+                    self.receive_message(receiver, data, fin)
+        except H3ConnectionError as error:
+            self._fail(error)
+        return self._take_events()
+
+    def receive_reset(self, stream_id: int, error_code: int, now: float) -> list[Event]:
+        """The peer reset its sending side of a stream (RESET_STREAM)."""
+        return self._guarded(now, self._reset_received, stream_id, error_code)
+
+    def receive_stop(self, stream_id: int, error_code: int, now: float) -> list[Event]:
+        """The peer sent STOP_SENDING; the transport has answered with RESET_STREAM already."""
+        return self._guarded(now, self._stop_received, stream_id, error_code)
+
+    def receive_acknowledged(self, stream_id: int, now: float) -> list[Event]:
+        """Everything we wrote to a stream, and its end, has been acknowledged."""
+        return self._guarded(now, self._acknowledged, stream_id)
+
+    def receive_stream_credit(self, unidirectional: bool, now: float) -> list[Event]:
+        """The peer raised its limit on streams that we open (MAX_STREAMS)."""
+        if unidirectional:
+            self.start(now)
+        return self._guarded(now, self._events.append, StreamCreditReceived(unidirectional))
+
+    def receive_drained(self, stream_id: int, now: float) -> list[Event]:
+        """What waited on a stream is below the low-water mark."""
+        return self._guarded(now, self._events.append, StreamDrained(stream_id))
+
+    def receive_closed(self, error_code: int | None, reason: str, by_peer: bool) -> list[Event]:
+        """The QUIC connection ended: by the peer, by a time-out, or because we closed it."""
+        if not self.is_closed:
+            self._terminate(ConnectionTerminated(error_code, reason, by_peer))
+        return self._take_events()
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` should be called, on the clock of `now`; None: not at all."""
+        return None
+
+    def handle_timeout(self, now: float) -> list[Event]:
+        """The time of `next_timeout` has come."""
+        return self._guarded(now, self._expire)
+
+    # ---------------------------------------------------------------- what the application asks for
+
+    def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> int:
+        """Send content, and with `end_stream` the end of the message (RFC 9114 section 7.2.1).
+
+        Content of a message that never has any (responses to HEAD, 204, 304) is dropped, as RFC 9110 section 6.4.1 asks.
+
+        Returns:
+            Bytes that wait on this stream; above the transport's high-water mark, wait for `StreamDrained`.
+
+        Raises:
+            StreamStateError: the message is not at a point where content may come, or has less or more than its
+                Content-Length.
+        """
+        sender = self._sender(stream_id)
+        if sender.no_content:
+            data = b""
+        sender.advance(MessageInput.DATA)
+        sender.add(len(data))
+        if end_stream:
+            sender.end()
+        waiting = self._write_content(stream_id, data, end_stream)
+        if end_stream:
+            self._sending_ended(stream_id)
+        return waiting
+
+    def send_data_header(self, stream_id: int, length: int, end_stream: bool = False) -> bool:
+        """Announce content that goes out past this core: a file that the transport reads itself.
+
+        Writes the header of a DATA frame of `length` bytes and accounts for them.
+
+        Returns:
+            True: the caller must now give the transport exactly `length` bytes for this stream, with its end if `end_stream`.
+            False: there is nothing to write (no content, or a message that never has any); an end has been written already.
+
+        Raises:
+            StreamStateError: as `send_data`.
+        """
+        sender = self._sender(stream_id)
+        if sender.no_content or length == 0:
+            self.send_data(stream_id, b"", end_stream)
+            return False
+        sender.advance(MessageInput.DATA)
+        sender.add(length)
+        if end_stream:
+            sender.end()
+        self._transport.write(stream_id, frame_header(FrameType.DATA, length), False)
+        if end_stream:
+            self._sending_ended(stream_id)
+        return True
+
+    def send_trailers(self, stream_id: int, trailers: Fields) -> int:
+        """Send a trailer section; it ends the message (RFC 9114 section 4.1). Returns and raises as `send_data`."""
+        sender = self._sender(stream_id)
+        frame = self._headers_frame(stream_id, trailer_fields(trailers))
+        sender.advance(MessageInput.TRAILERS)
+        sender.end()
+        waiting = self._transport.write(stream_id, frame, True)
+        self._sending_ended(stream_id)
+        return waiting
+
+    def reset_stream(self, stream_id: int, error_code: int) -> None:
+        """Abandon what we send on a stream (RESET_STREAM); nothing happens when that has ended already."""
+        if self._senders.pop(stream_id, None) is not None:
+            self._transport.reset(stream_id, error_code)
+            self._forget_if_done(stream_id)
+
+    def stop_stream(self, stream_id: int, error_code: int) -> None:
+        """Take no more of what the peer sends on a stream (STOP_SENDING); nothing happens when that has ended already."""
+        receiver = self._receivers.get(stream_id)
+        if receiver is not None:
+            self._abandon(receiver, error_code)
+
+    def pause(self, stream_id: int) -> None:
+        """Take no more content of a stream for now: the peer's flow control fills up. Control streams go on."""
+        if stream_id in self._receivers:
+            self.pause_stream(stream_id, "application")
+
+    def resume(self, stream_id: int) -> None:
+        """Undo `pause`."""
+        self.resume_stream(stream_id, "application")
+
+    def close(self, error_code: ErrorCode = ErrorCode.H3_NO_ERROR, reason: str = "") -> None:
+        """Close the connection at once (RFC 9114 section 5.3); `receive_closed` then returns `ConnectionTerminated`."""
+        if not self.is_closed:
+            self._transport.close(error_code, reason)
+            self._terminate(ConnectionTerminated(error_code, reason, by_peer=False))
+
+    def send_goaway(self, identifier: int | None = None) -> None:
+        """Announce shutdown (RFC 9114 section 5.2).
+
+        Args:
+            identifier: what is at or above it will not be handled; `None` means everything that we have not seen yet. A server
+                gives a request stream ID, a client a push ID. It may be repeated with a smaller one.
+
+        Raises:
+            LocalProtocolError: the identifier grew or cannot be.
+        """
+        if identifier is None:
+            identifier = self._first_unseen()
+            if self._shutdown.sent is not None:
+                identifier = min(identifier, self._shutdown.sent)
+        self._shutdown.send(identifier)
+        self._write_control(encode_single_varint(FrameType.GOAWAY, identifier))
+
+    @property
+    def open_message_streams(self) -> int:
+        """Requests and pushes that are not complete in both directions."""
+        return len(self._receivers.keys() | self._senders.keys())
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """True when either side has sent GOAWAY."""
+        return self._shutdown.sent is not None or self._shutdown.received is not None
+
+    # ---------------------------------------------------------------- what the roles add
+
+    @abstractmethod
+    def _accept_bidirectional(self, stream_id: int) -> MessageReceiver | None:
+        """Something arrived on a new bidirectional stream; None when it is refused or ignored."""
+
+    @abstractmethod
+    def _accept_push_stream(self, stream_id: int) -> None:
+        """A unidirectional stream turned out to be of type push; its push ID may not be there yet. Raises when it must not be."""
+
+    @abstractmethod
+    def _push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
+        """The header of a push stream is complete; `data` is what came after it."""
+
+    @abstractmethod
+    def _control_handlers(self) -> dict[int, Callable[[bytes], None]]:
+        """Frames on the peer's control stream that only this role receives."""
+
+    @abstractmethod
+    def _first_unseen(self) -> int:
+        """The GOAWAY identifier for "everything that we have not seen yet"."""
+
+    @abstractmethod
+    def _goaway_received(self, payload: bytes) -> None:
+        """GOAWAY arrived."""
+
+    def _first_control_frames(self) -> bytes:
+        """What goes out right behind SETTINGS."""
+        return b""
+
+    def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:
+        """The peer reset a message that we were receiving."""
+        raise NotImplementedError
+
+    def _message_stopped(self, stream_id: int, error_code: int) -> None:
+        """The peer does not want the rest of a message that we were sending."""
+        raise NotImplementedError
+
+    def _message_failed(self, receiver: MessageReceiver, error: H3StreamError) -> None:
+        """A received message was malformed or over a limit: a stream error."""
+        self._abandon(receiver, error.error_code)
+        self.reset_stream(receiver.stream_id, error.error_code)
+        self._events.append(MessageFailed(receiver.stream_id, error, None))
+
+    def _acknowledged(self, stream_id: int) -> None:
+        """Everything on a stream of ours was acknowledged."""
+
+    def _sending_ended(self, stream_id: int) -> None:
+        """We wrote the end of a message."""
+        self._senders.pop(stream_id, None)
+
+    def _expire(self) -> None:
+        """Deal with what is due."""
+
+    # ---------------------------------------------------------------- entering and leaving
+
+    def _guarded(self, now: float, action: Callable[[*Arguments], None], *arguments: *Arguments) -> list[Event]:
+        """Run what the peer caused; a connection error ends the connection."""
+        self._now = now
+        if self.is_closed:
+            return []
+        try:
+            action(*arguments)
+        except H3ConnectionError as error:
+            self._fail(error)
+        return self._take_events()
+
+    def _take_events(self) -> list[Event]:
+        acknowledgments = self._decoder.take_decoder_stream()
+        if acknowledgments and not self.is_closed:
+            decoder_stream = self._own_critical.get(StreamType.QPACK_DECODER)
+            if decoder_stream is not None:
+                self._transport.write(decoder_stream, acknowledgments, False)
+        events = self._events
+        self._events = []
+        return events
+
+    def _fail(self, error: H3ConnectionError) -> None:
+        self._transport.close(error.error_code, error.reason)
+        self._terminate(ConnectionTerminated(error.error_code, error.reason, by_peer=False))
+
+    def _terminate(self, event: ConnectionTerminated) -> None:
+        self.is_closed = True
+        self._receivers.clear()
+        self._senders.clear()
+        self._unidirectional.clear()
+        self._pauses.clear()
+        self._events.append(event)
+
+    def spend(self, what: str) -> None:
+        """Count something that cost us work and brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
+        self._flood.spend(self._now, what)
+
+    # ---------------------------------------------------------------- messages
+
+    def receive_message(self, receiver: MessageReceiver, data: bytes, end: bool) -> None:
+        """Give data to a message, and see to its stream errors and its end."""
+        try:
+            receiver.receive(data, end)
+        except H3StreamError as error:
+            self._message_failed(receiver, error)
+        else:
+            if receiver.state == MessageState.COMPLETE:
+                self._receiving_ended(receiver)
+
+    def _unblock_message(self, receiver: MessageReceiver) -> None:
+        """The encoder stream caught up with a field section of this message."""
+        try:
+            receiver.unblock()
+        except H3StreamError as error:
+            self._message_failed(receiver, error)
+        else:
+            if receiver.state == MessageState.COMPLETE:
+                self._receiving_ended(receiver)
+
+    def _receiving_ended(self, receiver: MessageReceiver) -> None:
+        """A message is complete."""
+        self._receivers.pop(receiver.stream_id, None)
+        self._forget_if_done(receiver.stream_id)
+
+    def _abandon(self, receiver: MessageReceiver, error_code: int) -> None:
+        """Stop receiving a message; QPACK is told that its sections will not be decoded."""
+        receiver.abort()
+        self._transport.stop(receiver.stream_id, error_code)
+        self._lost(receiver)
+
+    def _lost(self, receiver: MessageReceiver) -> None:
+        """Forget a message that will not be complete."""
+        self._decoder.cancel(receiver.stream_id)
+        self._receivers.pop(receiver.stream_id, None)
+        self._unidirectional.pop(receiver.stream_id, None)
+        self._forget_if_done(receiver.stream_id)
+
+    def _forget_if_done(self, stream_id: int) -> None:
+        if stream_id not in self._senders and stream_id not in self._receivers:
+            self._pauses.pop(stream_id, None)
+            self._stream_done(stream_id)
+
+    def _stream_done(self, stream_id: int) -> None:
+        """Both directions of a request stream are over."""
+
+    def decode_section(self, stream_id: int, section: bytes) -> Fields | None:
+        """Decode a field section of a stream; None while it waits for the encoder stream."""
+        return self._decoder.decode(stream_id, section)
+
+    def resume_section(self, stream_id: int) -> Fields:
+        """Decode the field section of a stream that waited."""
+        return self._decoder.resume(stream_id)
+
+    def pause_stream(self, stream_id: int, reason: str) -> None:
+        """Stop taking data of a stream for one more reason."""
+        reasons = self._pauses.setdefault(stream_id, set())
+        if not reasons:
+            self._transport.pause(stream_id)
+        reasons.add(reason)
+
+    def resume_stream(self, stream_id: int, reason: str) -> None:
+        """Take data again if no other reason is left."""
+        reasons = self._pauses.get(stream_id)
+        if reasons is None or reason not in reasons:
+            return
+        reasons.discard(reason)
+        if not reasons:
+            del self._pauses[stream_id]
+            self._transport.resume(stream_id)
+
+    # ---------------------------------------------------------------- sending
+
+    def _sender(self, stream_id: int) -> MessageSender:
+        sender = self._senders.get(stream_id)
+        if sender is None:
+            raise StreamStateError(f"stream {stream_id} is not open for sending")
+        return sender
+
+    def _headers_frame(self, stream_id: int, fields: Fields) -> bytes:
+        """Encode a field section into a HEADERS frame; raises `LocalProtocolError` when the peer said it is too large."""
+        section = self._encode_section(stream_id, fields)
+        return frame_header(FrameType.HEADERS, len(section)) + section
+
+    def _encode_section(self, stream_id: int, fields: Fields) -> bytes:
+        settings = self.peer_settings
+        if settings is not None and settings.max_field_section_size is not None:
+            size = section_size(fields)
+            if size > settings.max_field_section_size:
+                raise LocalProtocolError(
+                    f"a field section of {size} bytes; the peer takes {settings.max_field_section_size} at most"
+                )
+        instructions, section = self._encoder.encode(stream_id, fields)
+        if instructions:
+            self._transport.write(self._own_critical[StreamType.QPACK_ENCODER], instructions, False)
+        return section
+
+    def _write_content(self, stream_id: int, data: bytes, end_stream: bool) -> int:
+        if not data:
+            return self._transport.write(stream_id, b"", end_stream)
+        header = frame_header(FrameType.DATA, len(data))
+        if len(data) <= JOINED_WRITE:
+            return self._transport.write(stream_id, header + data, end_stream)
+        self._transport.write(stream_id, header, False)
+        return self._transport.write(stream_id, data, end_stream)
+
+    def _write_control(self, frame: bytes) -> None:
+        control = self._own_critical.get(StreamType.CONTROL)
+        if control is None:
+            self._control_backlog += frame
+        else:
+            self._transport.write(control, frame, False)
+
+    # ---------------------------------------------------------------- our own unidirectional streams
+
+    def _settings_frame(self) -> bytes:
+        config = self.config
+        settings = Settings(
+            qpack_max_table_capacity=config.qpack_max_table_capacity,
+            max_field_section_size=config.max_field_section_size,
+            qpack_blocked_streams=config.qpack_blocked_streams,
+        )
+        seed = config.grease_seed
+        grease = (reserved_number(seed % 64), seed % 251) if config.grease else None
+        return encode_frame(FrameType.SETTINGS, encode_settings(settings, grease))
+
+    def _open_critical(self, stream_type: StreamType, data: bytes) -> int:
+        stream_id = self._transport.open_stream(True)
+        if stream_id is None:
+            raise LocalProtocolError("the transport gave less stream credit than it told")
+        self._own_critical[stream_type] = stream_id
+        self._transport.set_priority(stream_id, CRITICAL_PRIORITY)
+        self._transport.write(stream_id, encode_varint(stream_type) + data, False)
+        return stream_id
+
+    def _open_reserved_stream(self) -> None:
+        """One connection in eight opens a stream of a reserved type, so that peers keep ignoring them (section 6.2.3)."""
+        if self.config.grease_seed % 8 == 7 and self._transport.stream_credit(True, 2) == 2:
+            stream_id = self._transport.open_stream(True)
+            if stream_id is not None:
+                self._transport.write(stream_id, encode_varint(reserved_number(self.config.grease_seed % 64)), True)
+
+    # ---------------------------------------------------------------- the peer's unidirectional streams
+
+    def stream_type_known(self, stream_id: int, stream_type: int) -> bool:
+        """Judge a stream on its type alone. False: it is of no use to us and was stopped."""
+        if stream_type == StreamType.PUSH:
+            self._accept_push_stream(stream_id)
+            return True
+        if stream_type in (StreamType.CONTROL, StreamType.QPACK_ENCODER, StreamType.QPACK_DECODER):
+            kind = StreamType(stream_type)
+            if kind in self._critical:
+                raise H3ConnectionError(ErrorCode.H3_STREAM_CREATION_ERROR, f"a second {kind.name} stream")
+            self._critical[kind] = stream_id
+            return True
+        self.spend("streams of unknown types")
+        self._transport.stop(stream_id, ErrorCode.H3_STREAM_CREATION_ERROR)
+        del self._unidirectional[stream_id]
+        return False
+
+    def stream_opened(self, stream_id: int, stream_type: int, push_id: int | None, data: bytes, end: bool) -> None:
+        """The header of a unidirectional stream is complete; `data` is what came after it."""
+        if push_id is not None:
+            self._push_stream_opened(stream_id, push_id, data, end)
+            return
+        stream = self._unidirectional[stream_id] = self._critical_stream(StreamType(stream_type))
+        self._transport.resume(stream_id)
+        stream.receive(data, end)
+
+    def stream_ended_early(self, stream_id: int) -> None:
+        """A unidirectional stream ended before its header was complete: tolerated (RFC 9114 section 6.2)."""
+        self._unidirectional.pop(stream_id, None)
+        self.spend("streams that end before their header")
+
+    def _critical_stream(self, stream_type: StreamType) -> IncomingStream:
+        if stream_type is StreamType.CONTROL:
+            handlers = {
+                FrameType.SETTINGS: self._settings_received,
+                FrameType.GOAWAY: self._goaway_received,
+                **self._control_handlers(),
+            }
+            return ControlStream(
+                self.role, handlers, spend=self.spend, max_frame_size=self.config.max_control_frame_size
+            )
+        if stream_type is StreamType.QPACK_ENCODER:
+            return QpackStream("QPACK encoder stream", self._encoder_stream_received)
+        return QpackStream("QPACK decoder stream", self._encoder.receive_decoder_stream)
+
+    def _settings_received(self, payload: bytes) -> None:
+        self.peer_settings = parse_settings(payload)
+        self._apply_settings()
+        self._events.append(SettingsReceived(self.peer_settings))
+
+    def _apply_settings(self) -> None:
+        """Let our encoder use what the peer allows, once both its SETTINGS and our encoder stream are there."""
+        settings, encoder_stream = self.peer_settings, self._own_critical.get(StreamType.QPACK_ENCODER)
+        if settings is None or encoder_stream is None:
+            return
+        instructions = self._encoder.apply_settings(settings.qpack_max_table_capacity, settings.qpack_blocked_streams)
+        if instructions:
+            self._transport.write(encoder_stream, instructions, False)
+
+    def _encoder_stream_received(self, data: bytes) -> None:
+        for stream_id in self._decoder.receive_encoder_stream(data):
+            receiver = self._receivers.get(stream_id)
+            if receiver is not None:
+                self._unblock_message(receiver)
+
+    def _parse_goaway(self, payload: bytes) -> int:
+        identifier = parse_single_varint(FrameType.GOAWAY, payload)
+        if identifier == self._shutdown.received:
+            self.spend("GOAWAY frames that say nothing new")
+        self._shutdown.receive(identifier)
+        return identifier
+
+    # ---------------------------------------------------------------- resets
+
+    def _reset_received(self, stream_id: int, error_code: int) -> None:
+        self.spend("streams that were reset")
+        if stream_id in self._critical.values():
+            raise closed_critical_stream(_critical_name(self._critical, stream_id))
+        receiver = self._receivers.get(stream_id)
+        if receiver is not None:
+            receiver.abort()
+            self._message_reset(receiver, error_code)
+            self._lost(receiver)
+        else:
+            self._unidirectional.pop(stream_id, None)
+
+    def _stop_received(self, stream_id: int, error_code: int) -> None:
+        self.spend("streams that were stopped")
+        if stream_id in self._own_critical.values():
+            raise closed_critical_stream(_critical_name(self._own_critical, stream_id))
+        self._message_stopped(stream_id, error_code)
+        if self._senders.pop(stream_id, None) is not None:
+            self._forget_if_done(stream_id)
+
+
+class _StreamHeader:
+    """Reads type and push ID of a unidirectional stream, then hands it over (RFC 9114 section 6.2)."""
+
+    __slots__ = ("_connection", "_reader", "_stream_id", "_type_told")
+
+    def __init__(self, connection: H3Connection, stream_id: int) -> None:
+        self._connection = connection
+        self._stream_id = stream_id
+        self._reader = StreamHeaderReader(connection.role)
+        self._type_told = False
+
+    def receive(self, data: bytes, end: bool) -> None:
+        reader, connection = self._reader, self._connection
+        rest = reader.receive(data)
+        if reader.stream_type is not None and not self._type_told:
+            self._type_told = True
+            if not connection.stream_type_known(self._stream_id, reader.stream_type):
+                return
+        if rest is not None and reader.stream_type is not None:
+            connection.stream_opened(self._stream_id, reader.stream_type, reader.push_id, rest, end)
+        elif end:
+            connection.stream_ended_early(self._stream_id)
+
+
+def _critical_name(streams: dict[StreamType, int], stream_id: int) -> str:
+    return next(kind.name for kind, known in streams.items() if known == stream_id)

@@ -1,0 +1,538 @@
+"""The server's end of an HTTP/3 connection: requests in, responses and pushes out.
+
+A push is three separate steps, because each can fail or wait on its own (RFC 9114 section 4.6)::
+
+    push_id = connection.send_push_promise(stream_id, request)     # PUSH_PROMISE on the request stream
+    stream = connection.open_push_stream(push_id)                  # a unidirectional stream: 0x01, push ID
+    connection.send_response(stream, 200, fields)                  # then as on any stream
+
+and `cancel_push` calls it off at any point.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from h3push.errors import (
+    ErrorCode,
+    H3ConnectionError,
+    H3StreamError,
+    LocalProtocolError,
+    NoPushCredit,
+    NoStreamCredit,
+    StreamStateError,
+)
+from h3push.fields import Fields, RequestHead, parse_request, parse_trailers, request_fields, response_fields
+from h3push.h3.config import H3Config
+from h3push.h3.connection import H3Connection
+from h3push.h3.events import (
+    CancelledBy,
+    DataReceived,
+    GoawayReceived,
+    MaxPushIdReceived,
+    PriorityUpdated,
+    PushCancelled,
+    RequestReceived,
+    RequestTooLarge,
+    StopSendingReceived,
+    StreamReset,
+    TrailersReceived,
+)
+from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
+from h3push.h3.priority import Priority, parse_priority, transport_priority
+from h3push.h3.push.server import PushCounters, ServerPush, ServerPushes
+from h3push.h3.push.states import ServerPushAction, ServerPushInput
+from h3push.transport.interface import Transport
+from h3push.wire.frames import (
+    encode_push_promise,
+    encode_single_varint,
+    parse_priority_update,
+    parse_single_varint,
+)
+from h3push.wire.qpack import FieldSectionTooLarge
+from h3push.wire.reader import FrameReader
+from h3push.wire.registry import FrameType, Role, StreamKind, StreamType
+from h3push.wire.varint import VARINT_MAX, encode_varint
+
+LAST_REQUEST_STREAM = VARINT_MAX - 3
+"""The largest request stream ID, 2^62-4: the GOAWAY identifier that announces shutdown and excludes nothing yet."""
+
+
+class RequestReceiver(MessageReceiver):
+    """Reads one request."""
+
+    __slots__ = ("_connection", "_trailers", "request")
+
+    def __init__(self, stream_id: int, connection: "H3ServerConnection") -> None:
+        reader = FrameReader(
+            Role.SERVER, StreamKind.REQUEST, max_buffered=connection.config.max_encoded_field_section_size
+        )
+        super().__init__(stream_id, reader, connection)
+        self._connection = connection
+        self._trailers: Fields | None = None
+        self.request: RequestHead | None = None
+        """The header section, once it is complete."""
+
+    def header_section(self, fields: Fields, end: bool) -> None:
+        request = self.request = parse_request(fields)
+        self.content_length.expected = request.content_length
+        self.advance(MessageInput.HEADERS)
+        if end:
+            self.check_end()
+        self._connection.request_received(self.stream_id, request, end)
+
+    def content(self, data: bytes, end: bool) -> None:
+        self._connection.tell(DataReceived(self.stream_id, data, end, None))
+
+    def trailer_section(self, fields: Fields) -> None:
+        self._trailers = parse_trailers(fields)
+
+    def ended(self) -> None:
+        if self._trailers is not None:
+            self._connection.tell(TrailersReceived(self.stream_id, self._trailers, None))
+        else:
+            self._connection.tell(DataReceived(self.stream_id, b"", True, None))
+
+    def ended_early(self) -> None:
+        raise H3StreamError(ErrorCode.H3_REQUEST_INCOMPLETE, "the stream ended before the request was complete")
+
+    def promise(self, payload: bytes) -> bool:
+        raise H3ConnectionError(ErrorCode.H3_FRAME_UNEXPECTED, "a client cannot promise")
+
+
+class ResponseSender(MessageSender):
+    """Sends one response, on a request stream or a push stream."""
+
+    __slots__ = ("order", "priority", "push_id", "request")
+
+    def __init__(self, request: RequestHead | None, priority: Priority, order: int, push_id: int | None = None) -> None:
+        super().__init__()
+        self.request = request
+        """What is answered; None when the request was too large to be read."""
+        self.priority = priority
+        """RFC 9218 priority in force."""
+        self.order = order
+        """Position among the streams of one urgency: the older first."""
+        self.push_id = push_id
+        """The push, on a push stream."""
+
+
+class H3ServerConnection(H3Connection):
+    """The server's end of an HTTP/3 connection (RFC 9114). Every `send_*` acts on the transport at once."""
+
+    role = Role.SERVER
+
+    def __init__(self, transport: Transport, config: H3Config | None = None) -> None:
+        super().__init__(transport, config)
+        self._pushes = ServerPushes(self.config)
+        self._highest_request: int | None = None
+        self._early_priorities: OrderedDict[int, Priority] = OrderedDict()
+        self._push_priorities: dict[int, Priority] = {}
+
+    # ---------------------------------------------------------------- responses
+
+    def send_informational_response(self, stream_id: int, status: int, fields: Fields) -> int:
+        """Send an interim response, 1xx but not 101 (RFC 9114 section 4.1). Returns and raises as `send_data`."""
+        if not 100 <= status <= 199 or status == 101:
+            raise LocalProtocolError(f"an interim response has a status of 100 to 199 but not 101, not {status}")
+        sender = self._sender(stream_id)
+        frame = self._headers_frame(stream_id, response_fields(status, fields))
+        sender.advance(MessageInput.INTERIM)
+        return self._transport.write(stream_id, frame, False)
+
+    def send_response(self, stream_id: int, status: int, fields: Fields, end_stream: bool = False) -> int:
+        """Send the final response's header section, and with `end_stream` the end of the message.
+
+        Args:
+            stream_id: a request stream, or a push stream from `open_push_stream`.
+            status: 200 to 599.
+            fields: names in any case; connection-specific ones are left out.
+            end_stream: no content and no trailers follow.
+
+        Returns:
+            Bytes that wait on this stream.
+
+        Raises:
+            StreamStateError: a final response was sent already, or the stream is gone.
+            LocalProtocolError: a field is invalid, or the section is larger than the client takes.
+        """
+        if not 200 <= status <= 599:
+            raise LocalProtocolError(f"a final response has a status of 200 to 599, not {status}")
+        sender = self._sender(stream_id)
+        section = response_fields(status, fields)
+        content_length = _content_length(fields)
+        request = sender.request if isinstance(sender, ResponseSender) else None
+        is_tunnel = request is not None and request.method == b"CONNECT" and status < 300
+        frame = self._headers_frame(stream_id, section)
+        sender.advance(MessageInput.CONNECT if is_tunnel else MessageInput.HEADERS)
+        sender.content_length.expected = content_length
+        sender.no_content = status in (204, 304) or (request is not None and request.method == b"HEAD")
+        if end_stream:
+            sender.end()
+        elif is_tunnel:
+            self._open_tunnel(stream_id)
+        waiting = self._transport.write(stream_id, frame, end_stream)
+        if end_stream:
+            self._sending_ended(stream_id)
+        return waiting
+
+    def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> int:
+        sender = self._senders.get(stream_id)
+        waiting = super().send_data(stream_id, data, end_stream)
+        if isinstance(sender, ResponseSender) and sender.push_id is not None and not sender.no_content:
+            self._pushes.counters.content_bytes += len(data)
+        return waiting
+
+    def reject_request(self, stream_id: int) -> None:
+        """Refuse a request that nothing was done with: H3_REQUEST_REJECTED tells the client that a retry is safe."""
+        self.stop_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+        self.reset_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+
+    def reset_stream(self, stream_id: int, error_code: int) -> None:
+        """Abandon a response; that of a push is cancelled with CANCEL_PUSH as well (RFC 9114 section 7.2.3)."""
+        sender = self._senders.get(stream_id)
+        if isinstance(sender, ResponseSender) and sender.push_id is not None:
+            self.cancel_push(sender.push_id, error_code)
+        else:
+            super().reset_stream(stream_id, error_code)
+
+    def set_priority(self, stream_id: int, priority: Priority) -> None:
+        """Give a response another priority than the client asked for (RFC 9218 section 8)."""
+        sender = self._sender(stream_id)
+        if isinstance(sender, ResponseSender):
+            sender.priority = priority
+            self._apply_priority(stream_id, sender)
+
+    # ---------------------------------------------------------------- pushes
+
+    @property
+    def max_push_id(self) -> int | None:
+        """The largest push ID that the client allows, inclusive; None: it allows no push (RFC 9114 section 7.2.7)."""
+        return self._pushes.max_push_id
+
+    @property
+    def push_counters(self) -> PushCounters:
+        """What became of the pushes of this connection."""
+        return self._pushes.counters
+
+    @property
+    def pushes_under_way(self) -> int:
+        """Pushes that are promised and neither acknowledged nor cancelled."""
+        return len(self._pushes)
+
+    def push_allowance(self, wanted: int = 1_000) -> int:
+        """How many of `wanted` further pushes could be promised now: push IDs and stream credit both."""
+        if self._shutdown.received is not None or self.is_closed:
+            return 0
+        wanted = min(wanted, self._pushes.allowance)
+        if wanted <= 0:
+            return 0
+        unopened = self._pushes.unopened
+        return self._transport.stream_credit(True, wanted + unopened) - unopened
+
+    def send_push_promise(self, stream_id: int, request: RequestHead, *, push_id: int | None = None) -> int:
+        """Promise a request on the stream of the request that makes it useful (RFC 9114 sections 4.6 and 7.2.5).
+
+        Credit for the push ID and for the push stream is asked for first; without it nothing goes out. Promise before you send
+        the content that refers to the promised resource.
+
+        Args:
+            stream_id: a request stream whose response has not ended.
+            request: the promised request. GET or HEAD, no content, for an authority of ours.
+            push_id: repeat the promise of this push on a further request stream; `request` must be the same.
+
+        Returns:
+            The push ID.
+
+        Raises:
+            PushNotAllowed: such a request may never be promised.
+            NoPushCredit: the client allows no further push ID, or is shutting down.
+            NoStreamCredit: QUIC allows no further unidirectional stream.
+            StreamStateError: the response on this stream has ended, is a push itself or a tunnel; or the push is over.
+            LocalProtocolError: the request's fields are invalid or larger than the client takes.
+        """
+        sender = self._sender(stream_id)
+        if not isinstance(sender, ResponseSender) or sender.push_id is not None:
+            raise StreamStateError("a promise goes on the stream of a request, not on a push stream")
+        if sender.state is MessageState.TUNNEL:
+            raise StreamStateError("a promise cannot go on a CONNECT tunnel")
+        if push_id is not None:
+            return self._repeat_promise(stream_id, request, push_id)
+        self._pushes.check_request(request, sender.request.authority if sender.request is not None else None)
+        fields = request_fields(request)
+        self._check_push_credit()
+        section = self._encode_section(stream_id, fields)
+        push = self._pushes.promise(request, fields)
+        self._transport.write(stream_id, encode_push_promise(push.push_id, section), False)
+        return push.push_id
+
+    def open_push_stream(self, push_id: int, priority: Priority | None = None) -> int:
+        """Open the push stream of a promised push (RFC 9114 section 6.2.2).
+
+        Args:
+            push_id: from `send_push_promise`.
+            priority: instead of the `priority` field of the promised request. Whatever it is, requested responses go first.
+
+        Returns:
+            The stream ID for `send_response` and what follows.
+
+        Raises:
+            StreamStateError: the push was not promised, is open already, or is over.
+            NoStreamCredit: QUIC allows no further stream now (it was promised, so this does not last).
+        """
+        push = self._pushes.get(push_id)
+        if self._transport.stream_credit(True, 1) < 1:
+            raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+        self._pushes.apply(push_id, ServerPushInput.OPEN_STREAM)
+        stream_id = self._transport.open_stream(True)
+        if stream_id is None:
+            raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+        self._pushes.opened(push, stream_id)
+        priority = self._push_priorities.pop(push_id, None) or priority or _requested_priority(push.request)
+        sender = self._senders[stream_id] = ResponseSender(push.request, priority, push_id, push_id)
+        self._apply_priority(stream_id, sender)
+        self._transport.write(stream_id, encode_varint(StreamType.PUSH) + encode_varint(push_id), False)
+        return stream_id
+
+    def cancel_push(self, push_id: int, error_code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
+        """Call a push off: CANCEL_PUSH, and RESET_STREAM with `error_code` when its stream is open.
+
+        Nothing happens when it is over already; raises `StreamStateError` for a push that was never promised.
+        """
+        if push_id >= self._pushes.next_push_id:
+            raise StreamStateError(f"push {push_id} was not promised")
+        self._act(push_id, self._pushes.apply(push_id, ServerPushInput.CANCEL), CancelledBy.LOCAL, error_code)
+
+    def promised_request(self, push_id: int) -> RequestHead:
+        """The request of a push; raises `StreamStateError` when it is unknown or long finished."""
+        return self._pushes.get(push_id).request
+
+    def _repeat_promise(self, stream_id: int, request: RequestHead, push_id: int) -> int:
+        push = self._pushes.get(push_id)
+        if request_fields(request) != push.fields:
+            raise LocalProtocolError(f"push {push_id} was promised with other fields (RFC 9114 section 7.2.5)")
+        section = self._encode_section(stream_id, push.fields)
+        self._pushes.repeat_promise(push_id)
+        self._transport.write(stream_id, encode_push_promise(push_id, section), False)
+        return push_id
+
+    def _check_push_credit(self) -> None:
+        try:
+            if self._shutdown.received is not None:
+                raise NoPushCredit("the client is shutting down (GOAWAY)")
+            self._pushes.check_credit()
+            needed = self._pushes.unopened + 1
+            if self._transport.stream_credit(True, needed) < needed:
+                raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+        except (NoPushCredit, NoStreamCredit):
+            self._pushes.counters.refused_for_credit += 1
+            raise
+
+    def _act(self, push_id: int, action: ServerPushAction, by: CancelledBy, error_code: int) -> None:
+        """Put on the wire, and tell, what the push table says."""
+        self._push_priorities.pop(push_id, None)
+        if action is ServerPushAction.NOTHING:
+            return
+        push = self._pushes.get(push_id)
+        if action in _SENDS_CANCEL_PUSH:
+            self._write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
+        if action in _RESETS and push.stream_id is not None:
+            self._senders.pop(push.stream_id, None)
+            self._transport.reset(push.stream_id, error_code)
+        if action in _TELLS:
+            code = error_code if push.stream_id is not None else None
+            self._events.append(PushCancelled(push_id, by, code))
+
+    # ---------------------------------------------------------------- requests
+
+    def request_received(self, stream_id: int, request: RequestHead, end: bool) -> None:
+        """A request's header section is complete (called by its receiver)."""
+        priority = self._early_priorities.pop(stream_id, None) or _requested_priority(request)
+        self._open_sender(stream_id, ResponseSender(request, priority, stream_id >> 2))
+        self._events.append(RequestReceived(stream_id, request, end))
+
+    def tell(self, event: DataReceived | TrailersReceived) -> None:
+        """Add an event (called by receivers)."""
+        self._events.append(event)
+
+    def _open_sender(self, stream_id: int, sender: ResponseSender) -> None:
+        self._senders[stream_id] = sender
+        self._apply_priority(stream_id, sender)
+
+    def _apply_priority(self, stream_id: int, sender: ResponseSender) -> None:
+        number = transport_priority(sender.priority, order=sender.order, pushed=sender.push_id is not None)
+        self._transport.set_priority(stream_id, number)
+
+    def _accept_bidirectional(self, stream_id: int) -> MessageReceiver | None:
+        if self._shutdown.excludes(stream_id):
+            self._transport.stop(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+            self._transport.reset(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+            self.spend("requests after GOAWAY")
+            return None
+        if self._highest_request is None or stream_id > self._highest_request:
+            self._highest_request = stream_id
+        receiver = self._receivers[stream_id] = RequestReceiver(stream_id, self)
+        return receiver
+
+    def _open_tunnel(self, stream_id: int) -> None:
+        receiver = self._receivers.get(stream_id)
+        if receiver is not None:
+            receiver.advance(MessageInput.CONNECT)
+
+    def _sending_ended(self, stream_id: int) -> None:
+        sender = self._senders.pop(stream_id, None)
+        if isinstance(sender, ResponseSender) and sender.push_id is not None:
+            self._pushes.apply(sender.push_id, ServerPushInput.END)
+            return
+        self._flood.earn()
+        receiver = self._receivers.get(stream_id)
+        if receiver is not None and receiver.state is not MessageState.TUNNEL:
+            # RFC 9114 section 4.1: the response is complete, the rest of the request is of no use.
+            self._abandon(receiver, ErrorCode.H3_NO_ERROR)
+        else:
+            self._forget_if_done(stream_id)
+
+    def _acknowledged(self, stream_id: int) -> None:
+        push_id = self._pushes.push_of(stream_id)
+        if push_id is not None:
+            self._pushes.apply(push_id, ServerPushInput.ACKNOWLEDGED)
+            self._flood.earn()
+
+    def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:
+        if receiver.stream_id in self._senders:
+            self._events.append(StreamReset(receiver.stream_id, error_code, None))
+
+    def _message_stopped(self, stream_id: int, error_code: int) -> None:
+        push_id = self._pushes.push_of(stream_id)
+        if push_id is not None:
+            action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_STOP_SENDING)
+            self._act(push_id, action, CancelledBy.PEER, error_code)
+        elif stream_id in self._senders:
+            self._events.append(StopSendingReceived(stream_id, error_code, None))
+
+    def _message_failed(self, receiver: MessageReceiver, error: H3StreamError) -> None:
+        if isinstance(error, FieldSectionTooLarge) and receiver.state is MessageState.START:
+            self._abandon(receiver, ErrorCode.H3_NO_ERROR)
+            self._open_sender(receiver.stream_id, ResponseSender(None, Priority(), receiver.stream_id >> 2))
+            self._events.append(RequestTooLarge(receiver.stream_id))
+            return
+        self.spend("malformed requests")
+        if receiver.stream_id not in self._senders:
+            self._transport.reset(receiver.stream_id, error.error_code)
+        super()._message_failed(receiver, error)
+
+    # ---------------------------------------------------------------- the client's control stream
+
+    def _control_handlers(self) -> dict[int, Callable[[bytes], None]]:
+        return {
+            FrameType.CANCEL_PUSH: self._cancel_push_received,
+            FrameType.MAX_PUSH_ID: self._max_push_id_received,
+            FrameType.PRIORITY_UPDATE_REQUEST: self._request_priority_received,
+            FrameType.PRIORITY_UPDATE_PUSH: self._push_priority_received,
+        }
+
+    def _accept_push_stream(self, stream_id: int) -> None:
+        raise H3ConnectionError(ErrorCode.H3_STREAM_CREATION_ERROR, "a client cannot open a push stream")
+
+    def _push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
+        raise H3ConnectionError(ErrorCode.H3_STREAM_CREATION_ERROR, "a client cannot open a push stream")
+
+    def _cancel_push_received(self, payload: bytes) -> None:
+        push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
+        action = self._pushes.receive_cancel_push(push_id)
+        self.spend("CANCEL_PUSH frames")
+        self._act(push_id, action, CancelledBy.PEER, ErrorCode.H3_REQUEST_CANCELLED)
+
+    def _max_push_id_received(self, payload: bytes) -> None:
+        push_id = parse_single_varint(FrameType.MAX_PUSH_ID, payload)
+        raised = self._pushes.receive_max_push_id(push_id)
+        self.spend("MAX_PUSH_ID frames")
+        if raised and self.config.enable_push:
+            self._events.append(MaxPushIdReceived(push_id))
+
+    def _goaway_received(self, payload: bytes) -> None:
+        identifier = self._parse_goaway(payload)
+        for push_id in self._pushes.excluded_by(identifier):
+            action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_GOAWAY)
+            self._act(push_id, action, CancelledBy.GOAWAY, ErrorCode.H3_REQUEST_CANCELLED)
+        self._events.append(GoawayReceived(identifier))
+
+    def _request_priority_received(self, payload: bytes) -> None:
+        stream_id, value = parse_priority_update(payload)
+        if stream_id % 4 != 0:
+            raise H3ConnectionError(
+                ErrorCode.H3_ID_ERROR, f"PRIORITY_UPDATE names stream {stream_id}, which cannot carry a request"
+            )
+        self.spend("PRIORITY_UPDATE frames")
+        priority = _priority_or_default(value)
+        sender = self._senders.get(stream_id)
+        if isinstance(sender, ResponseSender):
+            sender.priority = priority
+            self._apply_priority(stream_id, sender)
+            self._events.append(PriorityUpdated(stream_id, None, priority))
+        elif self._highest_request is None or stream_id > self._highest_request or stream_id in self._receivers:
+            self._keep_early_priority(stream_id, priority)
+
+    def _keep_early_priority(self, stream_id: int, priority: Priority) -> None:
+        self._early_priorities[stream_id] = priority
+        self._early_priorities.move_to_end(stream_id)
+        while len(self._early_priorities) > self.config.max_request_streams_buffered_priorities:
+            self._early_priorities.popitem(last=False)
+
+    def _push_priority_received(self, payload: bytes) -> None:
+        push_id, value = parse_priority_update(payload)
+        push = self._pushes.check_priority_update(push_id)
+        self.spend("PRIORITY_UPDATE frames")
+        if push is None:
+            return
+        priority = _priority_or_default(value)
+        self._prioritise_push(push, priority)
+        self._events.append(PriorityUpdated(None, push_id, priority))
+
+    def _prioritise_push(self, push: ServerPush, priority: Priority) -> None:
+        if push.stream_id is None:
+            self._push_priorities[push.push_id] = priority
+            return
+        self._transport.set_priority(push.stream_id, transport_priority(priority, order=push.push_id, pushed=True))
+
+    # ---------------------------------------------------------------- shutdown
+
+    def _first_unseen(self) -> int:
+        return 0 if self._highest_request is None else self._highest_request + 4
+
+
+_SENDS_CANCEL_PUSH = (
+    ServerPushAction.SEND_CANCEL_PUSH,
+    ServerPushAction.SEND_CANCEL_PUSH_AND_RESET,
+    ServerPushAction.SEND_CANCEL_PUSH_AND_TELL,
+)
+_RESETS = (ServerPushAction.SEND_CANCEL_PUSH_AND_RESET, ServerPushAction.RESET_AND_TELL)
+_TELLS = (ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushAction.SEND_CANCEL_PUSH_AND_TELL)
+
+
+def _content_length(fields: Fields) -> int | None:
+    """Content-Length that our caller is about to send; raises `LocalProtocolError` when it is no number."""
+    for name, value in fields:
+        if name == b"content-length" or name.lower() == b"content-length":
+            if not value.isdigit():
+                raise LocalProtocolError(f"Content-Length is a number, not {value!r}")
+            return int(value)
+    return None
+
+
+def _requested_priority(request: RequestHead) -> Priority:
+    """The request's Priority field (RFC 9218 section 5), or the default."""
+    for name, value in request.fields:
+        if name == b"priority":
+            return _priority_or_default(value)
+    return DEFAULT_PRIORITY
+
+
+def _priority_or_default(value: bytes) -> Priority:
+    """A priority field value; what cannot be parsed counts as absent (RFC 9218 section 4)."""
+    try:
+        return parse_priority(value)
+    except ValueError:
+        return DEFAULT_PRIORITY
+
+
+DEFAULT_PRIORITY = Priority()

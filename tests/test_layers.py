@@ -1,0 +1,116 @@
+"""The imports keep to the floors that ARCHITECTURE.md draws."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "h3push"
+PYTHON_FORBIDDEN_IN_CORE = {"asyncio", "socket", "time", "threading", "selectors", "ssl", "select", "datetime"}
+
+
+def floors() -> list[tuple[str, int, int]]:
+    """(pattern, floor, position in the map) for every name in the map, in order."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    block = re.search(r"```layers\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    found: list[tuple[str, int, int]] = []
+    floor = -1
+    for line in block.group(1).splitlines():
+        words = line.split()
+        if words and words[0].isdigit():
+            floor = int(words.pop(0))
+        found += [(word, floor, 0) for word in words]
+    return [(word, floor, position) for position, (word, floor, _) in enumerate(found)]
+
+
+MAP = floors()
+
+
+def place(module: str) -> tuple[int, int] | None:
+    """(floor, position) of a module such as `h3.push.client`; the exact name wins over a package with `…`."""
+    for pattern, floor, position in MAP:
+        if pattern == module:
+            return floor, position
+    best = None
+    for pattern, floor, position in MAP:
+        package = pattern.removesuffix("…")
+        if pattern.endswith("…") and (module == package or module.startswith(package + ".")):
+            best = floor, position
+    return best
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = path
+    return found
+
+
+MODULES = modules()
+IS_DOCSTRING_ONLY = {
+    name for name, path in MODULES.items() if len(ast.parse(path.read_text(encoding="utf-8")).body) <= 1
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of h3push that a file imports, as dotted names without the package's own."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            base = node.module or ""
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        for name in names:
+            if name == "h3push" or name.startswith("h3push."):
+                module = name.removeprefix("h3push").lstrip(".")
+                while module and module not in MODULES and module != "_quic":
+                    module = module.rpartition(".")[0]
+                found.add(module)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name and name not in IS_DOCSTRING_ONLY])
+def test_every_module_stands_on_the_map(name: str) -> None:
+    assert place(name) is not None, f"{name} has no place in ARCHITECTURE.md"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name and place(name) is not None])
+def test_a_module_imports_from_its_own_floor_and_below(name: str) -> None:
+    own = place(name)
+    assert own is not None
+    for other in imports(MODULES[name]):
+        if other in IS_DOCSTRING_ONLY or other == "":
+            continue
+        target = place(other)
+        assert target is not None, f"{name} imports {other}, which has no place in ARCHITECTURE.md"
+        assert target <= own, f"{name} (floor {own[0]}) imports {other} (floor {target[0]})"
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if (p := place(n)) is not None and p[0] <= 2])
+def test_the_core_knows_no_socket_no_clock_and_no_event_loop(name: str) -> None:
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        assert not {n.split(".")[0] for n in names} & PYTHON_FORBIDDEN_IN_CORE
+
+
+def test_one_rust_file_alone_names_quinn_proto() -> None:
+    naming = {p.name for p in (ROOT / "rust" / "src").rglob("*.rs") if "quinn_proto" in p.read_text(encoding="utf-8")}
+    assert naming <= {"core.rs"}
+
+
+def test_the_map_names_nothing_that_does_not_exist() -> None:
+    for pattern, _, _ in MAP:
+        name = pattern.removesuffix("…")
+        assert name in MODULES or name in {"_quic", "__main__", "site"}, name
