@@ -1,0 +1,489 @@
+//! One connection: what its owner cannot see in quinn's.
+//!
+//! ```text
+//!   datagrams ─> Link ─> happenings ──> read every readable stream once: one DATA per stream and wake-up
+//!                                  └──> refill writable streams, urgent ones first, the least recently served first
+//!   write ─────> Link, and what does not fit ─> Outgoing (per stream) ─> DRAINED
+//! ```
+//!
+//! Streams opened by the peer are announced by their first data. Streams that we may open are drawn from quinn ahead of
+//! time into a pool when somebody asks how many there are: nothing of that is visible on the wire.
+
+use std::{
+    cmp::Reverse,
+    collections::VecDeque,
+    fs::File,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    INTERNAL_ERROR,
+    quinn::{Happening, Link, LinkEvent, ReadEnd},
+    streams::{FILE_PIECE, Outgoing, Pumped, Took},
+};
+use crate::{
+    events::{End, EndKind, Event, Handle, Payload},
+    settings::Settings,
+};
+
+/// Buffers of `writev` up to this are joined before they go to quinn.
+const JOIN_UP_TO: usize = 16 << 10;
+
+/// The events that wait to be fetched, and whether more stream data may be added.
+pub struct Told {
+    /// In order.
+    pub events: Vec<Event>,
+    /// Bytes of stream data in them.
+    pub weight: usize,
+    /// No more streams are read beyond this weight.
+    pub limit: usize,
+}
+
+impl Told {
+    /// Add one.
+    pub fn push(&mut self, event: Event) {
+        self.weight += event.weight();
+        self.events.push(event);
+    }
+
+    fn is_full(&self) -> bool {
+        self.weight >= self.limit
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    outgoing: Outgoing,
+    served: u64,
+}
+
+/// One connection.
+pub struct Conn {
+    /// The connection proper.
+    pub link: Link,
+    /// Its name outside.
+    pub handle: Handle,
+    /// False once the outside has been told of its end.
+    pub open: bool,
+    /// It panicked before.
+    pub broken: bool,
+    /// It counts as a server handshake under way.
+    pub handshaking: bool,
+    /// It counts as a connection that is open.
+    pub counted: bool,
+    /// It waits in the queue of connections to be processed.
+    pub touched: bool,
+    /// It waits in the queue of connections that may have something to send.
+    pub sending: bool,
+    #[cfg(test)]
+    pub sabotaged: bool,
+    remote: SocketAddr,
+    connected: bool,
+    handshake_deadline: Option<Instant>,
+    keep_alive: Option<Duration>,
+    ping_at: Option<Instant>,
+    queues: FxHashMap<u64, Queue>,
+    turns: u64,
+    readable: Vec<u64>,
+    writable: Vec<u64>,
+    fresh: FxHashSet<u64>,
+    paused: FxHashSet<u64>,
+    pools: [VecDeque<u64>; 2],
+}
+
+impl Conn {
+    /// A connection whose handshake begins.
+    pub fn new(link: Link, handle: Handle, now: Instant, settings: &Settings) -> Self {
+        Self {
+            handle,
+            open: true,
+            broken: false,
+            handshaking: link.is_server(),
+            counted: true,
+            touched: false,
+            sending: false,
+            #[cfg(test)]
+            sabotaged: false,
+            remote: link.remote(),
+            connected: false,
+            handshake_deadline: now.checked_add(settings.handshake_timeout),
+            keep_alive: settings.keep_alive,
+            ping_at: None,
+            queues: FxHashMap::default(),
+            turns: 0,
+            readable: Vec::new(),
+            writable: Vec::new(),
+            fresh: FxHashSet::default(),
+            paused: FxHashSet::default(),
+            pools: Default::default(),
+            link,
+        }
+    }
+
+    /// Take in a datagram.
+    pub fn heard(&mut self, now: Instant, event: LinkEvent) {
+        self.link.handle(event);
+        self.set_ping(now);
+    }
+
+    /// When `timeout` is due.
+    pub fn deadline(&mut self) -> Option<Instant> {
+        let ours = [self.handshake_deadline, self.ping_at].into_iter().flatten().filter(|_| self.open);
+        ours.chain(self.link.deadline()).min()
+    }
+
+    /// Run what is due.
+    pub fn timeout(&mut self, now: Instant, settings: &Settings, told: &mut Told) {
+        self.link.timeout(now);
+        if self.open && self.handshake_deadline.is_some_and(|at| at <= now) {
+            self.link.close(now, 0, Bytes::new());
+            let reason = format!("the handshake was not done within {:?}", settings.handshake_timeout);
+            self.end(End { kind: EndKind::TimedOut, code: None, reason }, told);
+        }
+        if self.open && self.ping_at.is_some_and(|at| at <= now) {
+            self.link.ping();
+            self.set_ping(now);
+        }
+    }
+
+    /// Turn what happened into events: called once per wake-up, after everything that arrived is taken in.
+    pub fn process(&mut self, settings: &Settings, told: &mut Told) {
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut self.sabotaged), "sabotaged by a test");
+        let mut end = None;
+        while let Some(happening) = self.link.next() {
+            if self.open {
+                self.happened(happening, settings, told, &mut end);
+            }
+        }
+        if !self.open {
+            return;
+        }
+        self.read_readable(settings, told, end.is_some());
+        match end {
+            Some(end) => self.end(end, told),
+            None => self.refill_writable(settings, told),
+        }
+    }
+
+    /// Whether streams wait to be read because too many events wait.
+    pub fn is_held_back(&self) -> bool {
+        !self.readable.is_empty()
+    }
+
+    /// The handshake is over, one way or the other; true once.
+    pub fn take_handshake_over(&mut self) -> bool {
+        (self.connected || !self.open) && std::mem::take(&mut self.handshaking)
+    }
+
+    /// The end has come; true once.
+    pub fn take_closed(&mut self) -> bool {
+        !self.open && std::mem::take(&mut self.counted)
+    }
+
+    /// Tell the end and drop everything that waits.
+    pub fn end(&mut self, end: End, told: &mut Told) {
+        if std::mem::take(&mut self.open) {
+            told.push(Event::Closed { conn: self.handle, end: Box::new(end) });
+            self.handshake_deadline = None;
+            self.forget_streams();
+        }
+    }
+
+    fn forget_streams(&mut self) {
+        self.queues = FxHashMap::default();
+        self.readable = Vec::new();
+        self.writable = Vec::new();
+        self.fresh.clear();
+        self.paused.clear();
+        self.pools = Default::default();
+    }
+
+    fn happened(&mut self, happening: Happening, settings: &Settings, told: &mut Told, end: &mut Option<End>) {
+        let conn = self.handle;
+        match happening {
+            Happening::Readable(stream) => {
+                if self.readable.last() != Some(&stream) {
+                    self.readable.push(stream);
+                }
+            }
+            Happening::Writable(stream) => self.writable.push(stream),
+            Happening::Acked(stream) => told.push(Event::Acked { conn, stream }),
+            Happening::Opened { unidirectional } => self.accept(unidirectional, settings),
+            Happening::Stopped(stream, code) => {
+                // RFC 9000 section 3.5: the answer to STOP_SENDING is RESET_STREAM with its code.
+                self.reset(stream, code);
+                told.push(Event::Stop { conn, stream, code });
+            }
+            Happening::StreamsAvailable { unidirectional } => {
+                told.push(Event::StreamsAvailable { conn, unidirectional });
+            }
+            Happening::Handshake => {
+                let facts = self.link.tls();
+                told.push(Event::Handshake { conn, alpn: facts.alpn, server_name: facts.server_name });
+            }
+            Happening::Connected => self.connected(told),
+            Happening::Datagrams => {
+                while let Some(data) = self.link.receive_datagram() {
+                    told.push(Event::Datagram { conn, data });
+                }
+            }
+            Happening::Lost(reason) => *end = Some(reason),
+        }
+    }
+
+    fn connected(&mut self, told: &mut Told) {
+        self.connected = true;
+        self.handshake_deadline = None;
+        let early_data = self.link.early_data();
+        if !self.link.is_server() && !early_data {
+            // Streams opened for 0-RTT that the server did not take are void; quinn counts from 0 again.
+            self.forget_streams();
+        }
+        told.push(Event::Connected { conn: self.handle, early_data });
+    }
+
+    /// Tell when the peer's address is another one.
+    pub fn note_path(&mut self, told: &mut Told) {
+        let remote = self.link.remote();
+        if self.open && remote != self.remote {
+            self.remote = remote;
+            told.push(Event::PathChanged { conn: self.handle, remote });
+        }
+    }
+
+    // ---- keep-alive
+
+    /// PING after so much silence, from now on.
+    pub fn set_keep_alive(&mut self, now: Instant, interval: Option<Duration>) {
+        self.keep_alive = interval.filter(|interval| !interval.is_zero());
+        self.set_ping(now);
+    }
+
+    fn set_ping(&mut self, now: Instant) {
+        self.ping_at = self.keep_alive.and_then(|interval| now.checked_add(interval));
+    }
+
+    // ---- reading
+
+    fn accept(&mut self, unidirectional: bool, settings: &Settings) {
+        while let Some(stream) = self.link.accept(unidirectional) {
+            if unidirectional && settings.first_read_unidirectional > 0 {
+                self.fresh.insert(stream);
+            }
+            self.readable.push(stream);
+        }
+    }
+
+    fn read_readable(&mut self, settings: &Settings, told: &mut Told, last_chance: bool) {
+        if self.readable.is_empty() {
+            return;
+        }
+        let mut readable = std::mem::take(&mut self.readable);
+        let mut done = 0;
+        while done < readable.len() && (last_chance || !told.is_full()) {
+            self.read(readable[done], settings, told);
+            done += 1;
+        }
+        readable.drain(..done);
+        self.readable = readable;
+    }
+
+    fn read(&mut self, stream: u64, settings: &Settings, told: &mut Told) {
+        let conn = self.handle;
+        if !self.paused.is_empty() && self.paused.contains(&stream) {
+            if let Some(code) = self.link.take_reset(stream) {
+                self.paused.remove(&stream);
+                told.push(Event::Reset { conn, stream, code });
+            }
+            return;
+        }
+        let fresh = !self.fresh.is_empty() && self.fresh.contains(&stream);
+        let limit = if fresh { settings.first_read_unidirectional } else { usize::MAX };
+        let mut data = Payload::default();
+        let end = self.link.read(stream, limit, &mut data);
+        let fin = end == ReadEnd::Fin;
+        let nothing = data.is_empty() && end == ReadEnd::More;
+        if fresh && !nothing {
+            self.fresh.remove(&stream);
+            if end == ReadEnd::More {
+                self.paused.insert(stream);
+            }
+        }
+        if !data.is_empty() || fin {
+            told.push(Event::Data { conn, stream, data, fin });
+        }
+        if let ReadEnd::Reset(code) = end {
+            told.push(Event::Reset { conn, stream, code });
+        }
+    }
+
+    /// Read no more of this stream.
+    pub fn pause(&mut self, stream: u64) {
+        self.paused.insert(stream);
+    }
+
+    /// Read on; what is there becomes an event at once.
+    pub fn resume(&mut self, stream: u64, settings: &Settings, told: &mut Told) {
+        if self.paused.remove(&stream) {
+            if told.is_full() {
+                self.readable.push(stream);
+            } else {
+                self.read(stream, settings, told);
+            }
+        }
+    }
+
+    /// STOP_SENDING.
+    pub fn stop(&mut self, stream: u64, code: u64) {
+        self.paused.remove(&stream);
+        self.fresh.remove(&stream);
+        self.link.stop(stream, code);
+    }
+
+    // ---- writing
+
+    /// Take all of `data`; return what waits outside of quinn.
+    pub fn write(&mut self, stream: u64, data: &[u8], fin: bool, settings: &Settings) -> u64 {
+        if self.queues.is_empty() || !self.queues.contains_key(&stream) {
+            let (taken, took) = self.link.write(stream, data);
+            match took {
+                Took::Gone => return 0,
+                Took::All if fin => self.link.finish(stream),
+                Took::All => {}
+                Took::Blocked => return self.queue(stream, &data[taken..], fin, settings),
+            }
+            return 0;
+        }
+        self.queue(stream, data, fin, settings)
+    }
+
+    /// Take all of several buffers; return what waits outside of quinn.
+    pub fn write_all(&mut self, stream: u64, buffers: &[&[u8]], fin: bool, settings: &Settings) -> u64 {
+        let total: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        match buffers {
+            [] => self.write(stream, b"", fin, settings),
+            [only] => self.write(stream, only, fin, settings),
+            _ if total <= JOIN_UP_TO => self.write(stream, &buffers.concat(), fin, settings),
+            [first @ .., last] => {
+                for buffer in first {
+                    self.write(stream, buffer, false, settings);
+                }
+                self.write(stream, last, fin, settings)
+            }
+        }
+    }
+
+    fn queue(&mut self, stream: u64, data: &[u8], fin: bool, settings: &Settings) -> u64 {
+        let outgoing = &mut self.queues.entry(stream).or_default().outgoing;
+        outgoing.push(Bytes::copy_from_slice(data));
+        if fin {
+            outgoing.finish();
+        }
+        outgoing.note_full(settings.high_water);
+        outgoing.waiting()
+    }
+
+    /// Send a part of a file after what was written before.
+    pub fn write_file(&mut self, stream: u64, part: (File, u64, u64), fin: bool, settings: &Settings, told: &mut Told) {
+        if self.link.sink(stream).is_none() {
+            return;
+        }
+        let idle = !self.queues.contains_key(&stream);
+        let outgoing = &mut self.queues.entry(stream).or_default().outgoing;
+        outgoing.push_file(part.0, part.1, part.2);
+        if fin {
+            outgoing.finish();
+        }
+        if idle {
+            self.pump(stream, usize::MAX, settings, told);
+        }
+        if let Some(queue) = self.queues.get_mut(&stream) {
+            queue.outgoing.note_full(settings.high_water);
+        }
+    }
+
+    fn refill_writable(&mut self, settings: &Settings, told: &mut Told) {
+        if self.writable.is_empty() {
+            return;
+        }
+        let mut writable = std::mem::take(&mut self.writable);
+        writable.retain(|stream| self.queues.contains_key(stream));
+        if let [only] = writable[..] {
+            self.pump(only, usize::MAX, settings, told);
+        } else {
+            let mut order: Vec<_> = writable.iter().map(|&stream| self.turn_of(stream)).collect();
+            order.sort_unstable();
+            order.dedup();
+            for equals in order.chunk_by(|one, other| one.0 == other.0) {
+                let mut streams: Vec<u64> = equals.iter().map(|&(_, _, stream)| stream).collect();
+                while !streams.is_empty() {
+                    streams.retain(|&stream| self.pump(stream, FILE_PIECE, settings, told) == Pumped::TurnOver);
+                }
+            }
+        }
+        writable.clear();
+        self.writable = writable;
+    }
+
+    fn turn_of(&mut self, stream: u64) -> (Reverse<i32>, u64, u64) {
+        let served = self.queues.get(&stream).map_or(0, |queue| queue.served);
+        (Reverse(self.link.priority(stream)), served, stream)
+    }
+
+    fn pump(&mut self, stream: u64, turn: usize, settings: &Settings, told: &mut Told) -> Pumped {
+        let (Some(queue), Some(mut sink)) = (self.queues.get_mut(&stream), self.link.sink(stream)) else {
+            return Pumped::Gone;
+        };
+        let before = queue.outgoing.waiting();
+        let pumped = queue.outgoing.pump(&mut sink, turn);
+        drop(sink);
+        if queue.outgoing.waiting() < before {
+            self.turns += 1;
+            queue.served = self.turns;
+        }
+        if queue.outgoing.take_drained(settings.low_water) {
+            told.push(Event::Drained { conn: self.handle, stream });
+        }
+        match pumped {
+            Pumped::Empty | Pumped::Gone => drop(self.queues.remove(&stream)),
+            Pumped::FileFailed => self.reset(stream, INTERNAL_ERROR),
+            Pumped::Blocked | Pumped::TurnOver => {}
+        }
+        pumped
+    }
+
+    /// RESET_STREAM; what waits is dropped.
+    pub fn reset(&mut self, stream: u64, code: u64) {
+        self.queues.remove(&stream);
+        self.link.reset(stream, code);
+    }
+
+    /// Bytes in memory that wait outside of quinn.
+    pub fn buffered(&self) -> u64 {
+        self.queues.values().map(|queue| queue.outgoing.in_memory()).sum()
+    }
+
+    // ---- opening
+
+    /// Open a stream if the peer's limit allows one.
+    pub fn open_stream(&mut self, unidirectional: bool) -> Option<u64> {
+        self.pools[usize::from(unidirectional)].pop_front().or_else(|| self.link.open(unidirectional))
+    }
+
+    /// How many of `wanted` streams `open_stream` can give.
+    pub fn stream_credit(&mut self, unidirectional: bool, wanted: usize) -> usize {
+        let pool = &mut self.pools[usize::from(unidirectional)];
+        while pool.len() < wanted {
+            match self.link.open(unidirectional) {
+                Some(stream) => pool.push_back(stream),
+                None => break,
+            }
+        }
+        pool.len().min(wanted)
+    }
+}

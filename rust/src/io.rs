@@ -1,0 +1,205 @@
+//! A UDP socket with everything the kernel offers (batches, GSO, GRO, ECN), and the driver that runs a core over it in the
+//! caller's thread.
+//!
+//! Nothing here blocks. Receiving is bounded by batches and datagrams, sending by datagrams, so that one call never keeps
+//! an event loop from its other work for long; whoever calls is told when there is more to do.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::{IpAddr, SocketAddr, UdpSocket},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use bytes::BytesMut;
+use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+
+use crate::core::{
+    Core, Sent,
+    quinn::{Packet, Reply},
+};
+
+/// Datagrams that leave in one system call; more make bursts that routers dislike.
+const MAX_SEGMENTS: usize = 10;
+/// Datagrams sent in one `flush`, about 2 ms of work.
+pub const SEND_BUDGET: usize = 512;
+/// Datagrams taken in by one `recv`, whatever the number of batches.
+const RECEIVE_BUDGET: usize = 4096;
+/// What we ask of the kernel; it may give less.
+const SOCKET_BUFFER: usize = 4 << 20;
+/// The largest message that GRO makes.
+const SLOT: usize = 65535;
+
+/// A socket.
+pub struct Udp {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    buffer: Vec<u8>,
+    metas: [RecvMeta; BATCH_SIZE],
+    stuck: Option<Reply>,
+}
+
+impl Udp {
+    /// Bind. `::` takes IPv4 too.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        use socket2::{Domain, Protocol, Socket, Type};
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        socket.bind(&address.into())?;
+        Self::new(socket.into())
+    }
+
+    /// Take over a bound socket.
+    pub fn adopt(fd: RawFd) -> io::Result<Self> {
+        if fd < 0 {
+            return Err(rustix::io::Errno::BADF.into());
+        }
+        // SAFETY: the caller hands the descriptor over (the contract of `fd` in the Python stub); a number that is not an
+        // open socket fails in the first system call below and is closed at worst, never dereferenced.
+        let socket = UdpSocket::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        match socket.local_addr() {
+            Ok(_) => Self::new(socket),
+            Err(error) => {
+                // Not ours to close: it was no socket.
+                let _ = std::os::fd::IntoRawFd::into_raw_fd(socket);
+                Err(error)
+            }
+        }
+    }
+
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // Best effort: net.core.rmem_max decides.
+        let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), SOCKET_BUFFER);
+        let _ = state.set_send_buffer_size(UdpSockRef::from(&socket), SOCKET_BUFFER);
+        // Pages that are never written to cost nothing.
+        let buffer = vec![0; SLOT * BATCH_SIZE];
+        Ok(Self { socket, state, buffer, metas: [RecvMeta::default(); BATCH_SIZE], stuck: None })
+    }
+
+    /// The address it is bound to.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Whether the kernel is kept from fragmenting, so that the MTU can be probed.
+    pub fn whole_packets(&self) -> bool {
+        !self.state.may_fragment()
+    }
+
+    /// Datagrams that may leave in one call.
+    pub fn max_segments(&self) -> usize {
+        self.state.max_gso_segments().min(MAX_SEGMENTS)
+    }
+
+    /// Receive one batch; `arrivals` has it then. Returns the number of messages, 0 when there are none.
+    pub fn receive(&mut self) -> usize {
+        let mut slots = self.buffer.chunks_exact_mut(SLOT).map(IoSliceMut::new);
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| slots.next().expect("one per message"));
+        // An error here is about a packet sent earlier (ICMP) or about the socket being gone; both show elsewhere.
+        self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut self.metas).unwrap_or(0)
+    }
+
+    /// Feed the first `count` messages of the last batch to `core`; returns the number of datagrams.
+    pub fn feed(&self, count: usize, core: &mut Core) -> usize {
+        let now = core.now();
+        let mut datagrams = 0;
+        for (meta, slot) in self.metas[..count].iter().zip(self.buffer.chunks_exact(SLOT)) {
+            let ecn = meta.ecn.map(|ecn| ecn as u8);
+            let mut data = BytesMut::from(&slot[..meta.len]);
+            while !data.is_empty() {
+                let datagram = data.split_to(meta.stride.clamp(1, data.len()));
+                core.datagram(now, meta.addr, meta.dst_ip, ecn, datagram);
+                datagrams += 1;
+            }
+        }
+        datagrams
+    }
+
+    /// Send, or keep the packet until the socket has room.
+    pub fn send(&mut self, packet: &Packet, bytes: &[u8]) -> Sent {
+        if self.try_send(packet, bytes) == Sent::Full {
+            self.stuck = Some((*packet, bytes.to_vec()));
+            return Sent::Full;
+        }
+        Sent::Done
+    }
+
+    /// Send what was kept.
+    pub fn unstick(&mut self) -> Sent {
+        match self.stuck.take() {
+            Some((packet, bytes)) => self.send(&packet, &bytes),
+            None => Sent::Done,
+        }
+    }
+
+    /// Send, unless the socket is full.
+    pub fn try_send(&self, packet: &Packet, bytes: &[u8]) -> Sent {
+        let transmit = Transmit {
+            destination: packet.destination,
+            ecn: packet.ecn.and_then(EcnCodepoint::from_bits),
+            contents: bytes,
+            segment_size: packet.segment_size,
+            src_ip: packet.src_ip,
+        };
+        match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,
+            // Too large for the path, no route, ...: a lost packet, which is what QUIC is made for.
+            _ => Sent::Done,
+        }
+    }
+
+    /// An address in the family of this socket.
+    pub fn reachable(&self, address: SocketAddr) -> SocketAddr {
+        match (self.local_address(), address) {
+            (Ok(SocketAddr::V6(_)), SocketAddr::V4(v4)) => {
+                SocketAddr::new(IpAddr::V6(v4.ip().to_ipv6_mapped()), v4.port())
+            }
+            _ => address,
+        }
+    }
+}
+
+impl AsFd for Udp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Udp {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// An address as people write it: IPv4 is IPv4, whatever socket it came through.
+pub fn plain(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
+        v4 => v4,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Read datagrams (bounded), run the protocol; events are in the core then.
+pub fn recv(udp: &mut Udp, core: &mut Core, max_batches: usize) {
+    let mut datagrams = 0;
+    for _ in 0..max_batches {
+        let count = udp.receive();
+        datagrams += udp.feed(count, core);
+        if count < BATCH_SIZE || datagrams >= RECEIVE_BUDGET {
+            break;
+        }
+    }
+    core.settle();
+}
+
+/// Send what may be sent; true when there is more.
+pub fn flush(udp: &mut Udp, core: &mut Core) -> bool {
+    if udp.unstick() == Sent::Full {
+        return true;
+    }
+    let (now, max_segments) = (core.now(), udp.max_segments());
+    core.transmit(now, max_segments, SEND_BUDGET, |packet, bytes| udp.send(packet, bytes))
+}

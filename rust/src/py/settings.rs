@@ -1,0 +1,161 @@
+//! `ServerTls`, `ClientTls` and `Transport`.
+
+use std::sync::Arc;
+
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
+
+use super::convert::{os_error, seconds};
+use crate::{
+    settings::{Congestion, Settings},
+    tls::{self, TlsError},
+};
+
+fn raised(error: TlsError) -> PyErr {
+    match error {
+        TlsError::Value(sentence) => PyValueError::new_err(sentence),
+        TlsError::Os(error) => os_error(error),
+    }
+}
+
+fn protocols(alpn: Option<Vec<Bound<'_, PyBytes>>>) -> Vec<Vec<u8>> {
+    match alpn {
+        None => vec![b"h3".to_vec()],
+        Some(names) => names.iter().map(|name| name.as_bytes().to_vec()).collect(),
+    }
+}
+
+/// A server's TLS settings.
+#[pyclass(frozen, module = "h3push._quic")]
+pub struct ServerTls {
+    pub config: Arc<rustls::ServerConfig>,
+}
+
+#[pymethods]
+impl ServerTls {
+    #[new]
+    #[pyo3(signature = (identities, *, alpn=None, early_data=false, key_log_file=None))]
+    fn new(
+        identities: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
+        alpn: Option<Vec<Bound<'_, PyBytes>>>,
+        early_data: bool,
+        key_log_file: Option<&str>,
+    ) -> PyResult<Self> {
+        let identities: Vec<_> = identities.iter().map(|(chain, key)| (chain.as_bytes(), key.as_bytes())).collect();
+        let config = tls::server(&identities, protocols(alpn), early_data, key_log_file).map_err(raised)?;
+        Ok(Self { config })
+    }
+}
+
+/// A client's TLS settings.
+#[pyclass(frozen, module = "h3push._quic")]
+pub struct ClientTls {
+    pub config: Arc<rustls::ClientConfig>,
+}
+
+#[pymethods]
+impl ClientTls {
+    #[new]
+    #[pyo3(signature = (*, trust=None, verify=true, alpn=None, early_data=false, identity=None, key_log_file=None))]
+    fn new(
+        trust: Option<&[u8]>,
+        verify: bool,
+        alpn: Option<Vec<Bound<'_, PyBytes>>>,
+        early_data: bool,
+        identity: Option<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
+        key_log_file: Option<&str>,
+    ) -> PyResult<Self> {
+        let identity = identity.as_ref().map(|(chain, key)| (chain.as_bytes(), key.as_bytes()));
+        let config = tls::client(trust, verify, protocols(alpn), early_data, identity, key_log_file).map_err(raised)?;
+        Ok(Self { config })
+    }
+}
+
+/// QUIC transport settings.
+#[pyclass(frozen, module = "h3push._quic")]
+pub struct Transport {
+    pub settings: Settings,
+}
+
+#[pymethods]
+impl Transport {
+    #[new]
+    #[pyo3(signature = (
+        *,
+        idle_timeout = 30.0,
+        handshake_timeout = 10.0,
+        keep_alive_interval = None,
+        max_bidirectional_streams = 100,
+        max_unidirectional_streams = 16,
+        stream_receive_window = 262144,
+        connection_receive_window = 1048576,
+        send_window = 1048576,
+        high_water = 65536,
+        low_water = 16384,
+        max_connections = 10000,
+        retry_above = 1000,
+        ask_incoming = false,
+        first_read_unidirectional = 0,
+        congestion = "cubic",
+        initial_rtt = 0.333,
+        max_datagram_frame = 0,
+        migration = true,
+        mtu_discovery = true,
+        initial_mtu = 1200,
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
+    fn new(
+        idle_timeout: f64,
+        handshake_timeout: f64,
+        keep_alive_interval: Option<f64>,
+        max_bidirectional_streams: u64,
+        max_unidirectional_streams: u64,
+        stream_receive_window: u64,
+        connection_receive_window: u64,
+        send_window: u64,
+        high_water: u64,
+        low_water: u64,
+        max_connections: usize,
+        retry_above: usize,
+        ask_incoming: bool,
+        first_read_unidirectional: usize,
+        congestion: &str,
+        initial_rtt: f64,
+        max_datagram_frame: usize,
+        migration: bool,
+        mtu_discovery: bool,
+        initial_mtu: u16,
+    ) -> PyResult<Self> {
+        let settings = Settings {
+            idle_timeout: seconds("idle_timeout", idle_timeout)?,
+            handshake_timeout: seconds("handshake_timeout", handshake_timeout)?,
+            keep_alive: keep_alive_interval.map(|value| seconds("keep_alive_interval", value)).transpose()?,
+            max_bidirectional_streams,
+            max_unidirectional_streams,
+            stream_receive_window,
+            connection_receive_window,
+            send_window,
+            high_water,
+            low_water,
+            max_connections,
+            retry_above,
+            ask_incoming,
+            first_read_unidirectional,
+            congestion: controller(congestion)?,
+            initial_rtt: seconds("initial_rtt", initial_rtt)?,
+            max_datagram_frame,
+            migration,
+            mtu_discovery,
+            initial_mtu,
+        };
+        settings.check().map_err(PyValueError::new_err)?;
+        Ok(Self { settings })
+    }
+}
+
+fn controller(name: &str) -> PyResult<Congestion> {
+    match name {
+        "cubic" => Ok(Congestion::Cubic),
+        "new_reno" => Ok(Congestion::NewReno),
+        _ => Err(PyValueError::new_err(format!("congestion is {name:?}; it can be \"cubic\" or \"new_reno\""))),
+    }
+}
