@@ -265,9 +265,7 @@ def test_streams_run_out_and_come_back_as_streams_close():
 
 def test_limits_that_are_not_replenished_run_out_for_good():
     """`replenish=False`, until the test raises the limit itself."""
-    pair, _client, server = joined(
-        MemorySettings(client=EndSettings(max_unidirectional_streams=1, replenish=False))
-    )
+    pair, _client, server = joined(MemorySettings(client=EndSettings(max_unidirectional_streams=1, replenish=False)))
     server.write(server.open(True), b"x", fin=True)
     pair.run()
     assert pair.server.open_stream(True) is None

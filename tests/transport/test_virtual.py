@@ -147,9 +147,7 @@ def test_names_are_resolved_from_the_loops_own_table():
         loop = asyncio.get_running_loop()
         loop.hosts["origin.example"] = "192.0.2.1"
         assert [found[4] for found in await loop.getaddrinfo("origin.example", 443)] == [("192.0.2.1", 443)]
-        assert [found[4] for found in await loop.getaddrinfo("2001:db8::1", 443)] == [
-            ("2001:db8::1", 443, 0, 0)
-        ]
+        assert [found[4] for found in await loop.getaddrinfo("2001:db8::1", 443)] == [("2001:db8::1", 443, 0, 0)]
         with pytest.raises(gaierror, match="hosts"):
             await loop.getaddrinfo("elsewhere.example", 443)
 

@@ -12,19 +12,14 @@ idempotent (a flag, and one `call_soon` for the first kick of a turn) and flushe
 dispatched. After a flush it asks `pending`: `resume` makes events that no datagram will announce.
 """
 
-from __future__ import annotations
-
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from h3push import _quic
 from h3push.errors import describe_error_code
 from h3push.h3.events import Event
 from h3push.transport.receiver import Receiver
-
-if TYPE_CHECKING:
-    from h3push._quic import _Streams as NativeStreams
 
 NativeEvent = tuple[Any, ...]
 """An event tuple of `_quic`: the kind (int), the connection handle, and what the kind's constant documents."""
@@ -45,9 +40,7 @@ class Streams(Protocol):
     def writev(self, connection: int, stream: int, buffers: Sequence[bytes], fin: bool) -> int:
         """Queue buffers; how many bytes wait."""
 
-    def write_file(
-        self, connection: int, stream: int, path: str, offset: int, length: int, fin: bool
-    ) -> None:
+    def write_file(self, connection: int, stream: int, path: str, offset: int, length: int, fin: bool) -> None:
         """Queue a part of a file."""
 
     def reset(self, connection: int, stream: int, error_code: int) -> None:
@@ -93,9 +86,7 @@ class Driver(Streams, Protocol):
     def local_address(self) -> tuple[str, int]:
         """Tell where we are: (host, port)."""
 
-    def connect(
-        self, address: tuple[str, int], server_name: str, *, client: _quic.ClientTls | None = None
-    ) -> int:
+    def connect(self, address: tuple[str, int], server_name: str, *, client: _quic.ClientTls | None = None) -> int:
         """Begin a connection; its handle."""
 
     def accept(self, incoming: int) -> int | None:
@@ -150,7 +141,7 @@ class Driver(Streams, Protocol):
 class NativeCalls:
     """The calls that every driver of `_quic` has, taken over as they are: bound methods of the native object."""
 
-    def __init__(self, native: NativeStreams) -> None:
+    def __init__(self, native: _quic._Streams) -> None:
         self.open = native.open
         self.stream_credit = native.stream_credit
         self.write = native.write
@@ -296,11 +287,7 @@ def closed_reason(kind: str, error_code: int | None, reason: str) -> str:
     sentence = _CLOSED_SENTENCES.get(kind, "the connection ended")
     if error_code is None or kind == _quic.CLOSED_LOCALLY:
         return sentence
-    code = (
-        describe_error_code(error_code)
-        if kind == _quic.CLOSED_BY_APPLICATION
-        else f"QUIC error {error_code:#x}"
-    )
+    code = describe_error_code(error_code) if kind == _quic.CLOSED_BY_APPLICATION else f"QUIC error {error_code:#x}"
     return f"{sentence} with {code}"
 
 

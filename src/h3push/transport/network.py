@@ -151,8 +151,11 @@ class VirtualDriver(NativeCalls):
         """Tell the owner, in this instant, that `recv` would give something."""
         self._unread = True
         if self._watching is not None:
-            loop, on_readable = self._watching
-            loop.call_soon(on_readable)
+            self._watching[0].call_soon(self._notify)
+
+    def _notify(self) -> None:
+        if self._watching is not None:
+            self._watching[1]()
 
 
 class VirtualNetwork:
