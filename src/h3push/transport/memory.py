@@ -154,9 +154,7 @@ class MemoryPair:
         for _ in range(max_steps):
             if not self._step(until):
                 return
-        raise Livelock(
-            f"not quiet after {max_steps} deliveries and timers, at {self.now:.6f} s of virtual time"
-        )
+        raise Livelock(f"not quiet after {max_steps} deliveries and timers, at {self.now:.6f} s of virtual time")
 
     def _step(self, until: int | None) -> bool:
         """One delivery or timer; False when none is left up to `until` (ns; `None`: up to the last delivery)."""

@@ -313,13 +313,7 @@ class MemoryEnd:
         """Allow the peer another stream when this one, which it opened, is closed on both sides."""
         ours = opened_by_client(stream_id) == self.is_client
         received = self._receiving.get(stream_id)
-        if (
-            ours
-            or not self.allows.replenish
-            or received is None
-            or not received.done
-            or stream_id in self._outgoing
-        ):
+        if ours or not self.allows.replenish or received is None or not received.done or stream_id in self._outgoing:
             return
         unidirectional = is_unidirectional(stream_id)
         self.allow_streams(unidirectional, self._granted[unidirectional] + 1)

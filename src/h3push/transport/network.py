@@ -96,7 +96,7 @@ class VirtualDriver(NativeCalls):
         if self._watching is not None and self._watching[0] is loop:
             self._watching = None
 
-    def recv(self, max_batches: int = 8) -> list[NativeEvent]:  # noqa: ARG002 - a socket's bound
+    def recv(self, max_batches: int = 8) -> list[NativeEvent]:
         """Take the events of what arrived."""
         self._unread = False
         events = self.native.events()

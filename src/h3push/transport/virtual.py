@@ -33,7 +33,7 @@ _TOLERANCE = 0.25
 """Nanoseconds by which a float may be off; beyond, it lies between two whole nanoseconds."""
 
 
-class Deadlock(RuntimeError):
+class Deadlock(RuntimeError):  # noqa: N818 - the word is the error
     """Every task waits and nothing is scheduled: in virtual time nobody would ever wake the program."""
 
 
@@ -86,7 +86,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(
         self,
-        executor: Executor | None,  # noqa: ARG002 - asyncio's signature
+        executor: Executor | None,
         func: Callable[[*Ts], T],
         *args: *Ts,
     ) -> asyncio.Future[T]:
@@ -106,7 +106,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         family: int = 0,
         type: int = 0,  # noqa: A002 - asyncio's signature
         proto: int = 0,
-        flags: int = 0,  # noqa: ARG002 - asyncio's signature
+        flags: int = 0,
     ) -> list[Any]:
         """Resolve IP literals and the names in `hosts`; `socket.gaierror` for anything else."""
         try:
