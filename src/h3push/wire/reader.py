@@ -73,6 +73,7 @@ class FrameReader:
         if self._unread:
             data = self._unread + data
         offset, end = 0, len(data)
+        frame: tuple[int, bytes] | None
         try:
             while offset < end:
                 if self._left:
@@ -83,7 +84,7 @@ class FrameReader:
                         return
                     frame_type, disposition, length, start = header
                     offset = start + length
-                    if disposition is _BUFFER and offset <= end:
+                    if disposition is not None and offset <= end:
                         frame = (frame_type, data[start:offset])
                     else:
                         offset, frame = self._begin(frame_type, disposition, length, data, start)

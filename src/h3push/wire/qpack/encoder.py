@@ -19,6 +19,7 @@ are translated.
 """
 
 from collections import deque
+from operator import itemgetter
 
 import pylsqpack
 
@@ -30,7 +31,9 @@ from h3push.wire.qpack.instructions import (
     TableMirror,
     decode_integer,
     encode_integer,
-    read_field_line,
+    field_line_end,
+    integer_at,
+    prefix_end,
 )
 
 SECRET_NAMES = frozenset(
@@ -39,6 +42,7 @@ SECRET_NAMES = frozenset(
 )
 """Fields that never enter the dynamic table, and are marked so that no intermediary puts them into one."""
 
+_name_of = itemgetter(0)
 _MAX_BLOCKED_STREAMS = 0xFFFF
 _STATIC_SECTION_PREFIX = b"\0\0"
 
@@ -99,7 +103,7 @@ class FieldEncoder:
             LocalProtocolError: an empty name, or a name or value longer than 65,535 bytes.
         """
         try:
-            if SECRET_NAMES.isdisjoint([name for name, _ in fields]):
+            if SECRET_NAMES.isdisjoint(map(_name_of, fields)):
                 instructions, section = self._encoder.encode(stream_id, fields)
             else:
                 public = [field for field in fields if field[0] not in SECRET_NAMES]
@@ -145,18 +149,25 @@ class FieldEncoder:
 
     def _splice_secrets(self, section: bytes, fields: Fields) -> bytes:
         """Put the secret fields' lines between the others, which `section` holds, in the order of `fields`."""
-        offset = decode_integer(section, 0, 8)
-        base = decode_integer(section, offset[1], 7) if offset is not None else None
-        assert base is not None
-        copied, at = 0, base[1]
-        pieces: list[bytes] = []
+        public_left = len(fields) - sum(field[0] in SECRET_NAMES for field in fields)
+        copied = at = prefix_end(section)
+        pieces = [section[:at]]
+        to_skip = 0
         for field in fields:
-            if field[0] in SECRET_NAMES:
-                pieces += section[copied:at], self._encode_secret(field)
-                copied = at
+            if field[0] not in SECRET_NAMES:
+                to_skip += 1
+                continue
+            public_left -= to_skip
+            if not public_left:  # nothing public follows: no need to look for the place
+                at = len(section)
             else:
-                at = read_field_line(section, at).end
-        return b"".join((*pieces, section[copied:]))
+                for _ in range(to_skip):
+                    at = field_line_end(section, at)
+            to_skip = 0
+            pieces += section[copied:at], self._encode_secret(field)
+            copied = at
+        pieces.append(section[copied:])
+        return b"".join(pieces)
 
     def _encode_secret(self, field: Field) -> bytes:
         """A literal field line with the never-indexed bit (RFC 9204 sections 4.5.4 and 4.5.6)."""
@@ -167,9 +178,7 @@ class FieldEncoder:
 
     def _register(self, stream_id: int, section: bytes) -> bytes:
         """Note what a section requires; returns it with its Required Insert Count wrapped as the peer unwraps it."""
-        decoded = decode_integer(section, 0, 8)
-        assert decoded is not None
-        encoded, end = decoded
+        encoded, end = integer_at(section, 0, 8)
         inserts = self._mirror.inserts
         required = inserts - (inserts - (encoded - 1)) % self._own_range
         self._unacknowledged.setdefault(stream_id, deque()).append(required)
