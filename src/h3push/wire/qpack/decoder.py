@@ -15,8 +15,8 @@ problem alone, so that a server can answer 431 and the table stays in step.
 each decoded section that needed the table, a Stream Cancellation, and an Insert Count Increment for insertions that no
 acknowledgment has covered. `take_decoder_stream` puts them together.
 
-*Again.* Sections repeat: a client asks the same thing of the same server. As long as no insertion comes in between, the same
-bytes mean the same fields, so the last few results are kept.
+*Again.* Sections repeat: a client asks the same thing of the same server. As long as the encoder stream is silent the same
+bytes mean the same fields, so a few results are kept.
 """
 
 import pylsqpack
@@ -127,7 +127,7 @@ class FieldDecoder:
         Raises:
             H3ConnectionError: QPACK_ENCODER_STREAM_ERROR (RFC 9204 sections 2.2.3, 3.2.2, 3.2.3, 4.3).
         """
-        before = self._mirror.inserts
+        self._remembered.clear()
         try:
             self._mirror.receive(data)
             unblocked = self._decoder.feed_encoder(data)
@@ -137,8 +137,6 @@ class FieldDecoder:
             raise H3ConnectionError(
                 ErrorCode.QPACK_ENCODER_STREAM_ERROR, "on the encoder stream: bytes that make no instruction"
             ) from None
-        if self._mirror.inserts != before:
-            self._remembered.clear()
         return unblocked
 
     def cancel(self, stream_id: int) -> None:
