@@ -74,9 +74,7 @@ def test_addresses_that_mean_every_address_are_no_names(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["ca.pem", "ca.key", "server.pem", "server.key"])
-@pytest.mark.parametrize(
-    "content", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None]
-)
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None])
 def test_what_is_broken_or_gone_is_made_anew(tmp_path, broken, content):
     made = development_certificates(tmp_path, now=NOW)
     (tmp_path / broken).unlink()

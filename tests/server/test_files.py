@@ -69,9 +69,9 @@ def test_a_path_names_a_file(root, target, content):
 @pytest.mark.parametrize(
     "target",
     ["", "*", "plain.txt", "/absent", "/what?.txt", "/.hidden", "/.git/config", "/%2egit/config", "/..", "/../outside.txt",
-     "/%2e%2e/outside.txt", "/sub/../plain.txt", "/sub/%2e%2e%2fplain.txt", "/sub%2findex.html", "//index.html", "/sub//index.html",
-     "/escape.txt", "/up/outside.txt", "/up/", "/circle", "/pipe", "/plain.txt/", "/empty/", "/plain.txt%00", "/plain.txt%00.html",
-     "/gr%FCn.txt", "/" + "a" * 300, "/" + "a/" * 3000, "//", "https://example.org/"],
+     "/%2e%2e/outside.txt", "/sub/../plain.txt", "/sub/%2e%2e%2fplain.txt", "/sub%2findex.html", "//index.html",
+     "/sub//index.html", "/escape.txt", "/up/outside.txt", "/up/", "/circle", "/pipe", "/plain.txt/", "/empty/", "/plain.txt%00",
+     "/plain.txt%00.html", "/gr%FCn.txt", "/" + "a" * 300, "/" + "a/" * 3000, "//", "https://example.org/"],
 )  # fmt: skip
 def test_a_path_names_nothing(root, target):
     assert find_file(root, target) is None

@@ -89,8 +89,7 @@ def is_for_screen(media: str) -> bool:
     """True unless a media query list names other media only (`print`, `speech`); conditions count as fulfilled."""
     queries = [query.split() for query in media.lower().split(",") if query.strip()]
     return not queries or any(
-        query[query[0] == "only" :][:1] != [] and query[query[0] == "only"] not in OTHER_MEDIA
-        for query in queries
+        query[query[0] == "only" :][:1] != [] and query[query[0] == "only"] not in OTHER_MEDIA for query in queries
     )
 
 
@@ -140,9 +139,7 @@ def _scan_at_rule(rule: Node, scan: CssScan, selectors: tuple[str, ...], depth: 
 
 
 def _contents(rule: Node) -> Iterable[Node]:
-    contents: Iterable[Node] = tinycss2.parse_blocks_contents(
-        rule.content, skip_comments=True, skip_whitespace=True
-    )
+    contents: Iterable[Node] = tinycss2.parse_blocks_contents(rule.content, skip_comments=True, skip_whitespace=True)
     return contents
 
 
@@ -161,9 +158,7 @@ def _scan_font_face(rule: Node, scan: CssScan) -> None:
     families = _families(values.get("font-family", []))
     if url is None or not families:
         return
-    ranges = [
-        (value.start, value.end) for value in values.get("unicode-range", []) if value.type == "unicode-range"
-    ]
+    ranges = [(value.start, value.end) for value in values.get("unicode-range", []) if value.type == "unicode-range"]
     scan.fonts.append(FontFace(url, max(families, key=len), tuple(ranges) or _ALL_CHARACTERS))
 
 
@@ -179,9 +174,7 @@ def _first_font_file(values: list[Node]) -> str | None:
 
 
 def _font_format(function: Node) -> str:
-    return next(
-        (str(value.value).lower() for value in function.arguments if value.type in {"string", "ident"}), ""
-    )
+    return next((str(value.value).lower() for value in function.arguments if value.type in {"string", "ident"}), "")
 
 
 def _split_at_commas(values: Iterable[Node]) -> Iterator[list[Node]]:

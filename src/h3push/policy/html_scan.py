@@ -23,9 +23,7 @@ from h3push.policy.urls import resolve
 _JAVASCRIPT = re.compile(
     r"(?:text|application)/(?:x-)?(?:java|ecma)script(?:1\.[0-5])?|text/(?:jscript|livescript)", re.IGNORECASE
 )
-_PSEUDO_ELEMENT = re.compile(
-    r"::[\w-]+(?:\([^)]*\))?|:(?:before|after|first-line|first-letter)\b", re.IGNORECASE
-)
+_PSEUDO_ELEMENT = re.compile(r"::[\w-]+(?:\([^)]*\))?|:(?:before|after|first-line|first-letter)\b", re.IGNORECASE)
 _PRELOADS = {
     "style": (ResourceKind.STYLE, Stage.BLOCKING),
     "script": (ResourceKind.SCRIPT, Stage.BLOCKING),
@@ -200,13 +198,7 @@ def _candidates(srcset: str) -> set[str]:
 
 def _is_one_of_several(node: LexborNode, attributes: dict[str, str]) -> bool:
     """True when the client picks among candidates."""
-    if (
-        len(
-            _candidates(attributes.get("srcset", ""))
-            | ({attributes["src"]} if "src" in attributes else set())
-        )
-        > 1
-    ):
+    if len(_candidates(attributes.get("srcset", "")) | ({attributes["src"]} if "src" in attributes else set())) > 1:
         return "srcset" in attributes
     parent = node.parent
     return parent is not None and parent.tag == "picture" and parent.css_first("source") is not None

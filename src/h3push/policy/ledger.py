@@ -1,7 +1,7 @@
 """What a connection was given already: the memory behind "each at most once on a connection".
 
-A client that got a resource on this connection, because it asked or because it was pushed, has it or has decided not to
-keep it. Either way a second copy is waste (Rule 4 of Bergan, Pelchat and Buettner: never push what is cached).
+A client that got a resource on this connection, because it asked or because it was pushed, has it or has decided not to keep
+it. Either way a second copy is waste (Rule 4 of Bergan, Pelchat and Buettner: never push what is cached).
 """
 
 from collections.abc import Iterator

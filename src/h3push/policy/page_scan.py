@@ -1,8 +1,8 @@
 """From a page to its push plan: what the page and its style sheets need, same origin, in the order of need.
 
 The order: style sheets and parser-blocking scripts as they stand in the document, each sheet's imports right after it; then
-fonts; then deferred scripts; then images, the page's own before those of its style sheets. Needed bytes come before
-bytes that are not needed yet: pushing in another order is what made push slow where it was slow (Akamai, Polaris).
+fonts; then deferred scripts; then images, the page's own before those of its style sheets. Needed bytes come before bytes
+that are not needed yet: pushing in another order is what made push slow where it was slow (Akamai, Polaris).
 
 Style sheets are asked for through a function, so that a server reads files, a proxy its cache and a test a dictionary.
 """
@@ -31,7 +31,8 @@ class PageScanSettings:
     max_sheets: int = 64
     """Style sheets that are read for one page; the rest is pushed unread, like any file."""
     max_import_depth: int = 8
-    """How deep imports of imports are followed. Each level costs a client without push a round trip, so few sites have two."""
+    """How deep imports of imports are followed. Each level costs a client without push a round trip, so few sites have
+    two."""
     max_resources: int = 128
     """Resources in a plan. Promises cost 40 to 120 bytes each before the page's first byte, and more than 50 may cost a
     further packet flight; half of all pages need fewer than 75 resources in all (HTTP Archive)."""
@@ -41,7 +42,7 @@ def scan_page(
     url: str,
     html: bytes,
     load_sheet: LoadSheet,
-    settings: PageScanSettings = PageScanSettings(),  # noqa: B008 - frozen
+    settings: PageScanSettings = PageScanSettings(),
 ) -> PushPlan:
     """The push plan of the page at `url` (absolute, https), whose body is `html`."""
     document = HtmlDocument(url, html[: settings.max_page_bytes])
@@ -105,9 +106,7 @@ class _Scan:
         if origin_of(reference.url) != self.origin:
             return
         path = target_of(reference.url)
-        if path == self.page or not self._note(
-            PlannedResource(path, reference.kind, reference.stage, named_in)
-        ):
+        if path == self.page or not self._note(PlannedResource(path, reference.kind, reference.stage, named_in)):
             return
         if reference.kind is ResourceKind.STYLE:
             self._read_sheet(reference.url, path, depth)

@@ -7,6 +7,7 @@ connection how many pushes it takes.
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from h3push.fields import Field
 from h3push.h3.priority import Priority
 
 
@@ -39,8 +40,8 @@ class Stage(IntEnum):
 
 
 URGENCY = {Stage.BLOCKING: 1, Stage.FONT: 2, Stage.DEFERRED: 4, Stage.IMAGE: 5}
-"""Urgency (RFC 9218 section 4.1; 0 is first, 7 last, 3 the default) of each stage. They order pushes among themselves: the
-server sends what was requested before anything that was pushed, whatever its urgency."""
+"""Urgency (RFC 9218 section 4.1; 0 is first, 7 last, 3 the default) of each stage. They order pushes among
+themselves: the server sends what was requested before anything that was pushed, whatever its urgency."""
 
 
 class PlanSource(Enum):
@@ -48,6 +49,12 @@ class PlanSource(Enum):
 
     PAGE_SCAN = "page scan"
     """The page's HTML and CSS were read."""
+    MANIFEST = "manifest"
+    """A file says so (`--push-manifest`)."""
+    LINK = "link"
+    """A `Link: rel=preload` field of a response, final or interim, or of an early-hint event."""
+    APPLICATION = "application"
+    """The application asked for it while it answered: `h3push.push`, or ASGI's push event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +69,18 @@ class PlannedResource:
     """When the page needs it."""
     named_in: str
     """`:path` of the page or style sheet that names it."""
+    method: str = "GET"
+    """Method of the promised request: GET, or HEAD."""
+    fields: tuple[Field, ...] = ()
+    """Request fields that its source gave for the promised request, names in lower case."""
+    wanted_priority: Priority | None = None
+    """Priority that its source asked for."""
 
     @property
     def priority(self) -> Priority:
         """The priority to push it with; images come in little by little, the rest is of use when it is whole."""
+        if self.wanted_priority is not None:
+            return self.wanted_priority
         return Priority(urgency=URGENCY[self.stage], incremental=self.stage is Stage.IMAGE)
 
 

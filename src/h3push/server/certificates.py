@@ -66,8 +66,7 @@ def development_certificates(
 ) -> DevelopmentCertificates:
     """The certificates in `directory`, made or renewed where necessary, for `LOCAL_NAMES` and `names`.
 
-    Raises:
-        OSError: the directory cannot be made or written to.
+    Raises: OSError: the directory cannot be made or written to.
     """
     now = now or datetime.now(UTC)
     wanted = dict.fromkeys([*LOCAL_NAMES, *(name for name in names if not _is_wildcard_address(name))])
@@ -86,7 +85,7 @@ _Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
 def _load(certfile: Path, keyfile: Path, now: datetime) -> _Pair | None:
-    """A certificate with its key; `None` when one is absent, broken, about to expire, or when they do not belong together."""
+    """A certificate with its key; `None` when one is absent, broken or about to expire, or they are no pair."""
     try:
         certificate = x509.load_pem_x509_certificates(certfile.read_bytes())[0]
         key = serialization.load_pem_private_key(keyfile.read_bytes(), password=None)
@@ -102,7 +101,7 @@ def _serves(certificate: x509.Certificate, authority: x509.Certificate, names: I
     try:
         certificate.verify_directly_issued_by(authority)
         held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except Exception:  # noqa: BLE001 - cryptography raises several kinds; each means that it is not ours
+    except Exception:
         return False
     return all(_general_name(name) in held for name in names)
 
@@ -143,15 +142,11 @@ def _make_server(directory: Path, authority: _Pair, names: Iterable[str], now: d
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     _write(directory / "server.key", _key_bytes(key), 0o600)
-    _write(
-        directory / "server.pem", _certificate_bytes(certificate) + _certificate_bytes(ca_certificate), 0o644
-    )
+    _write(directory / "server.pem", _certificate_bytes(certificate) + _certificate_bytes(ca_certificate), 0o644)
 
 
 def _builder(

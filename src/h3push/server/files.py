@@ -1,7 +1,7 @@
 """From a request's `:path` to a file below a root, and nowhere else. Pure but for the file system it looks at.
 
-Not found is the one answer to everything that is not for the public: names that begin with a dot, links that lead out of
-the root, sockets and pipes, files that may not be read. Whether such a thing exists is nobody's business.
+Not found is the one answer to everything that is not for the public: names that begin with a dot, links that lead out of the
+root, sockets and pipes, files that may not be read. Whether such a thing exists is nobody's business.
 """
 
 import os
@@ -44,8 +44,8 @@ class MovedTo:
 def find_file(root: Path, target: str) -> FoundFile | MovedTo | None:
     """What `target` (a `:path`, percent-encoded, with or without query) names below `root`; `None`: nothing to serve.
 
-    `root` must be absolute with its links resolved. Percent-encoding that is broken is taken literally, as browsers send
-    `%` in names.
+    `root` must be absolute with its links resolved. Percent-encoding that is broken is taken literally, as browsers send `%`
+    in names.
     """
     path, mark, query = target.partition("?")
     if not path.startswith("/"):

@@ -1,11 +1,11 @@
 """A directory that pushes: a request for a page promises what the page needs, before the page's first byte.
 
-Why before: a promise that comes after the reference crosses the client's own request on the way, and both are answered
-(RFC 9114 section 4.6 asks for this order). What is promised is sent behind the page; the core's priorities see to that.
+Why before: a promise that comes after the reference crosses the client's own request on the way, and both are answered (RFC
+9114 section 4.6 asks for this order). What is promised is sent behind the page; the core's priorities see to that.
 
 What is never promised: what this connection was sent or promised before, what is not there, and anything for a request that
-did not get the whole page (304: the client has it, and most likely the rest too). Running out of credit is no error: the first
-resources in the page's order of need are promised, the rest is refused and counted.
+did not get the whole page (304: the client has it, and most likely the rest too). Running out of credit is no error: the
+first resources in the page's order of need are promised, the rest is refused and counted.
 """
 
 import asyncio
@@ -54,13 +54,11 @@ class _CachedPlan:
 class PlanCache:
     """Plans of pages, scanned when first asked for and again when the page or one of its style sheets changed.
 
-    A scan reads at most `max_page_bytes` and `max_sheets` sheets; it takes milliseconds for a common page and happens in
-    the event loop, once per change.
+    A scan reads at most `max_page_bytes` and `max_sheets` sheets; it takes milliseconds for a common page and happens in the
+    event loop, once per change.
     """
 
-    def __init__(
-        self, directory: Directory, settings: PageScanSettings, max_plans: int = MAX_CACHED_PLANS
-    ) -> None:
+    def __init__(self, directory: Directory, settings: PageScanSettings, max_plans: int = MAX_CACHED_PLANS) -> None:
         self._directory = directory
         self._settings = settings
         self._max_plans = max_plans
@@ -101,7 +99,7 @@ def _may_carry_promises(request: Request, answer: Answer) -> bool:
     """True for a page that the client asked for itself, and whose client takes pushes at all."""
     if request.method != "GET" or request.push_id is not None or not answer.is_whole_page:
         return False
-    refusal = request.connection.refusal(request)
+    refusal = request.connection.pushes.refusal(request)
     return refusal is None or refusal in WAITABLE
 
 
@@ -155,9 +153,7 @@ class PushingDirectory:
         self.totals.refused += len(without_credit)
         return answer.response()
 
-    def _wanted(
-        self, request: Request, answer: Answer, ledger: ConnectionLedger
-    ) -> Iterator[PlannedResource]:
+    def _wanted(self, request: Request, answer: Answer, ledger: ConnectionLedger) -> Iterator[PlannedResource]:
         """What the page needs, is there and was not given to this connection yet."""
         if answer.file is None:
             return

@@ -5,12 +5,12 @@ ASGI app later) can use it; `Directory` is the handler for `h3push.serve`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
 
-from h3push.aio.content import FileContent
+from h3push.aio.content import PIECE_BYTES, FileContent
 from h3push.aio.request import Request
 from h3push.aio.response import Response
 from h3push.server.conditional import Selection, select, validators_of
@@ -93,11 +93,19 @@ def _message(status: HTTPStatus, method: str, fields: Mapping[str, str] | None =
     return Answer(status.value, headers, b"" if method == "HEAD" else body)
 
 
+def _read(part: FileContent) -> bytes:
+    try:
+        with Path(part.path).open("rb") as opened:
+            opened.seek(part.offset)
+            return opened.read(part.size())
+    except OSError:
+        return b""
+
+
 class Directory:
     """Handler for `h3push.serve` that answers every request with a file of a directory.
 
-    Raises:
-        NotADirectoryError, FileNotFoundError: `root` is no directory.
+    Raises: NotADirectoryError, FileNotFoundError: `root` is no directory.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -111,8 +119,15 @@ class Directory:
         return self.answer(request).response()
 
     def answer(self, request: Request) -> Answer:
-        """Decide what to answer."""
-        return answer(self.root, request.method, request.path, request.headers)
+        """Decide what to answer. Small files are read at once: an answer of bytes costs no task."""
+        decided = answer(self.root, request.method, request.path, request.headers)
+        if not isinstance(decided.content, FileContent) or decided.content.size() > PIECE_BYTES:
+            return decided
+        data = _read(decided.content)
+        if len(data) == decided.content.length:
+            return replace(decided, content=data)
+        # The file changed between the look and the read; the next request finds it as it is then.
+        return _message(HTTPStatus.NOT_FOUND, request.method)
 
     def find(self, target: str) -> FoundFile | None:
         """The file that a GET of `target` would be answered with."""

@@ -1,0 +1,1 @@
+"""The laboratory: what a push is worth, measured on the real stack in virtual time."""

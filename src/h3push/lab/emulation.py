@@ -1,0 +1,63 @@
+"""A page load over an emulated link: the real client, server and QUIC, in virtual time.
+
+Nothing is simulated but the link and the clock. The same files give the same figures on every machine, to the nanosecond.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from h3push import _quic
+from h3push.aio.client import connect
+from h3push.aio.server import serve
+from h3push.aio.settings import ClientSettings, ServerSettings
+from h3push.lab.page_load import PageLoad, load_page
+from h3push.server.pushing import PushingDirectory
+from h3push.server.static import Directory
+from h3push.transport.identity import make_identity
+from h3push.transport.link import LinkSettings
+from h3push.transport.network import VirtualNetwork
+from h3push.transport.virtual import run_virtual
+
+HOST = "site.test"
+"""Name of the emulated server (RFC 6761 keeps .test free for such)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A symmetric access link."""
+
+    round_trip: float = 0.1
+    """Round-trip time without load, in seconds."""
+    rate: int = 10_000_000
+    """Bits per second in each direction."""
+
+    def settings(self) -> LinkSettings:
+        """One direction; its queue holds what the link carries in one round trip, as routers are configured."""
+        queue = max(30_000, round(self.rate / 8 * self.round_trip))
+        return LinkSettings(delay=self.round_trip / 2, rate=self.rate, queue=queue)
+
+
+def emulated_page_load(root: Path, path: str, link: Link, *, max_pushes: int | None) -> PageLoad:
+    """Load a page of the directory `root` over `link`, beginning without a connection.
+
+    Args:
+        root: the site.
+        path: `:path` of the page.
+        link: between client and server.
+        max_pushes: pushes that may be under way at once; `None`: the client takes none.
+    """
+
+    async def main() -> PageLoad:
+        identity = make_identity([HOST])
+        network = VirtualNetwork(up=link.settings(), down=link.settings())
+        tls = _quic.ClientTls(trust=identity.authority)
+        server_driver = network.server_endpoint(
+            _quic.ServerTls([(identity.certificate, identity.key)]), ServerSettings().transport(), names=(HOST,)
+        )
+        client_driver = network.client_endpoint(tls, ClientSettings().transport(max_pushes))
+        url = f"https://{HOST}{path}"
+        server = serve(PushingDirectory(Directory(root)), driver=server_driver)
+        async with server, connect(url, tls=tls, max_pushes=max_pushes, driver=client_driver) as client:
+            return await load_page(client, url, started=0.0)
+
+    return run_virtual(main)

@@ -1,0 +1,222 @@
+"""A page load as a browser does it, on an open connection: discover, fetch, discover what that needs, until nothing is left.
+
+Theory of operation. Markup is read as it arrives, as a browser's preload scanner does, and what it names is fetched at once.
+A style sheet is read when it is complete, and its imports are fetched then. Fonts and the images of style sheets wait until
+every style sheet is there and the page is complete, because only then is it known which of them are used. So each level of
+the page costs a round trip - unless the resource was promised before it was discovered: then its push is taken and nothing
+is asked for.
+
+The scanner is the one that servers plan their pushes with. What it knows and the page does not need is never fetched here,
+and a push that nothing on the page asked for counts as unused.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from h3push.aio.client import Client
+from h3push.aio.client_exchange import ClientResponse, ReceivedPush, ReceivedState
+from h3push.errors import PushCancelled
+from h3push.h3.priority import Priority
+from h3push.policy.css_scan import CssImage, CssScan, FontFace, scan_css
+from h3push.policy.html_scan import HtmlDocument, InlineStyle, Reference
+from h3push.policy.page_scan import scan_inline, shown_images, used_fonts
+from h3push.policy.plan import PlannedResource, ResourceKind, Stage
+from h3push.policy.urls import origin_of, resolve, target_of
+
+PAGE_PRIORITY = Priority(urgency=0)
+"""What a browser asks for the page itself with (RFC 9218 section 4.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedResource:
+    """One response of a page load; times in seconds of the loop's clock."""
+
+    path: str
+    """`:path`."""
+    status: int
+    """Status of the response."""
+    content: bytes
+    """Its content."""
+    pushed: bool
+    """True when it came as a push."""
+    stage: Stage
+    """When the page needs it; the page itself is `BLOCKING`."""
+    started: float
+    """When it was asked for, or promised."""
+    first_byte: float
+    """When its header section was there."""
+    ended: float
+    """When it was complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageLoad:
+    """A page and all that it needs."""
+
+    resources: tuple[LoadedResource, ...]
+    """In the order in which they were asked for or promised, the page first."""
+    started: float
+    """When the load began (for a first page: before the connection was made)."""
+    unused: int
+    """Pushes that were promised and that the page did not need."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds until everything was there."""
+        return max(resource.ended for resource in self.resources) - self.started
+
+    @property
+    def blocking_duration(self) -> float:
+        """Seconds until page, style sheets and blocking scripts were there: before, nothing is shown."""
+        return max(resource.ended for resource in self.resources if resource.stage is Stage.BLOCKING) - self.started
+
+    @property
+    def content_bytes(self) -> int:
+        """Content of all responses, in bytes."""
+        return sum(len(resource.content) for resource in self.resources)
+
+
+async def load_page(client: Client, url: str, *, started: float | None = None) -> PageLoad:
+    """Load the page at `url` (absolute, https, on the server that `client` is connected to).
+
+    Args:
+        client: an open connection. It takes pushes or not as it was made.
+        url: the page.
+        started: when the load began, in seconds of the loop's clock; `None`: now.
+
+    Raises: H3PushError: the connection was lost or a response failed.
+    """
+    begun = asyncio.get_running_loop().time() if started is None else started
+    return await _PageLoader(client, url).load(begun)
+
+
+@dataclass(slots=True)
+class _Discovered:
+    """What style sheets named, kept until all of them are there."""
+
+    faces: list[tuple[FontFace, str]] = field(default_factory=list)
+    images: list[tuple[CssImage, str]] = field(default_factory=list)
+    families: set[str] = field(default_factory=set)
+
+
+class _PageLoader:
+    def __init__(self, client: Client, url: str) -> None:
+        self._client = client
+        self._url = url
+        self._origin = origin_of(url)
+        self._asked: set[str] = {target_of(url)}
+        self._loaded: list[LoadedResource] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sheets: set[asyncio.Task[None]] = set()
+        self._taken: set[int] = set()
+        self._styles = _Discovered()
+
+    async def load(self, started: float) -> PageLoad:
+        try:
+            async with await self._client.request("GET", target_of(self._url), priority=PAGE_PRIORITY) as response:
+                document = await self._load_document(response)
+                while self._sheets:
+                    await self._first_of(self._sheets)
+                self._fetch_what_styles_need(document)
+                while self._tasks:
+                    await self._first_of(self._tasks)
+                unused = [push for push in self._client.connection.pushes.values() if push.push_id not in self._taken]
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        resources = tuple(sorted(self._loaded, key=lambda resource: resource.started))
+        return PageLoad(resources=resources, started=started, unused=len(unused))
+
+    @staticmethod
+    async def _first_of(tasks: Iterable[asyncio.Task[None]]) -> None:
+        """Wait for one task; what it raised is raised here."""
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def _load_document(self, response: ClientResponse) -> HtmlDocument:
+        """Read the page, and fetch what it names as soon as the name is there."""
+        html = b""
+        async for data in response.stream():
+            html += data
+            for item in HtmlDocument(self._url, html).items:
+                if isinstance(item, Reference):
+                    self._fetch(item.url, item.kind, item.stage)
+        self._note(target_of(self._url), response, html, Stage.BLOCKING, None)
+        document = HtmlDocument(self._url, html)
+        for item in document.items:
+            if isinstance(item, InlineStyle):
+                self._read_styles(scan_inline(item), item.base)
+        return document
+
+    def _fetch_what_styles_need(self, document: HtmlDocument) -> None:
+        used = used_fonts([face for face, _ in self._styles.faces], self._styles.families, document)
+        shown = shown_images([image for image, _ in self._styles.images], document)
+        for face, base in self._styles.faces:
+            if face in used:
+                self._fetch(resolve(base, face.url), ResourceKind.FONT, Stage.FONT)
+        for image, base in self._styles.images:
+            if image in shown:
+                self._fetch(resolve(base, image.url), ResourceKind.IMAGE, Stage.IMAGE)
+
+    def _read_styles(self, styles: CssScan, base: str) -> None:
+        for written in styles.imports:
+            self._fetch(resolve(base, written), ResourceKind.STYLE, Stage.BLOCKING)
+        self._styles.faces += [(face, base) for face in styles.fonts]
+        self._styles.images += [(image, base) for image in styles.images]
+        self._styles.families |= styles.families
+
+    def _fetch(self, url: str | None, kind: ResourceKind, stage: Stage) -> None:
+        """Fetch a resource of this origin, once."""
+        if url is None or origin_of(url) != self._origin or target_of(url) in self._asked:
+            return
+        path = target_of(url)
+        self._asked.add(path)
+        push = self._promised(path)
+        task = asyncio.create_task(self._load(url, PlannedResource(path, kind, stage, ""), push))
+        for group in (self._tasks, self._sheets) if kind is ResourceKind.STYLE else (self._tasks,):
+            group.add(task)
+            task.add_done_callback(group.discard)
+
+    def _promised(self, path: str) -> ReceivedPush | None:
+        """The push that answers a request for `path`."""
+        for push in self._client.connection.pushes.values():
+            ended_early = push.state in {ReceivedState.CANCELLED, ReceivedState.FAILED}
+            if push.request.path == path and push.push_id not in self._taken and not ended_early:
+                push.claimed = True
+                self._taken.add(push.push_id)
+                return push
+        return None
+
+    async def _load(self, url: str, resource: PlannedResource, push: ReceivedPush | None) -> None:
+        if push is not None:
+            try:
+                response = await push.response()
+                content = await response.read()
+            except PushCancelled:
+                push = None
+        if push is None:
+            response = await self._client.request("GET", resource.path, priority=resource.priority)
+            content = await response.read()
+        self._note(resource.path, response, content, resource.stage, push)
+        if resource.kind is ResourceKind.STYLE:
+            self._read_styles(scan_css(content), url)
+
+    def _note(
+        self, path: str, response: ClientResponse, content: bytes, stage: Stage, push: ReceivedPush | None
+    ) -> None:
+        timing = response.timing
+        now = asyncio.get_running_loop().time()
+        self._loaded.append(
+            LoadedResource(
+                path=path,
+                status=response.status,
+                content=content,
+                pushed=push is not None,
+                stage=stage,
+                started=timing.started,
+                first_byte=now if timing.first_byte is None else timing.first_byte,
+                ended=now if timing.ended is None else timing.ended,
+            )
+        )
