@@ -1,0 +1,117 @@
+"""HTTP/3 server push for Python: a server, a client, and the tools that tell whether a push pays.
+
+A server::
+
+    async def app(request: h3push.Request) -> h3push.Response:
+        await request.push("/style.css")
+        return h3push.Response(200, {"content-type": "text/html"}, "<link rel=stylesheet href=/style.css>")
+
+    async with h3push.serve(app, port=4433, certfile="cert.pem", keyfile="key.pem") as server:
+        await server.wait_closed()
+
+A client::
+
+    async with h3push.connect("https://localhost:4433/", cafile="ca.pem", max_pushes=10) as client:
+        async with await client.get("/") as response:
+            async for push in response.pushes():
+                print(push.request.path, await (await push.response()).read())
+            print(await response.read())
+
+Without sockets and without asyncio: `H3ServerConnection` and `H3ClientConnection`.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from h3push._quic import ClientTls, ServerTls
+from h3push.aio.client import Client, connect
+from h3push.aio.client_exchange import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
+from h3push.aio.connection import Handler
+from h3push.aio.content import FileContent
+from h3push.aio.headers import Headers
+from h3push.aio.push import Push, PushRefusal, PushState
+from h3push.aio.request import Request
+from h3push.aio.response import Response
+from h3push.aio.server import Server, ServerCounters, serve
+from h3push.aio.settings import ClientSettings, ServerSettings
+from h3push.aio.streams import ContentTooLarge
+from h3push.errors import (
+    ConnectFailed,
+    ConnectionClosed,
+    ErrorCode,
+    H3ConnectionError,
+    H3PushError,
+    H3StreamError,
+    LocalProtocolError,
+    NoPushCredit,
+    NoStreamCredit,
+    ProtocolError,
+    PushCancelled,
+    PushNotAllowed,
+    RequestNotProcessed,
+    StreamFailed,
+    StreamStateError,
+    Timeout,
+)
+from h3push.h3.client import H3ClientConnection
+from h3push.h3.config import H3Config
+from h3push.h3.events import CancelledBy
+from h3push.h3.priority import Priority
+from h3push.h3.server import H3ServerConnection
+
+try:
+    __version__ = version("h3push")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "__version__",
+    # a server
+    "serve",
+    "Server",
+    "ServerCounters",
+    "ServerSettings",
+    "ServerTls",
+    "Handler",
+    "Request",
+    "Response",
+    "Push",
+    "PushRefusal",
+    "PushState",
+    # a client
+    "connect",
+    "Client",
+    "ClientResponse",
+    "ClientSettings",
+    "ClientTls",
+    "ReceivedPush",
+    "ReceivedState",
+    "SentRequest",
+    "Timing",
+    # both
+    "CancelledBy",
+    "FileContent",
+    "Headers",
+    "H3Config",
+    "Priority",
+    # the protocol alone
+    "H3ClientConnection",
+    "H3ServerConnection",
+    # errors, as in the tree of h3push.errors
+    "H3PushError",
+    "ProtocolError",
+    "H3ConnectionError",
+    "H3StreamError",
+    "LocalProtocolError",
+    "StreamStateError",
+    "PushNotAllowed",
+    "NoPushCredit",
+    "NoStreamCredit",
+    "ConnectFailed",
+    "ConnectionClosed",
+    "RequestNotProcessed",
+    "StreamFailed",
+    "PushCancelled",
+    "Timeout",
+    "ContentTooLarge",
+    "ErrorCode",
+]

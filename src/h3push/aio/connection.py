@@ -1,0 +1,347 @@
+"""A server's side of one connection: events of the core in, handlers called.
+
+Theory of operation. A request with a plain handler is answered inside the call that told of it: no task, no timer, no future.
+Only what has to wait gets a task. `running` counts handlers, not streams: a stream that the client resets is gone at once, its
+handler may not be, and what is bounded is the work (CVE-2023-44487).
+
+Requests and pushes take the same path from `run` on; what is special about pushes is in `pushing`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from h3push.aio.content import PIECE_BYTES, FileContent
+from h3push.aio.endpoint import Endpoint, send_file
+from h3push.aio.headers import Headers
+from h3push.aio.pushing import ServerPushes
+from h3push.aio.request import Request
+from h3push.aio.response import Response, has_field
+from h3push.aio.streams import ContentTooLarge, Incoming
+from h3push.errors import (
+    ConnectionClosed,
+    ErrorCode,
+    LocalProtocolError,
+    StreamFailed,
+    Timeout,
+)
+from h3push.fields import Fields
+from h3push.h3 import events as h3
+from h3push.h3.server import H3ServerConnection
+
+if TYPE_CHECKING:
+    from h3push.aio.server import Server
+
+Handler = Callable[[Request], Response | Awaitable[Response | None] | None]
+"""What a server calls for every request and every push. `None`: the handler has sent the response itself."""
+
+logger = logging.getLogger("h3push.server")
+
+
+class ServerConnection:
+    """One client."""
+
+    def __init__(
+        self, server: "Server", endpoint: Endpoint, handle: int, address: tuple[str, int], core: H3ServerConnection
+    ):
+        self.server = server
+        self.settings = server.settings
+        self.counters = server.counters
+        self.core = core
+        self.handle = handle
+        """The transport's number for this connection."""
+        self.address = address
+        """The client's address and port."""
+        self.exchanges: dict[int, Request] = {}
+        """Requests and pushes under way that something may still happen to, by stream."""
+        self.pushes = ServerPushes(self, endpoint.loop)
+        """The pushes of this connection."""
+        self.piece = min(PIECE_BYTES, self.settings.send_high_water)
+        """Content up to this size goes out at once, in bytes."""
+        self.running = 0
+        """Handlers of requests that run now, those of pushes apart."""
+        self.unacknowledged = 0
+        """Responses and pushes that were sent whole and not yet acknowledged."""
+        self._endpoint = endpoint
+        self._handler = server.handler
+        self._connected = False
+        self._heads: dict[int, float] = {}
+
+    # the endpoint's calls
+
+    def receive(self, events: list[h3.Event]) -> None:
+        """Deal with what happened."""
+        actions = self._actions
+        for event in events:
+            action = actions.get(type(event))
+            if action is not None:
+                action(self, event)
+
+    def quiet(self, stream_id: int) -> None:
+        """Data of a stream arrived and told nothing: perhaps the beginning of a header section, which has a time-out."""
+        if not stream_id & 3 and stream_id not in self.exchanges and stream_id not in self._heads:
+            self._heads[stream_id] = self._endpoint.loop.time() + self.settings.request_timeout
+            self.kick()
+
+    def acknowledged(self, stream_id: int) -> None:
+        """The client has all of a response."""
+        self.unacknowledged -= 1
+        if stream_id & 2:
+            self.receive(self.core.receive_acknowledged(stream_id, self._endpoint.loop.time()))
+        self.server.progressed(self)
+
+    def connected(self) -> None:
+        """The handshake is done."""
+        self.counters.connections += 1
+        self._connected = True
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` is due."""
+        deadline = self.core.next_timeout()
+        if self._heads:
+            first = min(self._heads.values())
+            return first if deadline is None else min(first, deadline)
+        return deadline
+
+    def handle_timeout(self, now: float) -> None:
+        """Time has passed."""
+        self.receive(self.core.handle_timeout(now))
+        for stream_id in [stream_id for stream_id, deadline in self._heads.items() if deadline <= now]:
+            del self._heads[stream_id]
+            self.counters.timed_out += 1
+            self.core.stop_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+            self.core.reset_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+
+    def closed(self, _kind: str, _error_code: int | None, reason: str) -> None:
+        """The connection is over; `receive` has been told."""
+        if not self._connected:
+            self.counters.handshakes_failed += 1
+            logger.info("%s: the handshake failed: %s", self.address, reason or "no answer")
+        self.server.forget(self)
+
+    # what exchanges ask for
+
+    def kick(self) -> None:
+        """Something was written: see that it is sent at the end of this turn."""
+        self._endpoint.touch(self)
+
+    def pause(self, stream_id: int) -> None:
+        """Take no more content of this stream."""
+        self.core.pause(stream_id)
+
+    def resume(self, stream_id: int) -> None:
+        """Go on taking content."""
+        self.core.resume(stream_id)
+        self.kick()
+
+    def send_head(self, stream_id: int, status: int, fields: Fields, end: bool) -> int:
+        """Send a final header section, with Date where it is missing."""
+        if self.settings.send_date and not has_field(fields, b"date"):
+            fields = [*fields, self.server.date()]
+        queued = self.core.send_response(stream_id, status, fields, end)
+        self.kick()
+        return queued
+
+    def send_file(self, stream_id: int, file: FileContent, size: int, end: bool) -> None:
+        """Send a part of a file as one DATA frame."""
+        send_file(self.core, self._endpoint.driver, self.handle, stream_id, file, size, end)
+        self.kick()
+
+    # requests
+
+    def _request(self, event: h3.RequestReceived) -> None:
+        stream_id = event.stream_id
+        if self._heads:
+            self._heads.pop(stream_id, None)
+        if self.running >= self.settings.max_concurrent_requests:
+            self.counters.rejected += 1
+            self.core.reject_request(stream_id)
+            return
+        self.counters.requests += 1
+        request = Request(self, stream_id, event.request)
+        if not event.end_stream:
+            request.content = self._incoming(stream_id)
+            self.exchanges[stream_id] = request
+        self.run(request)
+
+    def _incoming(self, stream_id: int) -> Incoming:
+        settings = self.settings
+        return Incoming(self, stream_id, high_water=settings.receive_high_water, timeout=settings.read_timeout)
+
+    def run(self, request: Request) -> None:
+        """Call the handler; answer at once where that is possible."""
+        if request.fulfils is None:
+            self.running += 1
+        try:
+            result = self._handler(request)
+            if isinstance(result, Response):
+                if request.respond_now(result):
+                    self._finished(request)
+                    return
+                result = request.respond(result)
+            elif result is None:
+                self._complete(request)
+                self._finished(request)
+                return
+            elif not isinstance(result, Awaitable):
+                raise TypeError(f"a handler returns a Response, None or an awaitable of these, not {result!r}")
+        except Exception as error:
+            self._handler_failed(request, error)
+            self._finished(request)
+            return
+        if request.stream_id is not None:
+            self.exchanges[request.stream_id] = request
+        request.task = self.server.spawn(self._run_task(request, result))
+
+    async def _run_task(self, request: Request, result: Awaitable[Response | None]) -> None:
+        try:
+            response = await result
+            if response is not None:
+                await request.respond(response)
+            self._complete(request)
+        except Exception as error:
+            self._handler_failed(request, error)
+        finally:
+            request.abort(ErrorCode.H3_REQUEST_CANCELLED)
+            self._finished(request)
+
+    def _complete(self, request: Request) -> None:
+        """A handler returned without a `Response`: it has sent one itself, or it should have."""
+        if request.disconnected or request.response_ended:
+            return
+        if request.status is None:
+            raise LocalProtocolError("the handler returned None and has sent no response: return a Response")
+        request.write(b"", True)
+
+    def _handler_failed(self, request: Request, error: Exception) -> None:
+        if request.disconnected or (isinstance(error, ConnectionClosed) and self.core.is_closed):
+            logger.debug("%r: %s, after the client had gone", request, error)
+            return
+        self.counters.failed += 1
+        status = _status_of(error)
+        if status == 500:
+            logger.error("%r: the handler failed", request, exc_info=error)
+        else:
+            logger.info("%r: %s", request, error)
+        if request.fulfils is not None or request.status is not None:
+            request.abort(ErrorCode.H3_INTERNAL_ERROR)
+        else:
+            request.respond_now(Response(status))
+
+    def _finished(self, request: Request) -> None:
+        """The handler is done and the response sent, reset or given up."""
+        if request.fulfils is None:
+            self.running -= 1
+        stream_id = request.stream_id
+        if stream_id is not None:
+            self.exchanges.pop(stream_id, None)
+            content = request.content
+            if content is not None and not content.ended:
+                # RFC 9114 section 4.1: the rest of the request is not needed, and that is no error.
+                self.core.stop_stream(stream_id, ErrorCode.H3_NO_ERROR)
+                self.kick()
+        self.server.progressed(self)
+
+    def _too_large(self, event: h3.RequestTooLarge) -> None:
+        self._heads.pop(event.stream_id, None)
+        self.counters.rejected += 1
+        self.send_head(event.stream_id, 431, [(b"content-length", b"0")], True)
+
+    # content of requests, and the client's interest
+
+    def _data(self, event: h3.DataReceived) -> None:
+        request = self.exchanges.get(event.stream_id)
+        if request is not None and request.content is not None:
+            request.content.feed(event.data, event.end_stream)
+
+    def _trailers(self, event: h3.TrailersReceived) -> None:
+        request = self.exchanges.get(event.stream_id)
+        if request is not None and request.content is not None:
+            request.content.finish(Headers.wrap(event.trailers))
+
+    def _reset(self, event: h3.StreamReset) -> None:
+        self._heads.pop(event.stream_id, None)
+        request = self.exchanges.get(event.stream_id)
+        if request is not None and request.content is not None:
+            request.content.fail(StreamFailed("the client abandoned its request", event.error_code))
+
+    def _stopped(self, event: h3.StopSendingReceived) -> None:
+        request = self.exchanges.pop(event.stream_id, None)
+        if request is not None:
+            request.disconnect(StreamFailed("the client does not want the response any more", event.error_code))
+
+    def _malformed(self, event: h3.MessageFailed) -> None:
+        self._heads.pop(event.stream_id, None)
+        request = self.exchanges.pop(event.stream_id, None)
+        if request is not None:
+            request.disconnect(StreamFailed(f"the request is malformed: {event.error.reason}", event.error.error_code))
+
+    def _drained(self, event: h3.StreamDrained) -> None:
+        request = self.exchanges.get(event.stream_id)
+        if request is not None:
+            request.drained()
+
+    def _terminated(self, event: h3.ConnectionTerminated) -> None:
+        error = ConnectionClosed(event.reason or "the connection is closed", event.error_code)
+        exchanges, self.exchanges = self.exchanges, {}
+        self._heads.clear()
+        for request in exchanges.values():
+            request.disconnect(error)
+        self.pushes.terminate(h3.CancelledBy.PEER if event.by_peer else h3.CancelledBy.LOCAL, error)
+
+    # pushes
+
+    def _push_cancelled(self, event: h3.PushCancelled) -> None:
+        self.pushes.cancelled(event)
+
+    def _more_credit(self, _event: h3.MaxPushIdReceived | h3.StreamCreditReceived) -> None:
+        self.pushes.more_credit()
+
+    def _goaway(self, _event: h3.GoawayReceived) -> None:
+        self.pushes.client_goes_away()
+
+    # shutting down
+
+    @property
+    def idle(self) -> bool:
+        """True when no request and no push is under way."""
+        return not (self.running or self.exchanges or self.pushes.live)
+
+    def go_away(self) -> None:
+        """Say that no further request will be answered (RFC 9114 section 5.2)."""
+        if not self.core.is_closed:
+            self.core.send_goaway()
+            self.kick()
+
+    def close(self, reason: str = "") -> None:
+        """Close with H3_NO_ERROR; what is under way is lost."""
+        if not self.core.is_closed:
+            self.core.close(ErrorCode.H3_NO_ERROR, reason)
+            self.kick()
+
+    _actions: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+        h3.RequestReceived: _request,
+        h3.RequestTooLarge: _too_large,
+        h3.DataReceived: _data,
+        h3.TrailersReceived: _trailers,
+        h3.StreamReset: _reset,
+        h3.StopSendingReceived: _stopped,
+        h3.MessageFailed: _malformed,
+        h3.StreamDrained: _drained,
+        h3.MaxPushIdReceived: _more_credit,
+        h3.StreamCreditReceived: _more_credit,
+        h3.PushCancelled: _push_cancelled,
+        h3.GoawayReceived: _goaway,
+        h3.ConnectionTerminated: _terminated,
+    }
+
+
+def _status_of(error: Exception) -> int:
+    """The status that tells a client of this failure, while no response has begun."""
+    if isinstance(error, ContentTooLarge):
+        return 413
+    if isinstance(error, Timeout):
+        return 408
+    if isinstance(error, StreamFailed):
+        return 400
+    return 500

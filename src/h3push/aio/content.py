@@ -1,0 +1,118 @@
+"""Content to send, in every form that callers have it: bytes, text, iterators, files."""
+
+import os
+from collections.abc import AsyncIterable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+PIECE_BYTES = 64 * 1024
+"""Large bytes and files go out in pieces of this size, so that never more than the high-water mark waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """A file, or a part of one, as content. It is opened when it is sent."""
+
+    path: str | os.PathLike[str]
+    """Where it is."""
+    offset: int = 0
+    """First byte to send."""
+    length: int | None = None
+    """How many bytes; `None`: to the end of the file as it is when the message begins."""
+
+    def size(self) -> int:
+        """How many bytes it will be. `OSError` when it is not there or has fewer than `length` says."""
+        available = max(0, Path(self.path).stat().st_size - self.offset)
+        if self.length is None:
+            return available
+        if self.length > available:
+            raise OSError(
+                f"{os.fspath(self.path)!r} has {available} bytes from offset {self.offset}, not {self.length}"
+            )
+        return self.length
+
+
+Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes] | FileContent | None
+"""What `content=` arguments take. `str` is sent as UTF-8."""
+
+Body = bytes | Iterable[bytes] | AsyncIterable[bytes] | FileContent
+"""Content after `normalize`."""
+
+
+class Sink(Protocol):
+    """Where content goes: a response or a request that is being sent."""
+
+    @property
+    def gone(self) -> bool:
+        """True when nobody wants it any more."""
+
+    async def send(self, data: bytes, *, end_stream: bool = False) -> None:
+        """Send a piece; waits when too much is queued."""
+
+    async def send_file(
+        self, path: str | os.PathLike[str], offset: int = 0, length: int | None = None, *, end_stream: bool = False
+    ) -> None:
+        """Send a part of a file."""
+
+
+def normalize(content: Content) -> Body:
+    """Text and buffers become bytes; the rest stays as it is."""
+    if type(content) is bytes:
+        return content
+    if content is None:
+        return b""
+    if isinstance(content, str):
+        return content.encode()
+    if isinstance(content, bytearray | memoryview):
+        return bytes(content)
+    return content
+
+
+def known_length(body: Body) -> int | None:
+    """How many bytes it will be, where that is known before it is sent."""
+    if isinstance(body, bytes):
+        return len(body)
+    if isinstance(body, FileContent):
+        return body.size()
+    return None
+
+
+async def send_content(sink: Sink, body: Body, *, end_stream: bool) -> None:
+    """Send all of `body`, waiting whenever too much is queued; stops early, quietly, when the sink is gone."""
+    if isinstance(body, bytes):
+        await _send_bytes(sink, body, end_stream)
+        return
+    if isinstance(body, FileContent):
+        await sink.send_file(body.path, body.offset, body.length, end_stream=end_stream)
+        return
+    if isinstance(body, AsyncIterable):
+        await _send_async(sink, body)
+    else:
+        for piece in body:
+            if sink.gone:
+                return
+            await sink.send(piece)
+    if end_stream and not sink.gone:
+        await sink.send(b"", end_stream=True)
+
+
+async def _send_bytes(sink: Sink, body: bytes, end_stream: bool) -> None:
+    for start in range(0, max(len(body), 1), PIECE_BYTES):
+        if sink.gone:
+            return
+        last = start + PIECE_BYTES >= len(body)
+        await sink.send(body[start : start + PIECE_BYTES], end_stream=end_stream and last)
+
+
+async def _send_async(sink: Sink, body: AsyncIterable[bytes]) -> None:
+    iterator = aiter(body)
+    try:
+        async for piece in iterator:
+            if sink.gone:
+                return
+            await sink.send(piece)
+    finally:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,207 @@
+"""Content in both directions, with back-pressure, for servers and clients alike.
+
+Theory of operation. What arrives is kept in `Incoming` until it is read. When more than its high-water mark is unread, the
+stream is paused: the transport neither delivers more nor grants flow-control credit, so what a peer can make us hold is the
+mark plus one delivery. Reading below a quarter of it resumes the stream.
+
+What is sent goes to the transport at once, which takes everything and answers how much waits. Above the high-water mark the
+sender waits in `Drain` until the transport says that the stream is (nearly) empty again.
+
+Neither class keeps a task or a timer while nobody waits.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from h3push.aio.headers import Headers
+from h3push.errors import Timeout
+
+
+class ContentTooLarge(ValueError):  # noqa: N818 - named like its siblings in h3push.errors
+    """Content is larger than the limit given to `read`; a server's handler that lets it pass answers 413."""
+
+
+class FlowControl(Protocol):
+    """What `Incoming` needs of its connection."""
+
+    def pause(self, stream_id: int) -> None:
+        """Take no more of this stream."""
+
+    def resume(self, stream_id: int) -> None:
+        """Go on with it."""
+
+
+class Signal:
+    """Something that happens once; any number may wait for it. Costs nothing until somebody waits."""
+
+    __slots__ = ("_waiters", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._waiters: list[asyncio.Future[None]] | None = None
+
+    def set(self) -> None:
+        """It happened; again is harmless."""
+        self.is_set = True
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            wake(waiter)
+
+    async def wait(self) -> None:
+        """Return when it has happened."""
+        if self.is_set:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if self._waiters is not None:
+                self._waiters.remove(waiter)
+
+
+def wake(waiter: "asyncio.Future[None] | None") -> None:
+    """Let a waiter go on, if there is one and it still waits."""
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+async def wait_for(waiter: "asyncio.Future[None]", seconds: float, sentence: str) -> None:
+    """Wait for `waiter`; `Timeout` with `sentence` when it takes longer than `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            await waiter
+    except TimeoutError:
+        raise Timeout(f"{sentence} within {seconds:g} s") from None
+
+
+class Incoming:
+    """Content of one received message, on its way to one reader."""
+
+    __slots__ = ("_chunks", "_control", "_error", "_high_water", "_paused", "_stream_id", "_timeout", "_unread",
+                 "_waiter", "ended", "received", "trailers")  # fmt: skip
+
+    def __init__(self, control: FlowControl, stream_id: int, *, high_water: int, timeout: float) -> None:
+        self._control = control
+        self._stream_id = stream_id
+        self._high_water = high_water
+        self._timeout = timeout
+        self._chunks: deque[bytes] = deque()
+        self._unread = 0
+        self._paused = False
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.ended = False
+        """True when the message is complete or has failed: nothing further will arrive."""
+        self.received = 0
+        """Bytes of content that arrived so far."""
+        self.trailers: Headers | None = None
+        """The trailer section, once it has arrived."""
+
+    # what arrived
+
+    def feed(self, data: bytes, end: bool) -> None:
+        """A piece of content, perhaps the last."""
+        if self.ended:
+            return
+        if data:
+            self._chunks.append(data)
+            self._unread += len(data)
+            self.received += len(data)
+        if end:
+            self.ended = True
+        elif self._unread > self._high_water and not self._paused:
+            self._paused = True
+            self._control.pause(self._stream_id)
+        wake(self._waiter)
+
+    def finish(self, trailers: Headers) -> None:
+        """The trailer section, which is the end."""
+        self.trailers = trailers
+        self.feed(b"", True)
+
+    def fail(self, error: Exception) -> None:
+        """Nothing further will come; what has arrived can still be read, then the reader gets `error`."""
+        if not self.ended:
+            self.ended = True
+            self._error = error
+            wake(self._waiter)
+
+    def discard(self) -> None:
+        """Drop what is unread."""
+        self._chunks.clear()
+        self._unread = 0
+
+    # the reader
+
+    @property
+    def complete(self) -> bool:
+        """True when the message ended as it should and all of it has been read."""
+        return self.ended and not self._chunks and self._error is None
+
+    async def next_chunk(self) -> bytes:
+        """The next piece, as it arrived; empty at the end. Raises what ended the message early, or `Timeout`."""
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self.ended:
+                return b""
+            await self._wait()
+        chunk = self._chunks.popleft()
+        self._unread -= len(chunk)
+        if self._paused and self._unread <= self._high_water // 4:
+            self._paused = False
+            self._control.resume(self._stream_id)
+        return chunk
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """All of it. `ContentTooLarge` when it is more than `limit` bytes."""
+        chunks = []
+        size = 0
+        while chunk := await self.next_chunk():
+            size += len(chunk)
+            if limit is not None and size > limit:
+                raise ContentTooLarge(f"the content is larger than the {limit} bytes that were asked for")
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The pieces as they arrive."""
+        while chunk := await self.next_chunk():
+            yield chunk
+
+    async def _wait(self) -> None:
+        if self._waiter is not None:
+            raise RuntimeError("two tasks read the same content: read it in one place")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await wait_for(self._waiter, self._timeout, "no content came (read_timeout)")
+        finally:
+            self._waiter = None
+
+
+class Drain:
+    """The wait of one sender whose stream has too much queued."""
+
+    __slots__ = ("_waiter",)
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[None] | None = None
+
+    def drained(self) -> None:
+        """The stream takes more, or it is gone: either way the sender goes on."""
+        wake(self._waiter)
+
+    async def wait(self, seconds: float) -> None:
+        """Until `drained`; `Timeout` when the peer takes nothing for `seconds`."""
+        if self._waiter is not None:
+            raise RuntimeError("two tasks send on the same stream: send in one place")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await wait_for(self._waiter, seconds, "the peer did not take what was sent (drain_timeout)")
+        finally:
+            self._waiter = None

@@ -1,0 +1,87 @@
+"""A request's content on its way out."""
+
+import os
+from typing import TYPE_CHECKING
+
+from h3push.aio.content import Body, FileContent, send_content
+from h3push.aio.endpoint import send_file
+from h3push.errors import StreamStateError
+
+if TYPE_CHECKING:
+    from h3push.aio.client_connection import ClientConnection
+    from h3push.aio.client_exchange import ClientExchange
+    from h3push.aio.content import Sink
+
+
+class Upload:
+    """Sends the content of one request. It stops, quietly, when the server wants no more (RFC 9114 section 4.1)."""
+
+    def __init__(self, connection: "ClientConnection", exchange: "ClientExchange") -> None:
+        self._connection = connection
+        self._exchange = exchange
+
+    @property
+    def gone(self) -> bool:
+        """True when the server wants no more of it, or the request is over."""
+        return not self._exchange.sending
+
+    async def run(self, body: Body) -> None:
+        """Send all of it. What the caller's iterator raises fails the request."""
+        try:
+            await send_content(self, body, end_stream=True)
+        except Exception as error:
+            self._exchange.fail(error, self._connection.now())
+            self._connection.cancel(self._exchange)
+        finally:
+            self._connection.upload_ended(self._exchange)
+
+    def write(self, data: bytes, end: bool) -> int:
+        """Send a piece; how many bytes wait."""
+        exchange, connection = self._exchange, self._connection
+        if not exchange.sending:
+            return 0
+        assert exchange.stream_id is not None
+        try:
+            queued = connection.core.send_data(exchange.stream_id, data, end)
+        except StreamStateError:
+            if connection.core.is_closed:
+                return 0
+            raise
+        exchange.active_at = connection.now()
+        connection.kick()
+        if end:
+            connection.upload_ended(exchange)
+        return queued
+
+    async def send(self, data: bytes, *, end_stream: bool = False) -> None:
+        """Send a piece; waits while too much is queued."""
+        settings = self._connection.settings
+        if self.write(data, end_stream) > settings.send_high_water and not end_stream:
+            await self._exchange.drain.wait(settings.drain_timeout)
+            self._exchange.active_at = self._connection.now()
+
+    async def send_file(
+        self, path: str | os.PathLike[str], offset: int = 0, length: int | None = None, *, end_stream: bool = False
+    ) -> None:
+        """Send a part of a file."""
+        exchange, connection = self._exchange, self._connection
+        file = FileContent(path, offset, length)
+        size = file.size()
+        if size == 0:
+            await self.send(b"", end_stream=end_stream)
+        elif exchange.sending and exchange.stream_id is not None:
+            send_file(
+                connection.core,
+                connection.endpoint.driver,
+                connection.handle,
+                exchange.stream_id,
+                file,
+                size,
+                end_stream,
+            )
+            connection.kick()
+
+
+def _is_a_sink(upload: Upload) -> "Sink":
+    """Checked by mypy: an upload is where content goes."""
+    return upload
