@@ -75,6 +75,8 @@ class PlannedResource:
     """Request fields that its source gave for the promised request, names in lower case."""
     wanted_priority: Priority | None = None
     """Priority that its source asked for."""
+    link: str | None = None
+    """The Link field value that says so, as its source wrote it."""
 
     @property
     def priority(self) -> Priority:
