@@ -372,6 +372,38 @@ def test_close_is_told_to_both_and_ends_everything():
     assert pair.client.write(stream, b"x", False) == 0
 
 
+def test_what_arrives_after_the_close_is_told_to_nobody():
+    """Data, resets, stops, limits and windows under way when we closed: the core's last word was `receive_closed`."""
+    settings = MemorySettings(
+        link=LinkSettings(delay=0.1),
+        sends=SendSettings(send_buffer=0, high_water=10, low_water=5),
+        client=EndSettings(max_unidirectional_streams=1, stream_window=20),
+    )
+    pair, client, server = joined(settings)
+    mine = client.open(False)
+    client.write(mine, b"hello")
+    assert pair.client.stream_credit(False, 1000) == 99
+    pair.run()
+    streams = server.open(True), server.open(False)
+    server.write(streams[0], bytes(10))
+    server.reset(streams[1], 1)
+    server.stop(mine, 1)
+    pair.server.allow_streams(False, 1000)
+    client.close(0x100)
+    before = len(client.log)
+    pair.run()
+    assert client.closed is not None
+    assert len(client.log) == before
+
+
+def test_a_priority_for_a_stream_that_is_gone_is_noted_as_ignored():
+    """So that a test can ask whether the core still talks about streams that ended."""
+    pair, client, _ = joined()
+    client.end.set_priority(40, 1)
+    client.reset(40, 1)
+    assert pair.client.ignored == [("set_priority", 40), ("reset", 40)]
+
+
 def test_a_time_out_ends_both_without_a_code():
     """As when the network is gone."""
     pair, client, server = joined()

@@ -318,6 +318,26 @@ def test_each_client_has_its_own_access_link():
     assert run_virtual(main) == ([20 * MILLISECOND], [400 * MILLISECOND])
 
 
+def test_what_arrived_before_anybody_watched_is_told_on_watch():
+    """Between `unwatch` and `watch` nothing is lost, and nobody is called."""
+
+    async def main():
+        rig = Rig(answer(100))
+        await rig.connected()
+        loop = asyncio.get_running_loop()
+        rig.client.driver.unwatch(loop)
+        stream = rig.request()
+        await asyncio.sleep(0.15)
+        assert stream not in rig.client.received
+        rig.client.driver.watch(loop, lambda: rig.client.dispatch(rig.client.driver.recv()))
+        rig.client.driver.rebind()
+        await rig.client.until(lambda: stream in rig.client.ended)
+        rig.close()
+        return rig.client.driver.local_address()[1]
+
+    assert run_virtual(main) == 50_001
+
+
 def test_names_of_servers_are_resolved_by_the_loop():
     """A client that resolves names finds the virtual server."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from socket import gaierror
+from socket import AF_INET6, gaierror
 
 import pytest
 from hypothesis import given
@@ -148,6 +148,8 @@ def test_names_are_resolved_from_the_loops_own_table():
         loop.hosts["origin.example"] = "192.0.2.1"
         assert [found[4] for found in await loop.getaddrinfo("origin.example", 443)] == [("192.0.2.1", 443)]
         assert [found[4] for found in await loop.getaddrinfo("2001:db8::1", 443)] == [("2001:db8::1", 443, 0, 0)]
+        with pytest.raises(gaierror, match="family"):
+            await loop.getaddrinfo("192.0.2.1", 443, family=AF_INET6)
         with pytest.raises(gaierror, match="hosts"):
             await loop.getaddrinfo("elsewhere.example", 443)
 
