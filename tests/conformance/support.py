@@ -185,11 +185,20 @@ class Rig:
     message: bytes
     """HEADERS of an ordinary message that we, the peer, may send."""
 
-    def __init__(self, *, chunk: int | None, streams: int, window: int = 262_144, greet: bool) -> None:
+    def __init__(
+        self,
+        *,
+        chunk: int | None,
+        streams: int,
+        window: int = 262_144,
+        greet: bool,
+        memory: MemorySettings | None = None,
+    ) -> None:
         limits = EndSettings(
             max_bidirectional_streams=streams, max_unidirectional_streams=streams, stream_window=window
         )
-        self.pair = MemoryPair(MemorySettings(sends=SendSettings(chunk=chunk), client=limits, server=limits))
+        usual = MemorySettings(sends=SendSettings(chunk=chunk), client=limits, server=limits)
+        self.pair = MemoryPair(memory or usual)
         self.events: list[Event] = []
         """Everything that the core reported."""
         self.control_id: int | None = None
@@ -317,8 +326,9 @@ class ServerRig(Rig):
         streams: int = 100,
         window: int = 262_144,
         greet: bool = True,
+        memory: MemorySettings | None = None,
     ) -> None:
-        super().__init__(chunk=chunk, streams=streams, window=window, greet=greet)
+        super().__init__(chunk=chunk, streams=streams, window=window, greet=greet, memory=memory)
         self.raw = RawPeer(self.pair.client)
         self.core = H3ServerConnection(self.pair.server, config or H3Config())
         self.application: Callable[[H3ServerConnection, Event], None] = application or answer
@@ -383,8 +393,9 @@ class ClientRig(Rig):
         window: int = 262_144,
         greet: bool = True,
         auto_resume: bool = True,
+        memory: MemorySettings | None = None,
     ) -> None:
-        super().__init__(chunk=chunk, streams=streams, window=window, greet=greet)
+        super().__init__(chunk=chunk, streams=streams, window=window, greet=greet, memory=memory)
         self.raw = RawPeer(self.pair.server, auto_resume=auto_resume)
         self.core = H3ClientConnection(self.pair.client, config or H3Config(), is_authoritative=is_authoritative)
         self.pair.join(self.core, self.raw)
