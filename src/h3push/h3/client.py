@@ -40,13 +40,19 @@ from h3push.h3.events import (
     StreamReset,
     TrailersReceived,
 )
-from h3push.h3.message import MessageInput, MessageReceiver, MessageSender
+from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
 from h3push.h3.priority import Priority, encode_priority
 from h3push.h3.push.client import ClientPush, ClientPushes
 from h3push.h3.push.server import PushCounters
 from h3push.h3.push.states import ClientPushAction, ClientPushInput, ClientPushState
 from h3push.transport.interface import Transport
-from h3push.wire.frames import encode_priority_update, encode_single_varint, parse_push_promise, parse_single_varint
+from h3push.wire.frames import (
+    encode_priority_update,
+    encode_single_varint,
+    frame_header,
+    parse_push_promise,
+    parse_single_varint,
+)
 from h3push.wire.qpack import FieldSectionTooLarge
 from h3push.wire.reader import FrameReader
 from h3push.wire.registry import FrameType, Role, StreamKind
@@ -83,6 +89,7 @@ class ResponseReceiver(MessageReceiver):
             return
         if self.request.method == b"CONNECT" and response.status < 300:
             self.advance(MessageInput.CONNECT)
+            self._connection.tunnel_opened(self.stream_id)
         else:
             no_content = self.request.method == b"HEAD" or response.status in NO_CONTENT_STATUSES
             self.content_length.expected = 0 if no_content else response.content_length
@@ -192,25 +199,20 @@ class H3ClientConnection(H3Connection):
         fields = request_fields(request)
         if priority is not None:
             fields.append((b"priority", encode_priority(priority)))
-        if self._transport.stream_credit(False, 1) < 1:
-            raise NoStreamCredit("the server's limit on concurrent requests is reached")
-        stream_id = self._transport.open_stream(False)
+        sender = MessageSender()
+        sender.content_length.expected = request.content_length
+        end = (MessageInput.END,) if end_stream else ()
+        sender.advance(MessageInput.HEADERS, *end)
+        self._check_section_size(fields)
+        stream_id = self._transport.open_stream(False) if self._transport.stream_credit(False, 1) else None
         if stream_id is None:
             raise NoStreamCredit("the server's limit on concurrent requests is reached")
-        sender = MessageSender()
-        sender.advance(MessageInput.HEADERS)
-        sender.content_length.expected = request.content_length
+        section = self._encode_section(stream_id, fields)
+        frame = frame_header(FrameType.HEADERS, len(section)) + section
         self._senders[stream_id] = sender
         self._receivers[stream_id] = ResponseReceiver(stream_id, request, self)
         if request.authority is not None:
             self._authorities.add(request.authority)
-        try:
-            frame = self._headers_frame(stream_id, fields)
-            if end_stream:
-                sender.end()
-        except LocalProtocolError:
-            self.cancel_request(stream_id)
-            raise
         self._transport.write(stream_id, frame, end_stream)
         if end_stream:
             self._sending_ended(stream_id)
@@ -300,6 +302,12 @@ class H3ClientConnection(H3Connection):
             self._promised(receiver.stream_id, push_id, request, fields)
         return True
 
+    def tunnel_opened(self, stream_id: int) -> None:
+        """CONNECT was answered with 2xx: from now on we send DATA only (called by the receiver; RFC 9114 section 4.4)."""
+        sender = self._senders.get(stream_id)
+        if sender is not None and sender.state is MessageState.CONTENT:
+            sender.advance(MessageInput.CONNECT)
+
     def tell(self, event: Event) -> None:
         """Add an event (called by receivers)."""
         self._events.append(event)
@@ -388,6 +396,7 @@ class H3ClientConnection(H3Connection):
         elif action is ClientPushAction.HOLD and not self._shutdown.excludes(push_id):
             push.held, push.held_end = data, end
             self._unidirectional[stream_id] = _OrphanStream(push)
+            self._transport.pause(stream_id)  # the header may have taken more than the first read
         elif action is ClientPushAction.STOP:
             self._stop_push_stream(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
             self._grant()

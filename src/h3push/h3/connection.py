@@ -211,10 +211,10 @@ class H3Connection(ABC):
         sender = self._sender(stream_id)
         if sender.no_content:
             data = b""
-        sender.advance(MessageInput.DATA)
-        sender.add(len(data))
         if end_stream:
-            sender.end()
+            sender.advance(MessageInput.DATA, MessageInput.END, size=len(data))
+        else:
+            sender.advance(MessageInput.DATA, size=len(data))
         waiting = self._write_content(stream_id, data, end_stream)
         if end_stream:
             self._sending_ended(stream_id)
@@ -236,10 +236,10 @@ class H3Connection(ABC):
         if sender.no_content or length == 0:
             self.send_data(stream_id, b"", end_stream)
             return False
-        sender.advance(MessageInput.DATA)
-        sender.add(length)
         if end_stream:
-            sender.end()
+            sender.advance(MessageInput.DATA, MessageInput.END, size=length)
+        else:
+            sender.advance(MessageInput.DATA, size=length)
         self._transport.write(stream_id, frame_header(FrameType.DATA, length), False)
         if end_stream:
             self._sending_ended(stream_id)
@@ -248,9 +248,8 @@ class H3Connection(ABC):
     def send_trailers(self, stream_id: int, trailers: Fields) -> int:
         """Send a trailer section; it ends the message (RFC 9114 section 4.1). Returns and raises as `send_data`."""
         sender = self._sender(stream_id)
-        frame = self._headers_frame(stream_id, trailer_fields(trailers))
-        sender.advance(MessageInput.TRAILERS)
-        sender.end()
+        fields = trailer_fields(trailers)
+        frame = self._headers_frame(stream_id, sender, fields, MessageInput.TRAILERS, MessageInput.END)
         waiting = self._transport.write(stream_id, frame, True)
         self._sending_ended(stream_id)
         return waiting
@@ -483,12 +482,26 @@ class H3Connection(ABC):
             raise StreamStateError(f"stream {stream_id} is not open for sending")
         return sender
 
-    def _headers_frame(self, stream_id: int, fields: Fields) -> bytes:
-        """Encode a field section into a HEADERS frame; raises `LocalProtocolError` when the peer said it is too large."""
-        section = self._encode_section(stream_id, fields)
+    def _headers_frame(self, stream_id: int, sender: MessageSender, fields: Fields, *happened: MessageInput) -> bytes:
+        """Account for a field section and encode it into a HEADERS frame; when that raises, nothing has changed.
+
+        A section that was encoded has to be sent: QPACK waits for its acknowledgment. So everything is checked before.
+
+        Raises:
+            StreamStateError: the message is not at a point where this may come.
+            LocalProtocolError: the peer said that this is too large.
+        """
+        before = sender.state
+        sender.advance(*happened)
+        try:
+            section = self._encode_section(stream_id, fields)
+        except LocalProtocolError:
+            sender.state = before
+            raise
         return frame_header(FrameType.HEADERS, len(section)) + section
 
-    def _encode_section(self, stream_id: int, fields: Fields) -> bytes:
+    def _check_section_size(self, fields: Fields) -> None:
+        """Raise `LocalProtocolError` when the peer said that a field section is too large for it."""
         settings = self.peer_settings
         if settings is not None and settings.max_field_section_size is not None:
             size = section_size(fields)
@@ -496,6 +509,9 @@ class H3Connection(ABC):
                 raise LocalProtocolError(
                     f"a field section of {size} bytes; the peer takes {settings.max_field_section_size} at most"
                 )
+
+    def _encode_section(self, stream_id: int, fields: Fields) -> bytes:
+        self._check_section_size(fields)
         instructions, section = self._encoder.encode(stream_id, fields)
         if instructions:
             self._transport.write(self._own_critical[StreamType.QPACK_ENCODER], instructions, False)
@@ -572,6 +588,10 @@ class H3Connection(ABC):
         stream = self._unidirectional[stream_id] = self._critical_stream(StreamType(stream_type))
         self._transport.resume(stream_id)
         stream.receive(data, end)
+
+    def header_incomplete(self, stream_id: int) -> None:
+        """The first read did not hold the whole header: ask for more."""
+        self._transport.resume(stream_id)
 
     def stream_ended_early(self, stream_id: int) -> None:
         """A unidirectional stream ended before its header was complete: tolerated (RFC 9114 section 6.2)."""
@@ -664,6 +684,8 @@ class _StreamHeader:
             connection.stream_opened(self._stream_id, reader.stream_type, reader.push_id, rest, end)
         elif end:
             connection.stream_ended_early(self._stream_id)
+        else:
+            connection.header_incomplete(self._stream_id)
 
 
 def _critical_name(streams: dict[StreamType, int], stream_id: int) -> str:
