@@ -34,7 +34,9 @@ def test_codes_are_the_registered_ones() -> None:
 
 
 @pytest.mark.rfc("H3-8-01")
-@pytest.mark.parametrize(("code", "text"), [(0x108, "H3_ID_ERROR (0x108)"), (0x21, "0x21"), (2**62 - 1, hex(2**62 - 1))])
+@pytest.mark.parametrize(
+    ("code", "text"), [(0x108, "H3_ID_ERROR (0x108)"), (0x21, "0x21"), (2**62 - 1, hex(2**62 - 1))]
+)
 def test_codes_are_described(code: int, text: str) -> None:
     """Known codes by name, all others by number."""
     assert describe_error_code(code) == text
@@ -56,7 +58,9 @@ def test_connection_and_stream_errors_do_not_mix() -> None:
 
 def test_failures_carry_their_code() -> None:
     """What ended a message or a connection can be asked."""
-    assert str(PushCancelled("the push was cancelled", 0x10C)) == "the push was cancelled [H3_REQUEST_CANCELLED (0x10c)]"
+    assert (
+        str(PushCancelled("the push was cancelled", 0x10C)) == "the push was cancelled [H3_REQUEST_CANCELLED (0x10c)]"
+    )
     assert StreamFailed("reset", 0x21).error_code == 0x21
     assert RequestNotProcessed("going away").error_code is None
     assert ConnectionClosed("bye", 0x100).error_code == 0x100

@@ -212,7 +212,7 @@ def _check_connect(pseudo: dict[bytes, bytes], connect_protocol: bool) -> None:
 
 
 def _effective_authority(scheme: bytes | None, authority: bytes | None, host: bytes | None) -> bytes | None:
-    """:authority and Host, which must agree and may not be empty (RFC 9114 section 4.3.1)."""
+    """Agree on `:authority` and Host, which must say the same and may not be empty (RFC 9114 section 4.3.1)."""
     if authority is not None and host is not None and authority != host:
         _malformed(f":authority {_show(authority)} and Host {_show(host)} differ")
     effective = authority if authority is not None else host

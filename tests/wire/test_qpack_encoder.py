@@ -1,9 +1,11 @@
 """Encoding field sections and taking the decoder stream (RFC 9204)."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pieces import cuts
+from pieces import cuts, ending
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError
 from h3push.fields import Fields
@@ -127,13 +129,23 @@ def test_an_empty_secret_tells_nothing() -> None:
 
 
 field_names = st.sampled_from(
-    [b":path", b"cookie", b"set-cookie", b"authorization", b"x-a", b"x-b", b"content-type", b"accept", b"x-" + b"l" * 150]
+    [
+        b":path",
+        b"cookie",
+        b"set-cookie",
+        b"authorization",
+        b"x-a",
+        b"x-b",
+        b"content-type",
+        b"accept",
+        b"x-" + b"l" * 150,
+    ]
 )
 field_values = st.sampled_from([b"", b"1", b"v" * 30, b"\xff\x00\x80", b"text/html; charset=utf-8", b"w" * 200])
 sections = st.lists(st.tuples(field_names, field_values), max_size=8)
 
 
-@pytest.mark.rfc("QP-2.1-01", "H3-7.2.5-12")
+@pytest.mark.rfc("QP-2.1-01")
 @given(st.lists(sections, max_size=8), st.sampled_from([0, 4096]))
 def test_order_is_kept(messages: list[Fields], capacity: int) -> None:
     """Secrets stay between their neighbours: what is decoded is what was given, every time."""
@@ -205,9 +217,7 @@ def test_the_peer_may_allow_more_than_we_use(peer_capacity: int) -> None:
     st.lists(st.tuples(st.sampled_from(["send", "send", "send", "carry", "answer", "cancel"]), sections), max_size=40),
 )
 @settings(max_examples=150)
-def test_a_slow_peer_is_never_asked_for_too_much(
-    capacity: int, blocked: int, steps: list[tuple[str, Fields]]
-) -> None:
+def test_a_slow_peer_is_never_asked_for_too_much(capacity: int, blocked: int, steps: list[tuple[str, Fields]]) -> None:
     """Both streams delayed at random: nothing that is referred to was evicted, no limit is passed, everything decodes."""
     subject, forward = encoder(capacity, blocked)
     peer = decoder(capacity, blocked)
@@ -249,10 +259,9 @@ def test_increments_of_nothing(data: str) -> None:
     """Insert Count Increment 0, and any increment when nothing was inserted, with and without a table."""
     for pieces in cuts(bytes.fromhex(data)):
         for subject in (FieldEncoder(4096), encoder()[0]):
-            with pytest.raises(H3ConnectionError) as raised:
-                for piece in pieces:
-                    subject.receive_decoder_stream(piece)
-            assert raised.value.error_code is ErrorCode.QPACK_DECODER_STREAM_ERROR
+            outcomes = [ending(partial(subject.receive_decoder_stream, piece)) for piece in pieces]
+            assert ErrorCode.QPACK_DECODER_STREAM_ERROR in outcomes
+            assert set(outcomes) <= {None, ErrorCode.QPACK_DECODER_STREAM_ERROR}
 
 
 @pytest.mark.rfc("QP-4.4.3-01")
@@ -326,10 +335,8 @@ def test_cancellations_are_harmless() -> None:
 def test_any_bytes_are_taken_or_refused(data: bytes) -> None:
     """Nothing but our own error leaves the encoder."""
     subject, _ = warmed_up()
-    try:
-        subject.receive_decoder_stream(data)
-    except H3ConnectionError as error:
-        assert error.error_code is ErrorCode.QPACK_DECODER_STREAM_ERROR
+    outcome = ending(lambda: subject.receive_decoder_stream(data))
+    assert outcome in (None, ErrorCode.QPACK_DECODER_STREAM_ERROR)
 
 
 @pytest.mark.parametrize("fields", [[(b"", b"x")], [(b"x", b"y" * 65_536)], [(b"cookie", b"y" * 65_536)]])

@@ -45,7 +45,10 @@ CORPUS = {
     "promise and response": ("0504 010000d1 0103 0000d9", [(5, b"\1\0\0\xd1"), (1, b"\0\0\xd9")]),
     "long forms": ("c000000000000001 8000000200 00 4000 4001 61", [(1, b"\0\0"), (0, b"a")]),
     "empty DATA": ("0102 0000 0000 0000 0001 61 0000", [(1, b"\0\0"), (0, b""), (0, b""), (0, b"a"), (0, b"")]),
-    "unknown": ("2100 0102 0000 2103 616263 0e01 00 0001 61", [(0x21, b""), (1, b"\0\0"), (0x21, b""), (0xE, b""), (0, b"a")]),
+    "unknown": (
+        "2100 0102 0000 2103 616263 0e01 00 0001 61",
+        [(0x21, b""), (1, b"\0\0"), (0x21, b""), (0xE, b""), (0, b"a")],
+    ),
     "only unknown": ("4040 05 0102030405", [(0x40, b"")]),
 }
 
@@ -202,7 +205,8 @@ def test_any_bytes_are_frames_or_an_error(stream: bytes) -> None:
 
 @pytest.mark.rfc("H3-6.2-05", "H3-6.2-03")
 @pytest.mark.parametrize(
-    ("encoded", "stream_type"), [("00", 0), ("c000000000000000", 0), ("02", 2), ("4003", 3), ("21", 0x21), ("ff" * 8, 2**62 - 1)]
+    ("encoded", "stream_type"),
+    [("00", 0), ("c000000000000000", 0), ("02", 2), ("4003", 3), ("21", 0x21), ("ff" * 8, 2**62 - 1)],
 )
 @pytest.mark.parametrize("receiver", list(Role))
 def test_a_stream_type_is_read_however_it_is_cut(receiver: Role, encoded: str, stream_type: int) -> None:

@@ -35,9 +35,7 @@ class FrameReader:
 
     __slots__ = ("_dispositions", "_first", "_frame_type", "_held", "_left", "_max_buffered", "_unread")
 
-    def __init__(
-        self, receiver: Role, kind: StreamKind, *, max_buffered: int, first: FrameType | None = None
-    ) -> None:
+    def __init__(self, receiver: Role, kind: StreamKind, *, max_buffered: int, first: FrameType | None = None) -> None:
         self._dispositions = dispositions(receiver, kind)
         self._max_buffered = max_buffered
         self._first = first
@@ -48,7 +46,7 @@ class FrameReader:
         """The frame that we are inside of, while `_left` is not 0."""
         self._left = 0
         """Payload bytes that have not come."""
-        self._held: list[bytes] | None = None
+        self._held: bytearray | None = None
         """The payload so far, for a frame that is held whole."""
 
     @property
@@ -57,7 +55,9 @@ class FrameReader:
         return not self._left and not self._unread
 
     def receive(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Take the next bytes of the stream and yield what they complete, in order:
+        """Take the next bytes of the stream and yield, in order, what they complete.
+
+        What is yielded is
 
         * `(frame_type, payload)` for a frame that is held whole;
         * `(DATA, piece)` for each piece of a DATA frame as it arrives, `(DATA, b"")` for a DATA frame of length 0;
@@ -126,7 +126,7 @@ class FrameReader:
         self._left = length
         self._held = None
         if disposition is _BUFFER:
-            self._held = []
+            self._held = bytearray()
             return self._continue(data, start)
         if disposition is _STREAM and length:
             return self._continue(data, start)
@@ -138,10 +138,10 @@ class FrameReader:
         self._left -= len(piece)
         offset += len(piece)
         if self._held is not None:
-            self._held.append(piece)
+            self._held += piece
             if self._left:
                 return offset, None
-            payload = b"".join(self._held)
+            payload = bytes(self._held)
             self._held = None
             return offset, (self._frame_type, payload)
         if self._frame_type == _DATA and piece:

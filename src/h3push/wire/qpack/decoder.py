@@ -29,10 +29,10 @@ from h3push.wire.qpack.instructions import (
     MAX_STRING,
     STATIC_SIZES,
     STATIC_TABLE_SIZE,
-    Malformed,
-    NotDecodable,
+    NotDecodableError,
     Prefix,
     TableMirror,
+    WireFormatError,
     decode_prefix,
     encode_integer,
     read_field_line,
@@ -43,7 +43,7 @@ _REMEMBERED_SIZE = 512
 _STATIC_PREFIX = Prefix(0, 0, 2)
 
 
-class FieldSectionTooLarge(H3StreamError):
+class FieldSectionTooLarge(H3StreamError):  # noqa: N818 - what is wrong, like all of `errors`
     """A field section over SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 section 4.2.2).
 
     The QPACK state is in step: the stream alone is concerned, and a server may answer 431 instead of resetting it.
@@ -131,7 +131,7 @@ class FieldDecoder:
         try:
             self._mirror.receive(data)
             unblocked = self._decoder.feed_encoder(data)
-        except Malformed as error:
+        except WireFormatError as error:
             raise H3ConnectionError(ErrorCode.QPACK_ENCODER_STREAM_ERROR, f"on the encoder stream: {error}") from None
         except pylsqpack.EncoderStreamError:
             raise H3ConnectionError(
@@ -161,9 +161,9 @@ class FieldDecoder:
             return _STATIC_PREFIX
         try:
             return decode_prefix(section, self._mirror.inserts, self._max_entries)
-        except NotDecodable as error:
+        except NotDecodableError as error:
             raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
-        except Malformed as error:
+        except WireFormatError as error:
             raise _failed(str(error)) from None
 
     def _block(self, stream_id: int, section: bytes, prefix: Prefix) -> None:
@@ -181,9 +181,9 @@ class FieldDecoder:
             return bound
         try:
             bound = self._walk_lines(section, prefix)
-        except NotDecodable as error:
+        except NotDecodableError as error:
             raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
-        except Malformed as error:
+        except WireFormatError as error:
             raise _failed(str(error)) from None
         if bound > self._max_bound:
             raise H3ConnectionError(
@@ -193,7 +193,7 @@ class FieldDecoder:
         return bound
 
     def _walk_lines(self, section: bytes, prefix: Prefix) -> int:
-        """Upper bound of the decoded size; raises `Malformed` for a reference that cannot be."""
+        """Upper bound of the decoded size; raises `WireFormatError` for a reference that cannot be."""
         required, base, offset = prefix
         nearest = required - base
         """References go from here ..."""
@@ -215,11 +215,11 @@ class FieldDecoder:
                 if static is not None:
                     bound += LARGEST_STATIC
                     if static >= STATIC_TABLE_SIZE:
-                        raise Malformed(f"there is no static entry {static}")
+                        raise WireFormatError(f"there is no static entry {static}")
             if relative is not None:
                 bound += entry_bound
                 if not farthest <= relative < nearest or base + relative < 0:
-                    raise Malformed("it refers to a dynamic entry that is not there")
+                    raise WireFormatError("it refers to a dynamic entry that is not there")
         return bound
 
     def _decode_oddity(self, stream_id: int, section: bytes, prefix: Prefix) -> Fields:
@@ -235,7 +235,7 @@ class FieldDecoder:
             while offset < len(section):
                 line = read_field_line(section, offset)
                 if line.longest > MAX_STRING:
-                    raise NotDecodable(f"a string of up to {line.longest} bytes")
+                    raise NotDecodableError(f"a string of up to {line.longest} bytes")
                 lines.append(b"\x21?" + section[offset + 1 : line.end] if line.nameless else section[offset : line.end])
                 if line.nameless:
                     nameless.append(len(lines) - 1)
@@ -243,11 +243,11 @@ class FieldDecoder:
             if not lines and not prefix.required_inserts:
                 return []
             if not nameless:
-                raise Malformed("its field lines cannot be decoded")
+                raise WireFormatError("its field lines cannot be decoded")
             fields = self._decoder.feed_header(stream_id, section[: prefix.end] + b"".join(lines))[1]
-        except NotDecodable as error:
+        except NotDecodableError as error:
             raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
-        except Malformed as error:
+        except WireFormatError as error:
             raise _failed(str(error)) from None
         except pylsqpack.DecompressionFailed:
             raise _failed("its field lines cannot be decoded") from None

@@ -27,7 +27,7 @@ from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError
 from h3push.fields import Field, Fields
 from h3push.wire.qpack.instructions import (
     ENTRY_OVERHEAD,
-    NotDecodable,
+    NotDecodableError,
     TableMirror,
     decode_integer,
     encode_integer,
@@ -141,7 +141,7 @@ class FieldEncoder:
                 offset = end
             if forward and self._own_range:
                 self._encoder.feed_decoder(forward)
-        except NotDecodable as error:
+        except NotDecodableError as error:
             raise _decoder_stream_error(str(error)) from None
         except pylsqpack.DecoderStreamError:
             raise _decoder_stream_error("an instruction that does not fit what was sent") from None

@@ -19,11 +19,11 @@ MAX_STRING = 65_535
 """Longest name or value that pylsqpack decodes, in bytes."""
 
 
-class Malformed(Exception):
+class WireFormatError(Exception):
     """Bytes that no correct peer sends; whoever reads knows which error code that is on the stream in question."""
 
 
-class NotDecodable(Malformed):
+class NotDecodableError(WireFormatError):
     """Legal, but larger than we are able to decode (RFC 9204 section 7.4)."""
 
 
@@ -54,7 +54,7 @@ def decode_integer(data: bytes, offset: int, prefix_bits: int) -> tuple[int, int
     """Value of the integer at `offset` and the offset after it; None when `data` ends before.
 
     Raises:
-        NotDecodable: more than 62 bits, or more than 10 bytes, which no value of 62 bits needs.
+        NotDecodableError: more than 62 bits, or more than 10 bytes, which no value of 62 bits needs.
     """
     if offset >= len(data):
         return None
@@ -71,17 +71,17 @@ def decode_integer(data: bytes, offset: int, prefix_bits: int) -> tuple[int, int
         if byte < 0x80:
             break
     else:
-        raise NotDecodable("an integer of more than 10 bytes")
+        raise NotDecodableError("an integer of more than 10 bytes")
     if value > VARINT_MAX:
-        raise NotDecodable("an integer of more than 62 bits")
+        raise NotDecodableError("an integer of more than 62 bits")
     return value, offset + 1
 
 
 def integer_at(data: bytes, offset: int, prefix_bits: int) -> tuple[int, int]:
-    """Decode like `decode_integer`, where the end of `data` is an error (`Malformed`)."""
+    """Decode like `decode_integer`, where the end of `data` is an error (`WireFormatError`)."""
     decoded = decode_integer(data, offset, prefix_bits)
     if decoded is None:
-        raise Malformed("it ends in the middle of a number")
+        raise WireFormatError("it ends in the middle of a number")
     return decoded
 
 
@@ -115,7 +115,7 @@ def decode_prefix(section: bytes, inserts: int, max_entries: int) -> Prefix:
         max_entries: maximum table capacity that the decoder announced, divided by 32.
 
     Raises:
-        Malformed: no correct encoder makes this prefix.
+        WireFormatError: no correct encoder makes this prefix.
     """
     encoded, offset = integer_at(section, 0, 8)
     required = _required_inserts(encoded, inserts, max_entries)
@@ -123,7 +123,7 @@ def decode_prefix(section: bytes, inserts: int, max_entries: int) -> Prefix:
     if section[offset] < 0x80:
         return Prefix(required, required + delta, end)
     if required <= delta:
-        raise Malformed("its Base is negative")
+        raise WireFormatError("its Base is negative")
     return Prefix(required, required - delta - 1, end)
 
 
@@ -138,13 +138,13 @@ def _required_inserts(encoded: int, inserts: int, max_entries: int) -> int:
         return 0
     full_range = 2 * max_entries
     if encoded > full_range:
-        raise Malformed("its Required Insert Count is impossible")
+        raise WireFormatError("its Required Insert Count is impossible")
     max_value = inserts + max_entries
     required = max_value // full_range * full_range + encoded - 1
     if required > max_value:
         required -= full_range
     if required <= 0:
-        raise Malformed("its Required Insert Count is impossible")
+        raise WireFormatError("its Required Insert Count is impossible")
     return required
 
 
@@ -177,7 +177,7 @@ class FieldLine(NamedTuple):
 
 
 def read_field_line(section: bytes, offset: int) -> FieldLine:
-    """Read the field line at `offset`; raises `Malformed` when it goes beyond the section."""
+    """Read the field line at `offset`; raises `WireFormatError` when it goes beyond the section."""
     first = section[offset]
     static = relative = None
     name = 0
@@ -214,11 +214,11 @@ def field_line_end(section: bytes, offset: int) -> int:
 def _string(section: bytes, offset: int, prefix_bits: int) -> tuple[int, int]:
     """Upper bound of a string's decoded length and the offset after it."""
     if offset >= len(section):
-        raise Malformed("it ends before a value")
+        raise WireFormatError("it ends before a value")
     huffman = section[offset] & (1 << prefix_bits)
     length, offset = integer_at(section, offset, prefix_bits)
     if length > len(section) - offset:
-        raise Malformed("it ends in the middle of a string")
+        raise WireFormatError("it ends in the middle of a string")
     return huffman_bound(length) if huffman else length, offset + length
 
 
@@ -268,7 +268,7 @@ class TableMirror:
         """Follow the next bytes of the encoder stream; an instruction that is not complete waits, within the table's bounds.
 
         Raises:
-            Malformed: no correct encoder sends this (RFC 9204 sections 2.2.3, 3.2.2, 3.2.3).
+            WireFormatError: no correct encoder sends this (RFC 9204 sections 2.2.3, 3.2.2, 3.2.3).
         """
         data = self._unread + data
         offset = 0
@@ -306,7 +306,7 @@ class TableMirror:
         elif index < STATIC_TABLE_SIZE:
             name_length = STATIC_SIZES[index][0]
         else:
-            raise Malformed(f"there is no static entry {index}")
+            raise WireFormatError(f"there is no static entry {index}")
         value = self._measure_string(data, end, 7)
         if value is None:
             return None
@@ -331,7 +331,7 @@ class TableMirror:
         huffman = data[offset] & (1 << prefix_bits)
         # The longest Huffman code has 30 bits, so that code of n bytes stands for n * 8 / 30 bytes at least.
         if (length * 8 // 30 if huffman else length) > self.capacity:
-            raise Malformed(f"a string that no table of {self.capacity} bytes holds")
+            raise WireFormatError(f"a string that no table of {self.capacity} bytes holds")
         end = start + length
         if end > len(data):
             return None
@@ -339,13 +339,13 @@ class TableMirror:
 
     def _set_capacity(self, capacity: int) -> None:
         if capacity > self.max_capacity:
-            raise Malformed(f"table capacity {capacity}; we announced {self.max_capacity} at most")
+            raise WireFormatError(f"table capacity {capacity}; we announced {self.max_capacity} at most")
         self.capacity = capacity
         self._evict()
 
     def _insert(self, name_length: int, size: int) -> None:
         if size > self.capacity:
-            raise Malformed(f"an entry of {size} bytes in a table of {self.capacity}")
+            raise WireFormatError(f"an entry of {size} bytes in a table of {self.capacity}")
         self._entries.appendleft((name_length, size))
         self._used += size
         self._evict()
@@ -358,16 +358,16 @@ class TableMirror:
 
     def _entry(self, index: int) -> tuple[int, int]:
         if index >= len(self._entries):
-            raise Malformed(f"there is no dynamic entry {index}")
+            raise WireFormatError(f"there is no dynamic entry {index}")
         return self._entries[index]
 
 
 def _huffman_length(code: bytes) -> int:
-    """How many bytes a Huffman code stands for; raises `Malformed` when it is none."""
+    """How many bytes a Huffman code stands for; raises `WireFormatError` when it is none."""
     if not code:
         return 0
     section = b"\0\0\x21a" + encode_integer(0x80, 7, len(code)) + code
     try:
         return len(pylsqpack.Decoder(0, 0).feed_header(0, section)[1][0][1])
     except pylsqpack.DecompressionFailed:
-        raise Malformed("a string that is not Huffman code") from None
+        raise WireFormatError("a string that is not Huffman code") from None
