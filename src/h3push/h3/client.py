@@ -357,6 +357,7 @@ class H3ClientConnection(H3Connection):
         else:
             self._unidirectional.pop(stream_id, None)
             self._transport.stop(stream_id, error_code)
+            self._decoder.cancel(stream_id)
 
     def _deliver(self, push: ClientPush, data: bytes, end: bool) -> None:
         """Read a push stream as the response to its promised request."""

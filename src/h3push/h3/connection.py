@@ -652,6 +652,7 @@ class H3Connection(ABC):
             self._lost(receiver)
         else:
             self._unidirectional.pop(stream_id, None)
+            self._decoder.cancel(stream_id)  # field sections on it may never have reached us (RFC 9204 section 2.2.2.2)
 
     def _stop_received(self, stream_id: int, error_code: int) -> None:
         self.spend("streams that were stopped")
