@@ -310,8 +310,9 @@ class H3ServerConnection(H3Connection):
         push = self._pushes.get(push_id)
         if request_fields(request) != push.fields:
             raise LocalProtocolError(f"push {push_id} was promised with other fields (RFC 9114 section 7.2.5)")
-        section = self._encode_section(stream_id, push.fields)
+        self._check_section_size(push.fields)
         self._pushes.repeat_promise(push_id)
+        section = self._encode_section(stream_id, push.fields)
         self._transport.write(stream_id, encode_push_promise(push_id, section), False)
         return push_id
 
