@@ -322,6 +322,7 @@ class H3ClientConnection(H3Connection):
     def _promised(self, stream_id: int, push_id: int, request: RequestHead, fields: Fields) -> None:
         action, push = self._pushes.apply(push_id, ClientPushInput.RECEIVE_PROMISE, self._now)
         if action is ClientPushAction.NOTHING:
+            self.spend("promises of pushes that are over")
             return
         repeated = push.promises > 1
         if repeated:
