@@ -296,7 +296,8 @@ class H3ClientConnection(H3Connection):
         except H3StreamError:
             self._refuse(push_id, CancelledBy.MALFORMED)
             return True
-        if self._shutdown.excludes(push_id) or not self._may_be_used(request):
+        named = (b":authority", request.authority) in fields  # a Host field will not do (section 4.6)
+        if self._shutdown.excludes(push_id) or not named or not self._may_be_used(request):
             self._refuse(push_id, CancelledBy.REFUSED)
         else:
             self._promised(receiver.stream_id, push_id, request, fields)

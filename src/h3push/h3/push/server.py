@@ -114,7 +114,9 @@ class ServerPushes:
             raise PushNotAllowed("a promised request has no content and no trailers")
         if request.scheme != b"https":
             raise PushNotAllowed("a promised request has the scheme https")
-        if request.authority != authority and request.authority not in self._config.push_authorities:
+        if request.authority is None or (
+            request.authority != authority and request.authority not in self._config.push_authorities
+        ):
             given = (request.authority or b"").decode("latin-1")
             raise PushNotAllowed(f"this server was not asked as {given!r} and may not push for it")
 
