@@ -212,5 +212,5 @@ class ServerPushes:
             self._finished[push.push_id] = self._live.pop(push.push_id)
             if push.stream_id is not None:
                 self._by_stream.pop(push.stream_id, None)
-            while len(self._finished) > self._config.remembered_pushes:
+            while len(self._finished) > max(1, self._config.remembered_pushes):  # this one is still to be acted on
                 self._finished.popitem(last=False)
