@@ -207,7 +207,12 @@ class H3ClientConnection(H3Connection):
         stream_id = self._transport.open_stream(False) if self._transport.stream_credit(False, 1) else None
         if stream_id is None:
             raise NoStreamCredit("the server's limit on concurrent requests is reached")
-        section = self._encode_section(stream_id, fields)
+        try:
+            section = self._encode_section(stream_id, fields)
+        except LocalProtocolError:
+            self._transport.stop(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
+            self._transport.reset(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
+            raise
         frame = frame_header(FrameType.HEADERS, len(section)) + section
         self._senders[stream_id] = sender
         self._receivers[stream_id] = ResponseReceiver(stream_id, request, self)

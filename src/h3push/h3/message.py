@@ -313,29 +313,29 @@ class MessageSender:
         self.no_content = False
         """The message never has content: HEAD, 204, 304 (RFC 9110 section 6.4.1)."""
 
-    def advance(self, happened: MessageInput) -> None:
-        """Move along `MESSAGE`; raises `StreamStateError` when that is not possible now."""
-        state = MESSAGE.get((self.state, happened))
-        if state is None:
-            raise StreamStateError(f"cannot send {happened.name} now: the message is in state {self.state.name}")
+    def advance(self, *happened: MessageInput, size: int = 0) -> None:
+        """Account for what is about to be sent: moves along `MESSAGE`, with `size` bytes of content among them.
+
+        Raises:
+            StreamStateError: it cannot be sent now, or is more or less than announced. The message stays where it was.
+        """
+        state = self.state
+        for step in happened:
+            following = MESSAGE.get((state, step))
+            if following is None:
+                raise StreamStateError(f"cannot send {step.name} now: the message is in state {self.state.name}")
+            state = following
+        length = self.content_length
+        seen = length.seen + size
+        if length.expected is not None and not self.no_content:
+            if seen > length.expected:
+                raise StreamStateError(f"more content than the Content-Length of {length.expected} that was sent")
+            if state is MessageState.COMPLETE and seen < length.expected:
+                raise StreamStateError(
+                    f"the content ends after {seen} bytes, but a Content-Length of {length.expected} was sent"
+                )
         self.state = state
-
-    def add(self, size: int) -> None:
-        """Count content that is about to be sent; raises `StreamStateError` when it is more than announced."""
-        if not self.content_length.add(size):
-            self.content_length.seen -= size
-            raise StreamStateError(
-                f"more content than the Content-Length of {self.content_length.expected} that was sent"
-            )
-
-    def end(self) -> None:
-        """The end is about to be sent; raises `StreamStateError` when content is missing."""
-        if not self.no_content and not self.content_length.met:
-            raise StreamStateError(
-                f"the content ends after {self.content_length.seen} bytes, "
-                f"but a Content-Length of {self.content_length.expected} was sent"
-            )
-        self.advance(MessageInput.END)
+        length.seen = seen
 
     @property
     def ended(self) -> bool:

@@ -135,8 +135,7 @@ class H3ServerConnection(H3Connection):
         if not 100 <= status <= 199 or status == 101:
             raise LocalProtocolError(f"an interim response has a status of 100 to 199 but not 101, not {status}")
         sender = self._sender(stream_id)
-        frame = self._headers_frame(stream_id, response_fields(status, fields))
-        sender.advance(MessageInput.INTERIM)
+        frame = self._headers_frame(stream_id, sender, response_fields(status, fields), MessageInput.INTERIM)
         return self._transport.write(stream_id, frame, False)
 
     def send_response(self, stream_id: int, status: int, fields: Fields, end_stream: bool = False) -> int:
@@ -158,17 +157,18 @@ class H3ServerConnection(H3Connection):
         if not 200 <= status <= 599:
             raise LocalProtocolError(f"a final response has a status of 200 to 599, not {status}")
         sender = self._sender(stream_id)
-        section = response_fields(status, fields)
-        content_length = _content_length(fields)
         request = sender.request if isinstance(sender, ResponseSender) else None
         is_tunnel = request is not None and request.method == b"CONNECT" and status < 300
-        frame = self._headers_frame(stream_id, section)
-        sender.advance(MessageInput.CONNECT if is_tunnel else MessageInput.HEADERS)
-        sender.content_length.expected = content_length
-        sender.no_content = status in (204, 304) or (request is not None and request.method == b"HEAD")
-        if end_stream:
-            sender.end()
-        elif is_tunnel:
+        if is_tunnel:  # RFC 9110 section 8.6
+            fields = [field for field in fields if field[0].lower() != b"content-length"]
+        section = response_fields(status, fields)
+        if sender.state is MessageState.START:
+            sender.content_length.expected = _content_length(fields)
+            sender.no_content = status in (204, 304) or (request is not None and request.method == b"HEAD")
+        happened = MessageInput.CONNECT if is_tunnel else MessageInput.HEADERS
+        end = (MessageInput.END,) if end_stream else ()
+        frame = self._headers_frame(stream_id, sender, section, happened, *end)
+        if is_tunnel and not end_stream:
             self._open_tunnel(stream_id)
         waiting = self._transport.write(stream_id, frame, end_stream)
         if end_stream:
@@ -376,7 +376,7 @@ class H3ServerConnection(H3Connection):
 
     def _open_tunnel(self, stream_id: int) -> None:
         receiver = self._receivers.get(stream_id)
-        if receiver is not None:
+        if receiver is not None and receiver.state is MessageState.CONTENT:
             receiver.advance(MessageInput.CONNECT)
 
     def _sending_ended(self, stream_id: int) -> None:
