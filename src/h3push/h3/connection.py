@@ -634,8 +634,8 @@ class H3Connection(ABC):
 
     def _parse_goaway(self, payload: bytes) -> int:
         identifier = parse_single_varint(FrameType.GOAWAY, payload)
-        if identifier == self._shutdown.received:
-            self.spend("GOAWAY frames that say nothing new")
+        if self._shutdown.received is not None:
+            self.spend("GOAWAY frames")
         self._shutdown.receive(identifier)
         return identifier
 

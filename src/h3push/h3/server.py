@@ -401,6 +401,14 @@ class H3ServerConnection(H3Connection):
     def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:
         if receiver.stream_id in self._senders:
             self._events.append(StreamReset(receiver.stream_id, error_code, None))
+        elif isinstance(receiver, RequestReceiver) and receiver.request is None:
+            self._transport.reset(receiver.stream_id, ErrorCode.H3_REQUEST_INCOMPLETE)
+
+    def _reset_received(self, stream_id: int, error_code: int) -> None:
+        is_new = not stream_id & 2 and stream_id not in self._receivers and stream_id not in self._senders
+        super()._reset_received(stream_id, error_code)
+        if is_new:  # else our side of the stream would stay open for good, and its credit would be lost
+            self._transport.reset(stream_id, ErrorCode.H3_REQUEST_INCOMPLETE)
 
     def _message_stopped(self, stream_id: int, error_code: int) -> None:
         push_id = self._pushes.push_of(stream_id)
