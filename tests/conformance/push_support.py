@@ -392,7 +392,7 @@ class PushClientRig(_Push, ClientRig):
         return [event.push_id for event in self.events if isinstance(event, PushPromiseReceived)]
 
     def pushed(self, push_id: int) -> tuple[int | None, bytes, bool]:
-        """What the application got of a push: status, content, complete?"""
+        """What the application got of a push: status, content, and whether it is complete."""
         status, content, complete = None, b"", False
         for event in self.events:
             if not isinstance(event, ResponseReceived | DataReceived | TrailersReceived) or event.push_id != push_id:
