@@ -279,7 +279,7 @@ def connect(
         config = replace(config, max_concurrent_pushes=max_pushes)
     plan = Plan(
         origin=origin,
-        tls=tls if tls is not None else _client_tls(cafile, verify),
+        tls=tls if tls is not None or driver is not None else _client_tls(cafile, verify),
         config=replace(config, release_pushes=False),
         settings=settings or ClientSettings(),
         io=io,

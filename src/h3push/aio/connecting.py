@@ -7,9 +7,11 @@ together have `connect_timeout`.
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import Literal
@@ -57,7 +59,7 @@ class Plan:
     """Everything that an attempt needs beside the address."""
 
     origin: Origin
-    tls: _quic.ClientTls
+    tls: _quic.ClientTls | None
     config: H3Config
     settings: ClientSettings
     io: Literal["loop", "thread"]
@@ -127,13 +129,19 @@ async def _race(plan: Plan, addresses: Sequence[Address]) -> ClientConnection:
 
 
 async def _open(plan: Plan, address: Address) -> ClientConnection:
-    return await _attempt(plan, address, _socket_driver(plan, address))
+    driver = _ConnectedSocket(plan, address)
+    try:
+        return await _attempt(plan, address, driver)
+    finally:
+        driver.stop_asking()
 
 
 async def _attempt(plan: Plan, address: Address, driver: Driver) -> ClientConnection:
     endpoint = Endpoint(driver)
     try:
         connection = _connect(plan, endpoint, address)
+        if isinstance(driver, _ConnectedSocket):
+            driver.on_error = partial(connection.closed, UNREACHABLE)
         await connection.ready
     except HandshakeFailed as failure:
         endpoint.close()
@@ -174,19 +182,49 @@ def _authority_check(origin: Origin, endpoint: Endpoint, handle: int) -> Callabl
     return check
 
 
-def _socket_driver(plan: Plan, address: Address) -> Driver:
-    """A UDP socket that is connected to `address`, so that the kernel tells us when nobody listens there."""
-    try:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        sock.connect(address)
-    except OSError as error:
-        raise ConnectFailed(f"cannot reach {_show(address)}: {error.strerror or error}") from None
-    kind = _quic.ThreadedEndpoint if plan.io == "thread" else _quic.Endpoint
-    transport = plan.settings.transport(plan.config.max_concurrent_pushes)
-    local: Address = sock.getsockname()[:2]
-    return SocketDriver(kind.bind(local, client=plan.tls, transport=transport, fd=sock.detach()))
+UNREACHABLE = "unreachable"
+"""A kind of `HandshakeFailed` beside `_quic.CLOSED_*`: the kernel says (by ICMP) that nobody is there; the code is an errno."""
+
+
+class _ConnectedSocket(SocketDriver):
+    """A UDP socket that is connected to one address, so that the kernel tells us when nobody listens there.
+
+    The error is asked for (SO_ERROR) before the transport reads the socket, until the handshake is done. With `io="thread"`
+    the transport's thread reads it first, and the connect time-out has to do.
+    """
+
+    def __init__(self, plan: Plan, address: Address) -> None:
+        try:
+            sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setblocking(False)
+            sock.connect(address)
+            self._probe: socket.socket | None = sock.dup()
+        except OSError as error:
+            raise ConnectFailed(f"cannot reach {_show(address)}: {error.strerror or error}") from None
+        kind = _quic.ThreadedEndpoint if plan.io == "thread" else _quic.Endpoint
+        transport = plan.settings.transport(plan.config.max_concurrent_pushes)
+        local: Address = sock.getsockname()[:2]
+        super().__init__(kind.bind(local, client=plan.tls, transport=transport, fd=sock.detach()))
+        self.on_error: Callable[[int, str], None] = lambda _code, _sentence: None
+        """Called with errno and its words."""
+
+    def watch(self, loop: asyncio.AbstractEventLoop, on_readable: Callable[[], None]) -> None:
+        """Watch the socket, and ask for its error first."""
+
+        def readable() -> None:
+            code = 0 if self._probe is None else self._probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                self.on_error(code, os.strerror(code))
+            else:
+                on_readable()
+
+        super().watch(loop, readable)
+
+    def stop_asking(self) -> None:
+        """The handshake is done, or given up."""
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
 
 
 def _show(address: Address) -> str:
@@ -212,8 +250,10 @@ def _sentence(plan: Plan, address: Address, failure: HandshakeFailed) -> str:
             f"nothing answers at {where} over UDP within {plan.settings.connect_timeout:g} s: "
             "is an HTTP/3 server running there?"
         )
-    if failure.error_code == errno.ECONNREFUSED or "refused" in failure.reason.lower():
+    if failure.kind == UNREACHABLE and failure.error_code == errno.ECONNREFUSED:
         return f"{where} refused the connection (no UDP listener)"
+    if failure.kind == UNREACHABLE:
+        return f"cannot reach {where}: {failure.reason}"
     if failure.kind == _quic.CLOSED_REFUSED:
         return f"{where} has no QUIC version in common with us"
     code = "" if failure.error_code is None else f" (QUIC error {failure.error_code:#x})"

@@ -85,6 +85,7 @@ class Endpoint:
         """True when it was closed."""
         self._accept = accept
         self._owners: dict[int, Owner] = {}
+        self._fresh: set[int] = set()  # connections of clients whose SETTINGS have not arrived
         self._kicked = False
         self._timer: asyncio.TimerHandle | None = None
         self._touched: set[Owner] = set()
@@ -211,6 +212,8 @@ class Endpoint:
 
     def _dispatch(self, events: list[NativeEvent]) -> None:
         now = self.loop.time()
+        if self._fresh:
+            self._put_control_first(events)
         for event in events:
             owner = self._owners.get(event[1])
             if owner is None:
@@ -233,6 +236,19 @@ class Endpoint:
         """An event of a connection that has no owner (yet)."""
         if event[0] == _quic.ACCEPTED and self._accept is not None:
             self._owners[event[1]] = self._accept(self, event[1], event[2])
+            self._fresh.add(event[1])
+
+    def _put_control_first(self, events: list[NativeEvent]) -> None:
+        """Let what a new client says on its control stream come before its requests of the same wake-up.
+
+        QUIC gives no order between streams, but MAX_PUSH_ID has to be known when the first request's handler wants to push.
+        """
+        fresh = self._fresh
+        fresh -= {handle for handle in fresh if self._owners[handle].core.peer_settings is not None}
+        slots = [slot for slot, event in enumerate(events) if event[0] == _DATA and event[1] in fresh]
+        ordered = sorted((events[slot] for slot in slots), key=_is_request)
+        for slot, event in zip(slots, ordered, strict=True):
+            events[slot] = event
 
     def _other(self, owner: Owner, event: NativeEvent, now: float) -> None:
         kind = event[0]
@@ -253,6 +269,7 @@ class Endpoint:
 
     def _forget(self, handle: int, owner: Owner) -> None:
         self._owners.pop(handle, None)
+        self._fresh.discard(handle)
         self._deadlines.pop(owner, None)
 
     def _guard(self, owner: Owner, action: Callable[[], None]) -> None:
@@ -269,6 +286,11 @@ class Endpoint:
 
 
 _DATA = _quic.DATA
+
+
+def _is_request(event: NativeEvent) -> bool:
+    """Whether a DATA event is of a bidirectional stream."""
+    return not event[2] & 2
 
 
 def send_file(
