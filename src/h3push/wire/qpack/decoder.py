@@ -31,12 +31,12 @@ from h3push.wire.qpack.instructions import (
     STATIC_TABLE_SIZE,
     NotDecodableError,
     Prefix,
-    TableMirror,
     WireFormatError,
     decode_prefix,
     encode_integer,
     read_field_line,
 )
+from h3push.wire.qpack.table import TableMirror
 
 _REMEMBERED_SECTIONS = 32
 _REMEMBERED_SIZE = 512

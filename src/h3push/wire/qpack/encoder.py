@@ -28,13 +28,13 @@ from h3push.fields import Field, Fields
 from h3push.wire.qpack.instructions import (
     ENTRY_OVERHEAD,
     NotDecodableError,
-    TableMirror,
     decode_integer,
     encode_integer,
     field_line_end,
     integer_at,
     prefix_end,
 )
+from h3push.wire.qpack.table import TableMirror
 
 SECRET_NAMES = frozenset(
     b"cookie set-cookie authorization proxy-authorization authentication-info proxy-authentication-info "
