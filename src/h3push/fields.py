@@ -293,8 +293,11 @@ def parse_response(fields: Fields) -> ResponseHead:
         names, values = zip(*regular, strict=True)
         _check_names(names)
         _check_values(values)
-        if not _RESPONSE_RULES.isdisjoint(names):
+        lengths = names.count(b"content-length")
+        if lengths > 1 or not _NEVER_SENT.isdisjoint(names):
             regular, content_length = _apply_response_rules(regular)
+        elif lengths:
+            content_length, _ = _content_length(values[names.index(b"content-length")], None)
     return ResponseHead(status, regular, content_length)
 
 
