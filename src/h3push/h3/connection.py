@@ -376,10 +376,10 @@ class H3Connection(ABC):
         return self._take_events()
 
     def _take_events(self) -> list[Event]:
-        acknowledgments = self._decoder.take_decoder_stream()
-        if acknowledgments and not self.is_closed:
-            decoder_stream = self._own_critical.get(StreamType.QPACK_DECODER)
-            if decoder_stream is not None:
+        decoder_stream = self._own_critical.get(StreamType.QPACK_DECODER)
+        if decoder_stream is not None and not self.is_closed:
+            acknowledgments = self._decoder.take_decoder_stream()
+            if acknowledgments:
                 self._transport.write(decoder_stream, acknowledgments, False)
         events = self._events
         self._events = []
