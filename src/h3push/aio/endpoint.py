@@ -85,7 +85,6 @@ class Endpoint:
         """True when it was closed."""
         self._accept = accept
         self._owners: dict[int, Owner] = {}
-        self._fresh: set[int] = set()  # connections of clients whose SETTINGS have not arrived
         self._kicked = False
         self._timer: asyncio.TimerHandle | None = None
         self._touched: set[Owner] = set()
@@ -212,8 +211,8 @@ class Endpoint:
 
     def _dispatch(self, events: list[NativeEvent]) -> None:
         now = self.loop.time()
-        if self._fresh:
-            self._put_control_first(events)
+        if self._accept is not None and len(events) > 1:
+            events = control_first(events)
         for event in events:
             owner = self._owners.get(event[1])
             if owner is None:
@@ -236,19 +235,6 @@ class Endpoint:
         """An event of a connection that has no owner (yet)."""
         if event[0] == _quic.ACCEPTED and self._accept is not None:
             self._owners[event[1]] = self._accept(self, event[1], event[2])
-            self._fresh.add(event[1])
-
-    def _put_control_first(self, events: list[NativeEvent]) -> None:
-        """Let what a new client says on its control stream come before its requests of the same wake-up.
-
-        QUIC gives no order between streams, but MAX_PUSH_ID has to be known when the first request's handler wants to push.
-        """
-        fresh = self._fresh
-        fresh -= {handle for handle in fresh if self._owners[handle].core.peer_settings is not None}
-        slots = [slot for slot, event in enumerate(events) if event[0] == _DATA and event[1] in fresh]
-        ordered = sorted((events[slot] for slot in slots), key=_is_request)
-        for slot, event in zip(slots, ordered, strict=True):
-            events[slot] = event
 
     def _other(self, owner: Owner, event: NativeEvent, now: float) -> None:
         kind = event[0]
@@ -269,7 +255,6 @@ class Endpoint:
 
     def _forget(self, handle: int, owner: Owner) -> None:
         self._owners.pop(handle, None)
-        self._fresh.discard(handle)
         self._deadlines.pop(owner, None)
 
     def _guard(self, owner: Owner, action: Callable[[], None]) -> None:
@@ -288,8 +273,30 @@ class Endpoint:
 _DATA = _quic.DATA
 
 
-def _is_request(event: NativeEvent) -> bool:
-    """Whether a DATA event is of a bidirectional stream."""
+LAST_CONTROL_STREAM = 14
+"""Clients open their control and QPACK streams first: they are among the streams 2, 6, 10 and 14."""
+
+
+def control_first(events: list[NativeEvent]) -> list[NativeEvent]:
+    """Let what clients say on their control streams come before their requests of the same wake-up.
+
+    QUIC gives no order between streams, but a MAX_PUSH_ID that was sent before a request should be known to its handler. Only
+    DATA events change places, and among them those of one stream keep their order.
+    """
+    for event in events:
+        if event[0] == _DATA and event[2] & 2 and event[2] <= LAST_CONTROL_STREAM:
+            break
+    else:
+        return events
+    slots = [slot for slot, event in enumerate(events) if event[0] == _DATA]
+    ordered = sorted((events[slot] for slot in slots), key=_comes_later)
+    events = list(events)
+    for slot, event in zip(slots, ordered, strict=True):
+        events[slot] = event
+    return events
+
+
+def _comes_later(event: NativeEvent) -> bool:
     return not event[2] & 2
 
 

@@ -16,10 +16,19 @@ from h3push.aio.exchange import Exchange
 from h3push.aio.headers import HeadersLike, encode_headers
 from h3push.aio.push import CreditQueue, Push, PushRefusal, PushState, resolve_push_path
 from h3push.aio.request import Request
-from h3push.errors import ErrorCode, H3PushError, NoPushCredit, NoStreamCredit, StreamFailed, StreamStateError
-from h3push.fields import RequestHead
+from h3push.errors import (
+    ErrorCode,
+    H3PushError,
+    NoPushCredit,
+    NoStreamCredit,
+    PushNotAllowed,
+    StreamFailed,
+    StreamStateError,
+)
+from h3push.fields import Fields, RequestHead
 from h3push.h3 import events as h3
 from h3push.h3.priority import Priority
+from h3push.h3.push.server import PUSHABLE_METHODS
 
 if TYPE_CHECKING:
     from h3push.aio.connection import ServerConnection
@@ -72,15 +81,18 @@ class ServerPushes:
         priority: Priority | None,
     ) -> Push:
         """Promise a request on the stream of the request that was really sent, and queue the promised one."""
+        if method.encode("latin-1") not in PUSHABLE_METHODS:  # a mistake, with credit or without
+            raise PushNotAllowed(f"{method} is not safe and cacheable: push GET or HEAD only")
         path, named = resolve_push_path(initiator.path, path)
+        fields = encode_headers(headers)
         host = authority or named
         head = RequestHead(
             method=method.encode("latin-1"),
             scheme=b"https",
             authority=host.encode("ascii") if host is not None else initiator.head.authority,
             path=path.encode("ascii"),
-            fields=encode_headers(headers),
-            content_length=None,
+            fields=fields,
+            content_length=_content_length(fields),
         )
         refusal = self.refusal(initiator)
         if refusal is None:
@@ -193,3 +205,10 @@ class ServerPushes:
             self._ended(push, by, error)
         self.streams.release()
         self.credit.release()
+
+
+def _content_length(fields: Fields) -> int | None:
+    for name, value in fields:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return None
