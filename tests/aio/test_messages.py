@@ -34,7 +34,12 @@ def test_the_request_reaches_the_handler() -> None:
 
     response, content = get(handler)
     (request,) = seen
-    assert (request.method, request.scheme, request.authority, request.path) == ("GET", "https", "origin.example", "/a?b=c")
+    assert (request.method, request.scheme, request.authority, request.path) == (
+        "GET",
+        "https",
+        "origin.example",
+        "/a?b=c",
+    )
     assert request.headers["X-TOKEN"] == "t"
     assert request.http_version == "3"
     assert request.client == ("198.51.100.1", 50_000)

@@ -98,7 +98,9 @@ def test_paths_are_resolved_and_encoded(given: str, promised: str) -> None:
 
 
 @pytest.mark.rfc("H3-4.6-05", "H3-4.6-07")
-@pytest.mark.parametrize("options", [{"method": "POST"}, {"authority": "other.example"}, {"headers": {"content-length": "5"}}])
+@pytest.mark.parametrize(
+    "options", [{"method": "POST"}, {"authority": "other.example"}, {"headers": {"content-length": "5"}}]
+)
 def test_what_may_never_be_pushed_raises(options: dict[str, object]) -> None:
     raised: list[str] = []
 
