@@ -273,7 +273,23 @@ def test_an_empty_header_section() -> None:
 @pytest.mark.rfc("H3-4.1.2-13")
 @pytest.mark.parametrize(
     "status",
-    [None, "", "20", "2000", "abc", "+200", "099", "20 ", " 200", "2.0", "0", "-20", "600", "999", "２００".encode()],
+    [
+        None,
+        "",
+        "20",
+        "2000",
+        "abc",
+        "+200",
+        "099",
+        "20 ",
+        " 200",
+        "2.0",
+        "0",
+        "-20",
+        "600",
+        "999",
+        b"\xef\xbc\x92\xef\xbc\x90\xef\xbc\x90",
+    ],
 )
 def test_a_status_that_is_none(status: str | bytes | None) -> None:
     """Missing, not three digits, or outside of 100 to 599."""
@@ -435,21 +451,14 @@ def test_content_as_long_as_announced(make_rig: type, content: list[bytes]) -> N
 @pytest.mark.parametrize(
     "lengths",
     [
-        ["-1"],
-        ["+5"],
-        [" 5"],
-        ["5 "],
-        ["1_000"],
-        ["5.0"],
-        ["0x5"],
-        [""],
-        ["5,6"],
-        ["5, 5"],
+        *(
+            [length]
+            for length in ("-1", "+5", " 5", "5 ", "1_000", "5.0", "0x5", "", "5,6", "5, 5", "2" * 23, "9" * 5000)
+        ),
         ["5", "6"],
-        [str(2**70)],
-        ["²"],
-    ]
-    + [["٥".encode()], ["9" * 5000]],
+        [b"\xb2"],
+        [b"\xd9\xa5"],
+    ],
 )
 def test_a_length_that_is_none(make_rig: type, lengths: list[bytes | str]) -> None:
     """Digits only, below 2^62, and one value."""
