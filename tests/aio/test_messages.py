@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import h3push
-from tests.aio.harness import World, in_world
+
+from .harness import World, in_world
 
 MEGABYTE = 1024 * 1024
 
