@@ -7,8 +7,8 @@ pylsqpack decodes; this class stands before and behind it.
 
 *Before.* A section's prefix is always checked. Its field lines are walked when they could do harm: when they may refer to the
 dynamic table, or when the section is so long that, were each of its bytes the costliest line there is, the result could pass
-`max_expansion` times the size limit. The walk adds up an upper bound of the decoded size. A bound beyond that is a
-decompression bomb and ends the connection; a smaller section is decoded and measured, and one over the limit is the stream's
+`max_expansion` times the size limit. The walk adds up an upper bound of the decoded size. A bound beyond that, of a section
+that grows, is a decompression bomb and ends the connection; a smaller section is decoded and measured, and one over the limit is the stream's
 problem alone, so that a server can answer 431 and the table stays in step.
 
 *Behind.* The peer's encoder learns what we have from three instructions on our decoder stream: a Section Acknowledgment for
@@ -38,6 +38,8 @@ from h3push.wire.qpack.instructions import (
 )
 from h3push.wire.qpack.table import TableMirror
 
+GROWTH_OF_LITERALS = 2
+"""What decodes to no more than so many times its size is no decompression bomb: Huffman code grows by 8/5."""
 _REMEMBERED_SECTIONS = 32
 _REMEMBERED_SIZE = 512
 _STATIC_PREFIX = Prefix(0, 0, 2)
@@ -185,7 +187,7 @@ class FieldDecoder:
             raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
         except WireFormatError as error:
             raise _failed(str(error)) from None
-        if bound > self._max_bound:
+        if bound > max(self._max_bound, GROWTH_OF_LITERALS * len(section)):
             raise H3ConnectionError(
                 ErrorCode.H3_EXCESSIVE_LOAD,
                 f"a field section of {len(section)} bytes could grow to {bound}; we decode {self._max_bound} at most",
