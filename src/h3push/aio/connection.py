@@ -300,6 +300,11 @@ class ServerConnection:
     def _goaway(self, _event: h3.GoawayReceived) -> None:
         self.pushes.client_goes_away()
 
+    @property
+    def info(self) -> dict[str, object]:
+        """Facts of the handshake: `alpn`, `server_name`, `cipher_suite`, `peer_certificates`, `resumed`, ..."""
+        return self._endpoint.driver.info(self.handle)
+
     # shutting down
 
     @property
