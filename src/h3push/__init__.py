@@ -57,6 +57,8 @@ from h3push.h3.config import H3Config
 from h3push.h3.events import CancelledBy
 from h3push.h3.priority import Priority
 from h3push.h3.server import H3ServerConnection
+from h3push.server.asgi.push import push, push_nowait
+from h3push.server.asgi.serve import ASGIServer, serve_asgi
 
 try:
     __version__ = version("h3push")
@@ -77,6 +79,11 @@ __all__ = [
     "Push",
     "PushRefusal",
     "PushState",
+    # an ASGI application
+    "serve_asgi",
+    "ASGIServer",
+    "push",
+    "push_nowait",
     # a client
     "connect",
     "Client",

@@ -5,7 +5,7 @@ means "push this with it", and the parameter `nopush` means "only tell the clien
 `imagesrcset`), is not about this page (`anchor`) or lies on another origin is never pushed; as a hint it is as good as ever.
 
 Parsing follows RFC 8288 appendix B.2: what cannot be understood is skipped and the rest counts. Writing is strict: a value
-with a character that could end a header line or begin another one is refused (`InjectionRefused`).
+with a character that could end a header line or begin another one is refused (`FieldInjectionError`).
 """
 
 import posixpath
@@ -56,7 +56,7 @@ _NOT_IN_A_FIELD = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _NOT_IN_A_TARGET = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x7e]")
 
 
-class InjectionRefused(ValueError):
+class FieldInjectionError(ValueError):
     """A value holds a character that may not stand in a header field, such as a line break; it is not sent."""
 
 
@@ -87,7 +87,7 @@ class Link:
 
 
 def parse_links(value: bytes) -> Iterator[Link]:
-    """The links of one Link field value. Raises `InjectionRefused`; what is no link is skipped."""
+    """The links of one Link field value. Raises `FieldInjectionError`; what is no link is skipped."""
     text = field_text(value)
     position = 0
     while (target := _TARGET.match(text, position)) is not None:
@@ -105,11 +105,11 @@ def parse_links(value: bytes) -> Iterator[Link]:
 
 
 def field_text(value: bytes) -> str:
-    """A field value as text (latin-1). Raises `InjectionRefused` for control characters (RFC 9110 section 5.5)."""
+    """A field value as text (latin-1). Raises `FieldInjectionError` for control characters (RFC 9110 section 5.5)."""
     text = value.decode("latin-1")
     wrong = _NOT_IN_A_FIELD.search(text)
     if wrong is not None:
-        raise InjectionRefused(f"a Link value may not hold {wrong[0]!r} (at {wrong.start()} in {text[:80]!r})")
+        raise FieldInjectionError(f"a Link value may not hold {wrong[0]!r} (at {wrong.start()} in {text[:80]!r})")
     return text
 
 
@@ -134,7 +134,7 @@ def sort_links(values: Iterable[bytes], url: str) -> SortedLinks:
     for value in values:
         try:
             links = list(parse_links(value))
-        except InjectionRefused:
+        except FieldInjectionError:
             refused += 1
             continue
         for link in links:
@@ -165,13 +165,13 @@ def link_value(resource: PlannedResource) -> str:
     """The Link field value that tells a client of a resource: its source's own, or one made for it.
 
     Fonts are always fetched with CORS, so a preload without `crossorigin` would fetch them twice (HTML Standard, link type
-    preload); the same holds for `fetch()` in its default mode. Raises `InjectionRefused`.
+    preload); the same holds for `fetch()` in its default mode. Raises `FieldInjectionError`.
     """
     if resource.link is not None:
         return resource.link
     wrong = _NOT_IN_A_TARGET.search(resource.path)
     if wrong is not None:
-        raise InjectionRefused(f"a path may not hold {wrong[0]!r}: {resource.path[:80]!r}")
+        raise FieldInjectionError(f"a path may not hold {wrong[0]!r}: {resource.path[:80]!r}")
     value = f"<{resource.path}>; rel=preload; as={resource.kind.value}"
     return f"{value}; crossorigin" if resource.kind in {ResourceKind.FONT, ResourceKind.FETCH} else value
 

@@ -91,10 +91,14 @@ def parse_manifest(data: bytes) -> Manifest:
 
 def _is_one_page(content: Mapping[str, Any]) -> bool:
     """True when the values describe resources: none of them maps paths to descriptions."""
-    return bool(content) and all(
-        isinstance(entry, dict) and not any(isinstance(value, dict) for value in entry.values())
-        for entry in content.values()
-    ) and any(content.values())
+    return (
+        bool(content)
+        and all(
+            isinstance(entry, dict) and not any(isinstance(value, dict) for value in entry.values())
+            for entry in content.values()
+        )
+        and any(content.values())
+    )
 
 
 def _plan(page: str, resources: Mapping[str, Any]) -> PushPlan:

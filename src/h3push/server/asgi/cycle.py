@@ -1,0 +1,227 @@
+"""One request through an application: what it may send when, and what it gets to receive.
+
+The events of an application and the states of its response are a table, `CYCLE`::
+
+                 start            body            last body             trailers
+    WAITING ───────────▶ STARTED ──┐ ◀─┐  ──────────────────▶ TRAILERS ──────────▶ DONE
+        │                  │       └───┘      (or pathsend)       (only if start announced them)
+        └── push, early    └── push
+            hint, interim
+
+Interim events and pushes never move the state, and never raise for their order: what comes too late is counted and dropped.
+Anything else that has no row raises in the application, with a sentence that says what was expected.
+
+Back-pressure works both ways: `send` returns when the client has taken enough (`ServerSettings.send_high_water`), and content
+that the application does not `receive` pauses the client (`receive_high_water`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from h3push.aio.request import Request
+from h3push.errors import StreamFailed, Timeout
+from h3push.fields import Field, Fields
+from h3push.server.asgi import hints
+from h3push.server.asgi.push import push_event
+from h3push.server.asgi.scope import takes_trailers
+from h3push.server.asgi.types import EARLY_HINT, INFORMATIONAL, PATHSEND, PUSH, TRAILERS, ClientGoneError, Message
+from h3push.server.delivering import PageDelivery
+
+
+class CycleState(Enum):
+    """What the application has sent of its response."""
+
+    WAITING = "waiting for http.response.start"
+    """Nothing final."""
+    STARTED = "waiting for http.response.body"
+    """The header section, and perhaps some content."""
+    TRAILERS = "waiting for http.response.trailers"
+    """All content; the start announced trailers."""
+    DONE = "complete"
+    """Everything."""
+
+
+class CycleInput(Enum):
+    """What an event of the application means to the state of its response."""
+
+    START = "start"
+    """The final header section."""
+    MORE = "more content"
+    """Content, and more to come."""
+    LAST = "last content"
+    """The end of the content."""
+    MORE_TRAILERS = "more trailers"
+    """Trailer fields, and more to come."""
+    LAST_TRAILERS = "last trailers"
+    """The end of the trailers."""
+
+
+_S, _I = CycleState, CycleInput
+
+CYCLE: Mapping[tuple[CycleState, CycleInput], CycleState] = MappingProxyType(
+    {
+        (_S.WAITING, _I.START): _S.STARTED,
+        (_S.STARTED, _I.MORE): _S.STARTED,
+        (_S.STARTED, _I.LAST): _S.DONE,
+        (_S.TRAILERS, _I.MORE_TRAILERS): _S.TRAILERS,
+        (_S.TRAILERS, _I.LAST_TRAILERS): _S.DONE,
+    }
+)
+"""(state, input) -> state. Where the start announced trailers, the last content leads to TRAILERS instead of DONE."""
+
+
+class Cycle:
+    """The application's `receive` and `send` for one request.
+
+    Arguments:
+        request: the request, sent by the client or promised by us.
+        delivery: takes what goes with the response.
+        push_wait: seconds that the response is held open for more push credit, 0 for not at all.
+    """
+
+    def __init__(self, request: Request, delivery: PageDelivery, *, push_wait: float = 0.0) -> None:
+        self.state = CycleState.WAITING
+        """What the application has sent of its response."""
+        self.request_failure: Exception | None = None
+        """Why the request's content did not arrive, when it did not."""
+        self._request = request
+        self._delivery = delivery
+        self._push_wait = push_wait
+        self._all_received = request.content is None
+        self._told_end = False
+        self._announces_trailers = False
+        self._trailers: Fields = []
+        self._watch: asyncio.Task[None] | None = None
+
+    # to the application
+
+    async def receive(self) -> Message:
+        """Give the next piece of the request; after the last one, wait for the end of the client's interest."""
+        if self.state is CycleState.DONE or self._request.disconnected or self.request_failure is not None:
+            return {"type": "http.disconnect"}
+        if not self._told_end:
+            return await self._receive_content()
+        if self._watch is None:
+            self._watch = asyncio.ensure_future(self._request.wait_disconnected())
+        await asyncio.wait({self._watch})
+        return {"type": "http.disconnect"}
+
+    async def _receive_content(self) -> Message:
+        chunk = b""
+        content = self._request.content
+        if content is not None:
+            try:
+                chunk = await content.next_chunk()
+            except (StreamFailed, Timeout) as error:
+                self.request_failure = error
+                return {"type": "http.disconnect"}
+        self._told_end = content is None or content.complete
+        return {"type": "http.request", "body": chunk, "more_body": not self._told_end}
+
+    def finish(self) -> None:
+        """The application is done: whoever still waits in `receive` is told."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    # from the application
+
+    async def send(self, message: Message) -> None:
+        """Take an event. `ClientGoneError` when nobody wants the response any more, `RuntimeError` for one out of order."""
+        action = self._actions.get(message["type"])
+        if action is None:
+            known = ", ".join(self._actions)
+            raise RuntimeError(f"{message['type']!r} is no event of an HTTP response; known: {known}")
+        if self._request.disconnected:
+            raise ClientGoneError("the client does not want this response any more")
+        await action(self, message)
+
+    def _advance(self, happened: CycleInput, event: str) -> None:
+        after = CYCLE.get((self.state, happened))
+        if after is None:
+            raise RuntimeError(f"{event} does not fit here: the response is {self.state.value}")
+        if happened is CycleInput.LAST and self._announces_trailers:
+            after = CycleState.TRAILERS
+        self.state = after
+
+    async def _start(self, message: Message) -> None:
+        fields = own_fields(message.get("headers", ()))
+        status = int(message["status"])
+        self._advance(CycleInput.START, "http.response.start")
+        self._announces_trailers = bool(message.get("trailers", False))
+        hints.deliver_response(self._delivery, status, fields)
+        fields += self._delivery.link_fields(fields)
+        self._delivery.answered(status, fields)
+        await self._request.start_response(status, fields)
+
+    async def _body(self, message: Message) -> None:
+        more = bool(message.get("more_body", False))
+        self._advance(CycleInput.MORE if more else CycleInput.LAST, "http.response.body")
+        body = message.get("body", b"")
+        end = self.state is CycleState.DONE
+        if end and self._must_wait:
+            await self._send(body, end=False)
+            await self._wait_and_end()
+        elif body or end:
+            await self._send(body, end=end)
+
+    async def _pathsend(self, message: Message) -> None:
+        self._advance(CycleInput.LAST, PATHSEND)
+        end = self.state is CycleState.DONE
+        hold = end and self._must_wait
+        await self._request.send_file(message["path"], end_stream=end and not hold)
+        if hold:
+            await self._wait_and_end()
+
+    async def _trailer_fields(self, message: Message) -> None:
+        more = bool(message.get("more_trailers", False))
+        self._advance(CycleInput.MORE_TRAILERS if more else CycleInput.LAST_TRAILERS, TRAILERS)
+        self._trailers += own_fields(message.get("headers", ()))
+        if more:
+            return
+        if self._trailers and takes_trailers(self._request.head.fields):
+            await self._request.send_trailers(self._trailers)
+        else:
+            await self._send(b"", end=True)
+
+    async def _push(self, message: Message) -> None:
+        push_event(self._delivery, message)
+
+    async def _early_hint(self, message: Message) -> None:
+        hints.deliver_early_hint(self._delivery, message)
+
+    async def _informational(self, message: Message) -> None:
+        hints.deliver_informational(self._delivery, message)
+
+    # sending
+
+    async def _send(self, data: Any, *, end: bool) -> None:
+        try:
+            await self._request.send(bytes(data), end_stream=end)
+        except Timeout as error:
+            raise ClientGoneError(str(error)) from error
+
+    @property
+    def _must_wait(self) -> bool:
+        return self._push_wait > 0 and self._delivery.waits_for_credit
+
+    async def _wait_and_end(self) -> None:
+        await self._delivery.wait_for_credit(self._push_wait)
+        await self._send(b"", end=True)
+
+    _actions: ClassVar[Mapping[str, Callable[["Cycle", Message], Awaitable[None]]]] = {
+        "http.response.start": _start,
+        "http.response.body": _body,
+        PATHSEND: _pathsend,
+        TRAILERS: _trailer_fields,
+        PUSH: _push,
+        EARLY_HINT: _early_hint,
+        INFORMATIONAL: _informational,
+    }
+
+
+def own_fields(headers: Iterable[Iterable[Any]]) -> list[Field]:
+    """Header fields as an application gives them, in our own list of pairs with names in lower case."""
+    return [(bytes(name).lower(), bytes(value)) for name, value in headers]

@@ -1,0 +1,50 @@
+"""The shapes of ASGI 3 (asgiref 3, HTTP spec version 2.5), as far as this server speaks of them."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+"""What an application is told of a connection: one request, or the server's lifespan."""
+
+Message = MutableMapping[str, Any]
+"""An event in either direction; `type` says which."""
+
+Receive = Callable[[], Awaitable[Message]]
+"""Gives the application the next event."""
+
+Send = Callable[[Message], Awaitable[None]]
+"""Takes an event from the application."""
+
+ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI 3 application."""
+
+SPEC = {"version": "3.0", "spec_version": "2.5"}
+"""The `asgi` of HTTP scopes: `send` raises `OSError` after a disconnect since 2.4, trailers and early hints are as in 2.5."""
+
+LIFESPAN_SPEC = {"version": "3.0", "spec_version": "2.0"}
+"""The `asgi` of lifespan scopes: `state` since 2.0."""
+
+PUSH = "http.response.push"
+"""Extension and event: promise a request and answer it in advance."""
+
+EARLY_HINT = "http.response.early_hint"
+"""Extension and event: a 103 with Link fields."""
+
+INFORMATIONAL = "http.response.informational"
+"""Gunicorn's event for any interim response; it is in no specification and nobody advertises it."""
+
+TRAILERS = "http.response.trailers"
+"""Extension and event: a trailer section."""
+
+PATHSEND = "http.response.pathsend"
+"""Extension and event: a file by its path."""
+
+TLS = "tls"
+"""Extension: facts of the handshake."""
+
+H3PUSH = "h3push"
+"""Our own extension: who is pushed and why, and the object that `h3push.push` works through."""
+
+
+class ClientGoneError(OSError):
+    """The client does not want the response any more: what is sent goes nowhere. ASGI asks for an `OSError` here."""

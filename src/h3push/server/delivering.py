@@ -1,0 +1,331 @@
+"""Carries plans out: gives one client what goes with one page, as push, 103 or Link field, and counts what became of it.
+
+Theory of operation. `PageDelivery` belongs to one request. Every source of pushes hands it plans; for each resource it asks, in
+this order: may such a thing be pushed at all, does the client take pushes for this request, has the connection given it the
+resource already, does the connection promise it. What comes out negative for a reason that a hint still helps with is hinted
+at, the way that `policy.delivery.DELIVERY` gives for the moment.
+
+Hints are collected for one turn of the event loop and go out as one 103, because Chromium acts on the first 103 of a response
+only. They are repeated as Link fields of the final response (RFC 8297 section 2: an interim response may be ignored).
+
+Everything here takes effect at once, in the caller's turn; only `wait_for_credit` waits.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from h3push.aio.push import WAITABLE, Push, PushRefusal, PushState
+from h3push.aio.request import Request
+from h3push.errors import LocalProtocolError
+from h3push.fields import Field, Fields
+from h3push.h3.events import CancelledBy
+from h3push.policy.delivery import (
+    DELIVERY,
+    WORTH_A_HINT,
+    DeliveryCounters,
+    Moment,
+    Way,
+    WhyNot,
+    promised_fields,
+    refused_by_request,
+)
+from h3push.policy.link import FieldInjectionError, SortedLinks, link_value, parse_links
+from h3push.policy.memory import ConnectionMemory, Key, freshness_lifetime, names_validator
+from h3push.policy.plan import PlannedResource, PushPlan
+
+MAX_EARLY_HINTS = 16
+"""103 responses for one request; clients bound what they take. What comes later goes into the Link field."""
+
+_REFUSALS = {
+    PushRefusal.NOT_ALLOWED_BY_CLIENT: WhyNot.NOT_AGREED,
+    PushRefusal.DISABLED: WhyNot.NOT_AGREED,
+    PushRefusal.NO_PUSH_CREDIT: WhyNot.NO_CREDIT,
+    PushRefusal.NO_STREAM_CREDIT: WhyNot.NO_CREDIT,
+    PushRefusal.GOING_AWAY: WhyNot.GOING_AWAY,
+    PushRefusal.RESPONSE_ENDED: WhyNot.TOO_LATE,
+    PushRefusal.LIMIT: WhyNot.LIMIT,
+}
+_NOT_AGREED = {PushRefusal.NOT_ALLOWED_BY_CLIENT, PushRefusal.DISABLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of one resource."""
+
+    path: str
+    """The path, percent-encoded where it could be understood."""
+    way: Way
+    """How the client gets it, or learns of it."""
+    why_not: WhyNot | None = None
+    """Why it was not pushed; `None` when it was."""
+    push: Push | None = None
+    """The push, when there is one: its `state`, `cancel()`, `done()`."""
+
+
+@dataclass(slots=True)
+class DeliveryState:
+    """What a server keeps for all its pages."""
+
+    counters: DeliveryCounters = field(default_factory=DeliveryCounters)
+    """What became of everything so far."""
+    memories: "WeakKeyDictionary[object, ConnectionMemory]" = field(default_factory=WeakKeyDictionary)
+    """By connection; gone with it."""
+
+    def page(self, request: Request) -> "PageDelivery":
+        """A delivery for one request."""
+        return PageDelivery(request, self)
+
+
+class PageDelivery:
+    """What goes with one response."""
+
+    __slots__ = (
+        "_held",
+        "_hints_sent",
+        "_memory",
+        "_pending",
+        "_refused_by_request",
+        "_repeat",
+        "_state",
+        "_waiting",
+        "request",
+    )
+
+    def __init__(self, request: Request, state: DeliveryState) -> None:
+        self.request = request
+        """The page's request."""
+        self._state = state
+        self._refused_by_request = refused_by_request(request.head.fields)
+        self._pending: list[str] = []
+        self._repeat: dict[str, str] = {}
+        self._waiting: list[PlannedResource] = []
+        self._held: PushPlan | None = None
+        self._hints_sent = 0
+        self._memory: ConnectionMemory | None = None
+        if request.push_id is None and request.connection.core.max_push_id is not None:
+            self._remember_request()
+
+    # what the client takes
+
+    @property
+    def takes_pushes(self) -> bool:
+        """True when the client agreed to pushes and this request does not say otherwise; credit is another matter."""
+        if self._refused_by_request is not None:
+            return False
+        return self.request.connection.pushes.refusal(self.request) not in {*_NOT_AGREED, PushRefusal.GOING_AWAY}
+
+    @property
+    def is_conditional(self) -> bool:
+        """True when the client has a copy of the page and most likely of what goes with it."""
+        return names_validator(self.request.head.fields)
+
+    @property
+    def moment(self) -> Moment:
+        """How far the response has come. A pushed response has no stream for hints before it begins."""
+        if self.request.status is not None:
+            return Moment.STARTED
+        no_more_hints = self.request.push_id is not None or self._hints_sent >= MAX_EARLY_HINTS
+        return Moment.START if no_more_hints else Moment.BEFORE
+
+    # plans in
+
+    def carry_out(self, plan: PushPlan, *, moment: Moment | None = None) -> list[Delivered]:
+        """Deliver every resource of a plan; `moment` when it is later than one can see from the request."""
+        self.counters.left_out += plan.left_out
+        return [self.deliver(resource, moment=moment) for resource in plan.resources]
+
+    def carry_out_early(self, plan: PushPlan) -> None:
+        """Deliver a plan that is known before the page is made: at once, as promises or as one 103.
+
+        Not when the client has a copy of the page: then what goes with it waits for the answer, and for 304 is not needed.
+        """
+        if self.is_conditional:
+            self._held = plan
+            return
+        self.carry_out(plan)
+        self.flush()
+
+    def carry_out_held(self) -> None:
+        """Deliver the plan that waited, for the page turned out to be new to the client."""
+        plan, self._held = self._held, None
+        if plan is not None:
+            self.carry_out(plan, moment=Moment.START)
+
+    def carry_out_links(self, links: SortedLinks, *, moment: Moment | None = None) -> None:
+        """Deliver what a message's Link fields name; those that are for the client alone go out as hints, if they still can."""
+        self.counters.fields_refused += links.refused
+        self.carry_out(links.plan, moment=moment)
+        if (moment or self.moment) is Moment.BEFORE:
+            self._pending += links.hints
+            self._flush_soon()
+
+    def deliver(
+        self, resource: PlannedResource, *, moment: Moment | None = None, credentials: bool = False
+    ) -> Delivered:
+        """Deliver one resource."""
+        why_not, push = self._try_push(resource, credentials=credentials)
+        if push is not None:
+            return self._done(resource, Way.PUSH, None, push)
+        assert why_not is not None
+        if why_not is WhyNot.NO_CREDIT:
+            self._waiting.append(resource)
+        way = DELIVERY[False, moment or self.moment] if why_not in WORTH_A_HINT else Way.NONE
+        if resource.method != "GET" or (way in {Way.EARLY_HINT, Way.LINK} and not self._hint(resource, way)):
+            way = Way.NONE
+        return self._done(resource, way, why_not)
+
+    def refuse(self, path: object, why_not: WhyNot) -> Delivered:
+        """Count something that is nothing to deliver."""
+        self.counters.refusals[why_not] += 1
+        return Delivered(str(path), Way.NONE, why_not)
+
+    # results out
+
+    def flush(self) -> None:
+        """Send the collected hints as one 103, unless the final response has begun."""
+        if not self._pending or self.request.status is not None or self.request.disconnected:
+            return
+        fields = [(b"link", value.encode("latin-1")) for value in dict.fromkeys(self._pending)]
+        self._pending.clear()
+        self._hints_sent += 1
+        self.request.write_interim(103, fields)
+
+    def link_fields(self, fields: Iterable[Field]) -> Fields:
+        """The Link fields to add to the final response: what was hinted at, unless `fields` name it."""
+        if not self._repeat:
+            return []
+        named = set(_link_targets(fields))
+        return [(b"link", text.encode("latin-1")) for path, text in self._repeat.items() if path not in named]
+
+    def answered(self, status: int, fields: Iterable[Field]) -> None:
+        """The final header section goes out: remember how long the client will have this resource."""
+        memory = self.memory
+        if memory is not None and (status < 300 or status == 304) and status != 206:
+            memory.answered(_key_of(self.request), freshness_lifetime(fields), self._now())
+
+    def ended(self) -> None:
+        """The response is over. One that failed through us was not given."""
+        push = self.request.fulfils
+        if push is not None:
+            self.counters.pushed_bytes += self.request.bytes_sent
+        failed = push is not None and push.state is PushState.CANCELLED and push.cancelled_by is CancelledBy.LOCAL
+        if failed and self.memory is not None:
+            self.memory.forget(_key_of(self.request))
+
+    @property
+    def waits_for_credit(self) -> bool:
+        """True when something was not promised for want of credit, and credit may come."""
+        return bool(self._waiting)
+
+    async def wait_for_credit(self, patience: float) -> None:
+        """Promise what had no credit as the client gives more, as long as each takes no longer than `patience` seconds."""
+        waiting, self._waiting = self._waiting, []
+        for resource in waiting:
+            try:
+                async with asyncio.timeout(patience):
+                    if not await self._promise_when_possible(resource):
+                        return
+            except TimeoutError:
+                return
+
+    # inside
+
+    @property
+    def counters(self) -> DeliveryCounters:
+        """What became of everything so far, over all pages."""
+        return self._state.counters
+
+    @property
+    def memory(self) -> ConnectionMemory | None:
+        """What the connection remembers; `None` while the client takes no pushes, as nobody would ask."""
+        if self._memory is None and self.request.connection.core.max_push_id is not None:
+            self._memory = self._state.memories.setdefault(self.request.connection, ConnectionMemory())
+        return self._memory
+
+    def _remember_request(self) -> None:
+        if self.request.method == "GET" and self.memory is not None:
+            self.memory.hold(_key_of(self.request))
+
+    def _try_push(self, resource: PlannedResource, *, credentials: bool) -> tuple[WhyNot | None, Push | None]:
+        why_not = self._why_not(resource)
+        if why_not is not None:
+            return why_not, None
+        fields = promised_fields(self.request.head.fields, resource.fields, credentials=credentials)
+        try:
+            push = self.request.push_nowait(
+                resource.path, method=resource.method, headers=fields, priority=resource.priority
+            )
+        except (LocalProtocolError, ValueError):
+            return WhyNot.INVALID, None
+        if push.refusal is not None:
+            return _REFUSALS[push.refusal], None
+        if self.memory is not None:
+            self.memory.hold(self._key(resource))
+        return None, push
+
+    def _why_not(self, resource: PlannedResource) -> WhyNot | None:
+        if names_validator(resource.fields):
+            return WhyNot.VALIDATOR
+        if self._refused_by_request is not None:
+            return self._refused_by_request
+        if self.request.connection.pushes.refusal(self.request) in _NOT_AGREED:
+            return WhyNot.NOT_AGREED
+        has_it = self.memory is not None and self.memory.holds(self._key(resource), self._now())
+        return WhyNot.HAS_IT if has_it else None
+
+    def _done(self, resource: PlannedResource, way: Way, why_not: WhyNot | None, push: Push | None = None) -> Delivered:
+        self.counters.ways[way] += 1
+        if why_not is not None:
+            self.counters.refusals[why_not] += 1
+        return Delivered(resource.path, way, why_not, push)
+
+    def _hint(self, resource: PlannedResource, way: Way) -> bool:
+        try:
+            text = link_value(resource)
+        except FieldInjectionError:
+            self.counters.fields_refused += 1
+            return False
+        self._repeat.setdefault(resource.path, text)
+        if way is Way.EARLY_HINT:
+            self._pending.append(text)
+            self._flush_soon()
+        return True
+
+    def _flush_soon(self) -> None:
+        if self._pending:
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    async def _promise_when_possible(self, resource: PlannedResource) -> bool:
+        """Promise one resource when there is credit. False when no other need be tried."""
+        while True:
+            why_not, push = self._try_push(resource, credentials=False)
+            if push is not None:
+                self.counters.ways[Way.PUSH] += 1
+                return True
+            if why_not is not WhyNot.NO_CREDIT:
+                return why_not is WhyNot.HAS_IT
+            if self.request.connection.pushes.refusal(self.request) not in {None, *WAITABLE}:
+                return False
+            await self.request.connection.pushes.credit.wait()
+
+    def _key(self, resource: PlannedResource) -> Key:
+        return (resource.method, self.request.authority, resource.path)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _key_of(request: Request) -> Key:
+    return (request.method, request.authority, request.path)
+
+
+def _link_targets(fields: Iterable[Field]) -> Iterator[str]:
+    """What the Link fields of a response point to, as written."""
+    for name, value in fields:
+        if name == b"link":
+            try:
+                yield from (link.target for link in parse_links(value))
+            except FieldInjectionError:
+                continue
