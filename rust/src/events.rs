@@ -127,12 +127,13 @@ impl Payload {
 }
 
 impl Event {
-    /// Bytes of stream data or datagrams that this event holds while it waits.
+    /// About how many bytes this event holds while it waits.
     pub fn weight(&self) -> usize {
-        match self {
-            Event::Data { data, .. } => data.len(),
-            Event::Datagram { data, .. } => data.len(),
-            _ => 0,
-        }
+        size_of::<Self>()
+            + match self {
+                Event::Data { data, .. } => data.len(),
+                Event::Datagram { data, .. } => data.len(),
+                _ => 0,
+            }
     }
 }

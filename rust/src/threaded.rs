@@ -194,18 +194,12 @@ impl Worker {
             }
             self.take_new_socket();
             self.receive();
-            let deadline = self.shared.with(|core| {
-                let now = core.now();
-                if core.deadline().is_some_and(|deadline| deadline <= now) {
-                    core.tick(now);
-                }
-                core.deadline()
-            });
+            self.shared.with(|core| core.tick(core.now()));
             let full = self.transmit();
             if stop {
                 return;
             }
-            let deadline = self.shared.lock().deadline().or(deadline);
+            let deadline = self.shared.lock().deadline();
             self.wait(deadline, full);
         }
     }

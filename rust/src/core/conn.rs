@@ -37,7 +37,7 @@ const JOIN_UP_TO: usize = 16 << 10;
 pub struct Told {
     /// In order.
     pub events: Vec<Event>,
-    /// Bytes of stream data in them.
+    /// About how many bytes they are.
     pub weight: usize,
     /// No more streams are read beyond this weight.
     pub limit: usize,
@@ -89,6 +89,7 @@ pub struct Conn {
     queues: FxHashMap<u64, Queue>,
     turns: u64,
     readable: Vec<u64>,
+    held_back: bool,
     writable: Vec<u64>,
     fresh: FxHashSet<u64>,
     paused: FxHashSet<u64>,
@@ -116,6 +117,7 @@ impl Conn {
             queues: FxHashMap::default(),
             turns: 0,
             readable: Vec::new(),
+            held_back: false,
             writable: Vec::new(),
             fresh: FxHashSet::default(),
             paused: FxHashSet::default(),
@@ -155,7 +157,7 @@ impl Conn {
         #[cfg(test)]
         assert!(!std::mem::take(&mut self.sabotaged), "sabotaged by a test");
         let mut end = None;
-        while let Some(happening) = self.link.next() {
+        while let Some(happening) = self.link.poll() {
             if self.open {
                 self.happened(happening, settings, told, &mut end);
             }
@@ -163,6 +165,7 @@ impl Conn {
         if !self.open {
             return;
         }
+        self.note_path(told);
         self.read_readable(settings, told, end.is_some());
         match end {
             Some(end) => self.end(end, told),
@@ -170,9 +173,14 @@ impl Conn {
         }
     }
 
-    /// Whether streams wait to be read because too many events wait.
-    pub fn is_held_back(&self) -> bool {
-        !self.readable.is_empty()
+    /// Streams wait to be read because too many events wait; true once until `release`.
+    pub fn take_held_back(&mut self) -> bool {
+        !self.readable.is_empty() && !std::mem::replace(&mut self.held_back, true)
+    }
+
+    /// There is room for events again.
+    pub fn release(&mut self) {
+        self.held_back = false;
     }
 
     /// The handshake is over, one way or the other; true once.
@@ -207,7 +215,7 @@ impl Conn {
         let conn = self.handle;
         match happening {
             Happening::Readable(stream) => {
-                if self.readable.last() != Some(&stream) {
+                if !self.readable.contains(&stream) {
                     self.readable.push(stream);
                 }
             }
@@ -229,7 +237,10 @@ impl Conn {
             Happening::Connected => self.connected(told),
             Happening::Datagrams => {
                 while let Some(data) = self.link.receive_datagram() {
-                    told.push(Event::Datagram { conn, data });
+                    // Nobody promised that datagrams arrive.
+                    if !told.is_full() {
+                        told.push(Event::Datagram { conn, data });
+                    }
                 }
             }
             Happening::Lost(reason) => *end = Some(reason),
@@ -247,10 +258,9 @@ impl Conn {
         told.push(Event::Connected { conn: self.handle, early_data });
     }
 
-    /// Tell when the peer's address is another one.
-    pub fn note_path(&mut self, told: &mut Told) {
+    fn note_path(&mut self, told: &mut Told) {
         let remote = self.link.remote();
-        if self.open && remote != self.remote {
+        if remote != self.remote && !told.is_full() {
             self.remote = remote;
             told.push(Event::PathChanged { conn: self.handle, remote });
         }

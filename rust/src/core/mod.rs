@@ -183,10 +183,7 @@ impl Core {
             Routed::Reply(reply) => self.reply(reply),
             Routed::Incoming(incoming) => self.knock(now, incoming),
             Routed::Link(slot, event) => {
-                self.guard(slot, |work| {
-                    work.conn.heard(now, event);
-                    work.conn.note_path(work.told);
-                });
+                self.guard(slot, |work| work.conn.heard(now, event));
                 self.touch(slot);
             }
         }
@@ -235,7 +232,7 @@ impl Core {
         };
         self.handshakes -= usize::from(conn.take_handshake_over());
         self.open -= usize::from(conn.take_closed());
-        if conn.is_held_back() {
+        if conn.take_held_back() {
             self.held_back.push(slot);
         }
     }
@@ -258,6 +255,7 @@ impl Core {
         mut budget: usize,
         mut send: impl FnMut(&Packet, &[u8]) -> Sent,
     ) -> bool {
+        self.settle();
         while let Some((packet, bytes)) = self.replies.pop_front() {
             if send(&packet, &bytes) == Sent::Full {
                 return true;
@@ -308,6 +306,7 @@ impl Core {
     /// Read the streams that were left unread because too much waited.
     pub fn read_held_back(&mut self) {
         for slot in std::mem::take(&mut self.held_back) {
+            self.guard(slot, |work| work.conn.release());
             self.touch(slot);
         }
         self.settle();

@@ -264,7 +264,7 @@ impl Hub {
             ConnectionId::new(&cid)
         }));
         match self.endpoint.connect(now, config, remote, server_name) {
-            Ok((slot, connection)) => Ok((slot.0, Link { connection })),
+            Ok((slot, connection)) => Ok((slot.0, Link { connection, accepted: [0; 2] })),
             Err(ConnectError::InvalidServerName(name)) => Err(ConnectFailed::Name(name)),
             Err(ConnectError::InvalidRemoteAddress(address)) => Err(ConnectFailed::Address(address)),
             Err(other) => Err(ConnectFailed::Other(other.to_string())),
@@ -275,7 +275,7 @@ impl Hub {
     pub fn accept(&mut self, now: Instant, incoming: Incoming) -> Result<(usize, Link), Option<Reply>> {
         let mut answer = Vec::new();
         match self.endpoint.accept(incoming, now, &mut answer, None) {
-            Ok((slot, connection)) => Ok((slot.0, Link { connection })),
+            Ok((slot, connection)) => Ok((slot.0, Link { connection, accepted: [0; 2] })),
             Err(error) => Err(error.response.map(|transmit| (transmit.into(), answer))),
         }
     }
@@ -410,6 +410,8 @@ pub struct LinkStats {
 /// stream that is gone.
 pub struct Link {
     connection: quinn_proto::Connection,
+    /// How many streams of the peer (bidirectional, unidirectional) were accepted.
+    accepted: [u64; 2],
 }
 
 impl Link {
@@ -441,7 +443,7 @@ impl Link {
     }
 
     /// The next thing that happened.
-    pub fn next(&mut self) -> Option<Happening> {
+    pub fn poll(&mut self) -> Option<Happening> {
         loop {
             return Some(match self.connection.poll()? {
                 quinn_proto::Event::HandshakeDataReady => Happening::Handshake,
@@ -545,7 +547,9 @@ impl Link {
 
     /// The next stream that the peer opened.
     pub fn accept(&mut self, unidirectional: bool) -> Option<u64> {
-        self.connection.streams().accept(dir(unidirectional)).map(u64::from)
+        let stream = self.connection.streams().accept(dir(unidirectional))?;
+        self.accepted[usize::from(unidirectional)] += 1;
+        Some(stream.into())
     }
 
     /// Read at most `limit` bytes in order.
@@ -648,15 +652,23 @@ impl Link {
         self.connection.datagrams().max_size()
     }
 
-    // quinn panics on a stream that runs in the other direction only.
-    fn receiver(&mut self, stream: u64) -> Option<quinn_proto::RecvStream<'_>> {
+    // quinn panics on a stream that runs in the other direction only, and loses count when a stream is used that the peer
+    // may open but has not opened.
+    fn id(&self, stream: u64, receive: bool) -> Option<StreamId> {
         let id = StreamId::from(VarInt::from_u64(stream).ok()?);
-        (id.dir() == Dir::Bi || id.initiator() != self.connection.side()).then(|| self.connection.recv_stream(id))
+        let ours = id.initiator() == self.connection.side();
+        let there = ours || id.index() < self.accepted[id.dir() as usize];
+        (there && (id.dir() == Dir::Bi || ours != receive)).then_some(id)
+    }
+
+    fn receiver(&mut self, stream: u64) -> Option<quinn_proto::RecvStream<'_>> {
+        let id = self.id(stream, true)?;
+        Some(self.connection.recv_stream(id))
     }
 
     fn sender(&mut self, stream: u64) -> Option<quinn_proto::SendStream<'_>> {
-        let id = StreamId::from(VarInt::from_u64(stream).ok()?);
-        (id.dir() == Dir::Bi || id.initiator() == self.connection.side()).then(|| self.connection.send_stream(id))
+        let id = self.id(stream, false)?;
+        Some(self.connection.send_stream(id))
     }
 }
 
@@ -900,4 +912,30 @@ fn retry_tag(orig_dst_cid: &ConnectionId, packet: &[u8]) -> [u8; 16] {
     let nonce = aead::Nonce::assume_unique_for_key(NONCE);
     let tag = aead::LessSafeKey::new(key).seal_in_place_separate_tag(nonce, aead::Aad::from(pseudo), &mut []);
     tag.expect("nothing to seal").as_ref().try_into().expect("the tag is 16 bytes")
+}
+
+#[cfg(test)]
+pub mod tests {
+    use quinn_proto::ConnectionIdGenerator;
+
+    use super::*;
+
+    /// So many connection IDs of a worker.
+    pub fn cids(worker: Option<(u8, u8)>, count: usize) -> Vec<Vec<u8>> {
+        let mut generator = CidGenerator { rng: StdRng::from_seed([9; 32]), worker };
+        let mut draw = || {
+            let cid = generator.generate_cid();
+            assert!(generator.validate(&cid).is_ok());
+            cid.to_vec()
+        };
+        (0..count).map(|_| draw()).collect()
+    }
+
+    #[test]
+    fn the_retry_tag_is_that_of_rfc_9001_appendix_a_4() {
+        let orig = ConnectionId::new(&[0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08]);
+        let packet = b"\xff\0\0\0\x01\0\x08\xf0\x67\xa5\x50\x2a\x42\x62\xb5token";
+        let tag = retry_tag(&orig, packet);
+        assert_eq!(tag, 0x04a265ba2eff4d829058fb3f0f2496bau128.to_be_bytes());
+    }
 }
