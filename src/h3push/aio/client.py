@@ -102,7 +102,7 @@ class Client:
         try:
             if body != b"":
                 self._send_body(connection, exchange, body)
-            return await self._answer(exchange)
+            return await exchange.wait_answer()
         except BaseException:
             exchange.close()
             raise
@@ -225,21 +225,6 @@ class Client:
         task = exchange.upload = asyncio.create_task(upload.run(body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, exchange: ClientExchange) -> ClientResponse:
-        """Wait for the response; what counts for the time-out is how long the server has done nothing."""
-        seconds = self.settings.response_timeout
-        clock = asyncio.get_running_loop().time
-        while not exchange.answered.is_set:
-            left = exchange.active_at + seconds - clock()
-            if left <= 0:
-                raise Timeout(f"no response came within {seconds:g} s (response_timeout)")
-            try:
-                async with asyncio.timeout(left):
-                    await exchange.answered.wait()
-            except TimeoutError:
-                continue
-        return await exchange.wait_answer()
 
 
 def connect(

@@ -10,7 +10,7 @@ from h3push.aio.headers import Headers
 from h3push.aio.push import CreditQueue
 from h3push.aio.settings import ClientSettings
 from h3push.aio.streams import Signal
-from h3push.errors import ConnectionClosed, ErrorCode, H3PushError, RequestNotProcessed, StreamFailed
+from h3push.errors import ConnectionClosed, ErrorCode, H3PushError, RequestNotProcessed, StreamFailed, Timeout
 from h3push.fields import RequestHead
 from h3push.h3 import events as h3
 from h3push.h3.client import H3ClientConnection
@@ -58,6 +58,7 @@ class ClientConnection:
         self._exchanges: dict[int, ClientExchange] = {}
         self._fulfilling: dict[int, ClientExchange] = {}
         self._kept_alive = False
+        self._next_look: float | None = None
 
     # the endpoint's calls
 
@@ -81,12 +82,17 @@ class ClientConnection:
         """Nothing to do."""
 
     def next_timeout(self) -> float | None:
-        """When the core wants `handle_timeout`."""
-        return self.core.next_timeout()
+        """When `handle_timeout` is due."""
+        deadline = self.core.next_timeout()
+        if self._next_look is None:
+            return deadline
+        return self._next_look if deadline is None else min(deadline, self._next_look)
 
     def handle_timeout(self, now: float) -> None:
         """Time has passed."""
         self.receive(self.core.handle_timeout(now))
+        if self._next_look is not None and self._next_look <= now:
+            self._fail_unanswered(now)
 
     def closed(self, kind: str, error_code: int | None, reason: str) -> None:
         """The connection is over; before the handshake was done, it did not come about."""
@@ -123,17 +129,32 @@ class ClientConnection:
         exchange = self._exchanges[stream_id] = ClientExchange(self, SentRequest(head), stream_id, self.now())
         exchange.sending = not end_stream
         self._keep_alive()
+        if self._next_look is None:
+            self._next_look = exchange.active_at + self.settings.response_timeout
         self.kick()
         return exchange
 
-    def cancel(self, exchange: ClientExchange) -> None:
-        """The response is not wanted any more."""
+    def _fail_unanswered(self, now: float) -> None:
+        """Fail the requests whose `response_timeout` has passed, and see when the next one's does.
+
+        One deadline for all requests of the connection: it is set by the first, and when it has come all are looked at. So a
+        request that is answered in time costs nothing for it.
+        """
+        seconds = self.settings.response_timeout
+        self._next_look = None
+        for exchange in [one for one in self._exchanges.values() if one.response is None]:
+            deadline = exchange.active_at + seconds
+            if deadline <= now:
+                self.cancel(exchange, Timeout(f"no response came within {seconds:g} s (response_timeout)"))
+            elif self._next_look is None or deadline < self._next_look:
+                self._next_look = deadline
+
+    def cancel(self, exchange: ClientExchange, error: Exception | None = None) -> None:
+        """The response is not wanted any more; whoever waits for it gets `error`."""
         if exchange.stream_id is not None and self._exchanges.pop(exchange.stream_id, None) is not None:
             self.core.cancel_request(exchange.stream_id)
-            exchange.fail(
-                StreamFailed("the response was closed before it was complete", ErrorCode.H3_REQUEST_CANCELLED),
-                self.now(),
-            )
+            sentence = "the response was closed before it was complete"
+            exchange.fail(error or StreamFailed(sentence, ErrorCode.H3_REQUEST_CANCELLED), self.now())
             self._progressed()
             self.kick()
 
@@ -216,8 +237,7 @@ class ClientConnection:
     def _stopped(self, event: h3.StopSendingReceived) -> None:
         exchange = self._exchanges.get(event.stream_id)
         if exchange is not None:
-            exchange.sending = False
-            exchange.drain.drained()
+            exchange.stop_sending()
 
     def _malformed(self, event: h3.MessageFailed) -> None:
         if event.push_id is None:
@@ -236,7 +256,7 @@ class ClientConnection:
     def _drained(self, event: h3.StreamDrained) -> None:
         exchange = self._exchanges.get(event.stream_id)
         if exchange is not None:
-            exchange.drain.drained()
+            exchange.drained()
 
     def _stream_credit(self, event: h3.StreamCreditReceived) -> None:
         if not event.unidirectional:
@@ -260,8 +280,7 @@ class ClientConnection:
         if push is None:
             return
         if parent is not None:
-            parent.promises.append(push)
-            parent.promised.set()
+            parent.promise(push)
         elif not push.claimed:
             push.abandon()
 

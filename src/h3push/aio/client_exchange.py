@@ -10,7 +10,7 @@ push is bounded by what the application has not dealt with, and back-pressure re
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from h3push.aio.client_connection import ClientConnection
 
 
-@dataclass(frozen=True, slots=True)
 class SentRequest:
     """A request: one of ours, or a promised one."""
 
-    head: RequestHead
-    """As it is on the wire."""
+    __slots__ = ("head",)
+
+    def __init__(self, head: RequestHead) -> None:
+        self.head = head
+        """As it is on the wire."""
+
+    def __repr__(self) -> str:
+        return f"<SentRequest {self.method} {self.url}>"
 
     @property
     def method(self) -> str:
@@ -89,36 +94,43 @@ class ReceivedState(Enum):
 class ClientExchange:
     """One response on its way."""
 
+    # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
+    push: "ReceivedPush | None" = None
+    """The push whose response this is."""
+    response: "ClientResponse | None" = None
+    """The response, once its header section is there."""
+    error: Exception | None = None
+    """What ended it before its response began."""
+    over: bool = False
+    """True when nothing further will arrive."""
+    sending: bool = True
+    """False when the server wants no more of the request's content, or all of it is sent."""
+    upload: "asyncio.Task[None] | None" = None
+    """Sends the request's content, where that takes a while."""
+    drain: Drain | None = None
+    """Where the upload waits."""
+    informational: Sequence[tuple[int, Headers]] = ()
+    """Interim responses so far."""
+    promises: "deque[ReceivedPush] | None" = None
+    """Promises that came with it and were not handed out."""
+    _promised: "asyncio.Event | None" = None
+
     def __init__(self, connection: "ClientConnection", request: SentRequest, stream_id: int | None, now: float) -> None:
         self.connection = connection
         self.request = request
         self.stream_id = stream_id
         """Request stream; or push stream, once it is there."""
         self.timing = Timing(now)
-        self.push: ReceivedPush | None = None
-        """The push whose response this is."""
-        self.informational: list[tuple[int, Headers]] = []
-        self.response: ClientResponse | None = None
-        self.error: Exception | None = None
-        """What ended it before its response began."""
-        self.promises: deque[ReceivedPush] = deque()
-        """Promises that came with it and were not handed out."""
-        self.over = False
-        """True when nothing further will arrive."""
-        self.upload: asyncio.Task[None] | None = None
-        self.drain = Drain()
         self.active_at = now
         """When the server last took something of the request, in loop time."""
-        self.sending = True
-        """False when the server wants no more of the request's content, or all of it is sent."""
         self.answered = Signal()
-        self.promised = asyncio.Event()
+        """Set when the response has begun, or will not."""
 
     # what arrived
 
     def interim(self, head: ResponseHead) -> None:
         """A 1xx response."""
-        self.informational.append((head.status, Headers.wrap(head.fields)))
+        self.informational = [*self.informational, (head.status, Headers.wrap(head.fields))]
 
     def answer(self, stream_id: int, head: ResponseHead, now: float) -> None:
         """The final response's header section."""
@@ -131,26 +143,57 @@ class ClientExchange:
         self.response = ClientResponse(self, head, content)
         self.answered.set()
 
+    def promise(self, push: "ReceivedPush") -> None:
+        """A promise came with it."""
+        if self.promises is None:
+            self.promises = deque()
+        self.promises.append(push)
+        self._tell_promises()
+
     def end(self, now: float) -> None:
         """The response is complete."""
         self.over = True
         self.timing.ended = now
-        self.promised.set()
+        self._tell_promises()
 
     def fail(self, error: Exception, now: float) -> None:
         """The response will not come, or not further."""
         if self.over:
             return
         self.end(now)
-        self.sending = False
-        self.drain.drained()
+        self.stop_sending()
         if self.response is None:
             self.error = error
             self.answered.set()
         else:
             self.response.content.fail(error)
 
+    def stop_sending(self) -> None:
+        """The server wants no more of the request's content."""
+        self.sending = False
+        self.drained()
+
+    def drained(self) -> None:
+        """What was queued of the request's content is (nearly) gone."""
+        if self.drain is not None:
+            self.drain.drained()
+
+    def _tell_promises(self) -> None:
+        if self._promised is not None:
+            self._promised.set()
+
     # the application
+
+    async def next_promise(self) -> "ReceivedPush | None":
+        """The next promise that came with it; `None` when there will be no more."""
+        while not self.promises:
+            if self.over:
+                return None
+            if self._promised is None:
+                self._promised = asyncio.Event()
+            self._promised.clear()
+            await self._promised.wait()
+        return self.promises.popleft()
 
     async def wait_answer(self) -> "ClientResponse":
         """The response, once its header section is there."""
@@ -202,7 +245,7 @@ class ClientResponse:
     @property
     def informational(self) -> list[tuple[int, Headers]]:
         """Interim responses that came before it, such as 103 Early Hints: (status, headers)."""
-        return self._exchange.informational
+        return list(self._exchange.informational)
 
     @property
     def trailers(self) -> Headers | None:
@@ -249,15 +292,9 @@ class ClientResponse:
         A promise is on the same stream as the content, so with much content unread the promises behind it wait too: read
         at the same time, in another task.
         """
-        exchange = self._exchange
-        while exchange.promises or not exchange.over:
-            while exchange.promises:
-                push = exchange.promises.popleft()
-                push.claimed = True
-                yield push
-            if not exchange.over:
-                exchange.promised.clear()
-                await exchange.promised.wait()
+        while (push := await self._exchange.next_promise()) is not None:
+            push.claimed = True
+            yield push
 
     async def close(self) -> None:
         """Cancel what has not arrived, and the pushes that came with it and that nobody took. Harmless when all is read."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from h3push.aio.content import Body, FileContent, send_content
 from h3push.aio.endpoint import send_file
+from h3push.aio.streams import Drain
 from h3push.errors import StreamStateError
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ class Upload:
         try:
             await send_content(self, body, end_stream=True)
         except Exception as error:
-            self._exchange.fail(error, self._connection.now())
-            self._connection.cancel(self._exchange)
+            self._connection.cancel(self._exchange, error)
         finally:
             self._connection.upload_ended(self._exchange)
 
@@ -57,6 +57,8 @@ class Upload:
         """Send a piece; waits while too much is queued."""
         settings = self._connection.settings
         if self.write(data, end_stream) > settings.send_high_water and not end_stream:
+            if self._exchange.drain is None:
+                self._exchange.drain = Drain()
             await self._exchange.drain.wait(settings.drain_timeout)
             self._exchange.active_at = self._connection.now()
 
