@@ -145,7 +145,7 @@ def show_commands(root: Path) -> None:
         "--cacert",
         str(state_directory() / "ca.pem"),
         "-o",
-        "index.html",
+        "/dev/null",
         f"https://localhost:{PORT}/",
     ]
     click.echo("Go on by hand, in two terminals:\n")

@@ -8,7 +8,6 @@ kept.
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -121,7 +120,7 @@ async def fetch(options: FetchOptions, sink: Sink) -> Fetched:
     async with client:
         sink.connected(client, now() - start)
         taker = PushTaker(options.cancel, start, now)
-        watcher = asyncio.create_task(taker.watch(client))
+        client.connection.listeners.append(_Listener(taker.take))
         try:
             response = await client.request(
                 options.method, target_of(options.url), headers=list(options.headers), content=options.content
@@ -136,10 +135,7 @@ async def fetch(options: FetchOptions, sink: Sink) -> Fetched:
             await taker.finish()
             return Fetched(response, size, now() - start, list(taker.records.values()))
         finally:
-            watcher.cancel()
             taker.cancel()
-            with suppress(asyncio.CancelledError):
-                await watcher
 
 
 class PushTaker:
@@ -152,11 +148,6 @@ class PushTaker:
         self._start = start
         self._now = now
         self._tasks: set[asyncio.Task[None]] = set()
-
-    async def watch(self, client: Client) -> None:
-        """Take pushes as they are promised, until cancelled."""
-        async for push in client.pushes():
-            self.take(push)
 
     def take(self, push: ReceivedPush) -> None:
         """Take a push; nothing happens when it was taken before."""
@@ -205,6 +196,22 @@ class PushTaker:
             record.state = STATES.get(push.state, "failed")
         record.reason = reason
         record.done = (self._now() if push.done_at is None else push.done_at) - self._start
+
+
+class _Listener(asyncio.Queue[ReceivedPush | None]):
+    """Has each push taken in the very moment of its promise, before what else arrived in the same packet is looked at.
+
+    A push that is to be cancelled must be called off then: a small one may be complete a turn of the loop later.
+    """
+
+    def __init__(self, take: Callable[[ReceivedPush], None]) -> None:
+        super().__init__()
+        self._take = take
+
+    def put_nowait(self, item: ReceivedPush | None) -> None:
+        """Take a push; `None` ends the connection."""
+        if item is not None:
+            self._take(item)
 
 
 def matches(glob: str, push: ReceivedPush) -> bool:

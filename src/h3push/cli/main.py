@@ -6,7 +6,6 @@ import sys
 from importlib import metadata
 
 import rich_click as click
-from click.exceptions import Exit
 
 from h3push.cli.failures import INTERRUPTED, leave_stdout_quietly
 
@@ -55,9 +54,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. Failures are one sentence on stderr, never a traceback."""
     try:
-        cli.main(arguments, prog_name="h3push", standalone_mode=False)
-    except Exit as error:
-        sys.exit(error.exit_code)
+        code = cli.main(arguments, prog_name="h3push", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -72,4 +69,4 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         leave_stdout_quietly()
         sys.exit(1)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

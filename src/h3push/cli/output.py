@@ -10,10 +10,11 @@ from typing import BinaryIO, NoReturn
 from urllib.parse import urlsplit
 
 import rich_click as click
+from click.exceptions import Exit
 
 from h3push.aio.client import Client
 from h3push.aio.client_exchange import ClientResponse
-from h3push.cli.failures import CommandFailed, file_failure
+from h3push.cli.failures import INTERRUPTED, CommandFailed, file_failure
 from h3push.cli.fetch import Fetched, FetchOptions, Sink, fetch
 from h3push.cli.report import head_lines, push_lines, to_json
 from h3push.errors import H3PushError
@@ -50,6 +51,8 @@ def run(options: FetchOptions, target: OutputOptions, max_time: float | None) ->
             fetched = asyncio.run(_fetch_within(max_time, options, output))
         except (H3PushError, ValueError) as error:
             _fail(str(error), target)
+        except KeyboardInterrupt:
+            raise Exit(INTERRUPTED) from None
         except TimeoutError:
             _fail(f"not everything arrived within {max_time:g} s (--max-time)", target)
     if target.verbose:

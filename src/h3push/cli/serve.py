@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,26 +173,24 @@ async def _serve(options: ServeOptions) -> None:
 
     settings = ServerSettings(max_pushes_per_request=options.push_limit, max_push_bytes=MAX_PUSH_BYTES)
     tls = load_tls(options.certfile, options.keyfile)
-    server = make_server(make_handler(options), options.host, options.port, tls=tls, settings=settings)
+    loop = asyncio.get_running_loop()
     try:
+        found = await loop.getaddrinfo(options.host, options.port, type=socket.SOCK_DGRAM)
+        server = make_server(make_handler(options), str(found[0][4][0]), options.port, tls=tls, settings=settings)
         await server.open()
     except OSError as error:
         raise bind_failure(error, options.host, options.port) from None
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     click.echo(ready_line(options, server.address[1]), err=True)
     await stop.wait()
+    stopping = asyncio.create_task(server.shutdown())
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stop_at_once, loop)
-    await server.shutdown()
-
-
-def _stop_at_once(loop: asyncio.AbstractEventLoop) -> None:
-    """A second signal: do not wait for what is under way."""
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
+        # A second signal: do not wait for what is under way.
+        loop.add_signal_handler(number, stopping.cancel)
+    with suppress(asyncio.CancelledError):
+        await stopping
 
 
 def ready_line(options: ServeOptions, port: int) -> str:

@@ -11,7 +11,7 @@ first resources in the page's order of need are promised, the rest is refused an
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from h3push.aio.content import send_content
@@ -49,6 +49,18 @@ class _CachedPlan:
     plan: PushPlan
     stamps: tuple[tuple[int, int] | None, ...]
     """Of the page and of every sheet that was read."""
+
+
+@dataclass(slots=True)
+class _Visit:
+    """One connection.
+
+    Only the authority of its first request gets pushes: paths of another one are other resources, and a scan for each name
+    that a client makes up would be cheap for the client and dear for us.
+    """
+
+    authority: str
+    ledger: ConnectionLedger = field(default_factory=ConnectionLedger)
 
 
 class PlanCache:
@@ -137,12 +149,17 @@ class PushingDirectory:
         self.totals = PushTotals()
         """What became of it."""
         self._promise_wait = promise_wait
-        self._ledgers: WeakKeyDictionary[object, ConnectionLedger] = WeakKeyDictionary()
+        self._visits: WeakKeyDictionary[object, _Visit] = WeakKeyDictionary()
 
     def __call__(self, request: Request) -> Response | Awaitable[None]:
         """Answer one request; promises what a page needs first."""
         answer = self.directory.answer(request)
-        ledger = self._ledgers.setdefault(request.connection, ConnectionLedger())
+        visit = self._visits.get(request.connection)
+        if visit is None:
+            visit = self._visits[request.connection] = _Visit(request.authority)
+        if request.authority != visit.authority:
+            return answer.response()
+        ledger = visit.ledger
         if request.method == "GET" and answer.file is not None:
             ledger.record(request.path)
         if not _may_carry_promises(request, answer):

@@ -1,0 +1,86 @@
+"""A real server on a real socket for the command line's tests, in a thread of this process."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from h3push.aio.server import serve
+from h3push.aio.settings import ServerSettings
+from h3push.cli import main
+from h3push.server.certificates import development_certificates
+from h3push.server.pushing import PushingDirectory
+from h3push.server.static import Directory
+
+PAGE = b"<link rel=stylesheet href=style.css><img src='a b.png'><img src=empty.png>"
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    return development_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    root = tmp_path_factory.mktemp("site")
+    (root / "index.html").write_bytes(PAGE)
+    (root / "style.css").write_bytes(b"p { color: red }")
+    (root / "a b.png").write_bytes(b"\x89PNG\0picture")
+    (root / "empty.png").write_bytes(b"")
+    (root / "plain.txt").write_bytes(b"plain text\n")
+    return root
+
+
+async def run_until(handler, certificates, box, ready):
+    server = serve(
+        handler,
+        port=0,
+        certfile=certificates.certfile,
+        keyfile=certificates.keyfile,
+        settings=ServerSettings(graceful_timeout=0.5, linger_timeout=0.1, max_pushes_per_request=1_000),
+    )
+    async with server:
+        box["address"] = server.address
+        box["loop"] = asyncio.get_running_loop()
+        box["stop"] = asyncio.Event()
+        ready.set()
+        await box["stop"].wait()
+
+
+@pytest.fixture(scope="session")
+def start(certificates):
+    """Start a server for a handler; `.url` and `.cafile` of the result are for `h3push get`."""
+    started = []
+
+    def start(handler):
+        box, ready = {}, threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(run_until(handler, certificates, box, ready)))
+        thread.start()
+        assert ready.wait(20)
+        started.append((thread, box))
+        port = box["address"][1]
+        return SimpleNamespace(url=f"https://localhost:{port}/", port=port, cafile=str(certificates.cafile))
+
+    yield start
+    for thread, box in started:
+        box["loop"].call_soon_threadsafe(box["stop"].set)
+        thread.join(20)
+
+
+@pytest.fixture(scope="session")
+def server(start, site):
+    return start(PushingDirectory(Directory(site)))
+
+
+@pytest.fixture
+def run(capfdbinary):
+    """Run the command line in this process: exit code, stdout and stderr."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        output = capfdbinary.readouterr()
+        return SimpleNamespace(code=exit_.value.code, out=output.out, err=output.err.decode())
+
+    return run

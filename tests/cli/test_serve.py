@@ -1,0 +1,258 @@
+"""`h3push serve` as a process: its ready line, its log, its signals, and how it refuses to start."""
+
+import hashlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+COMMAND = [sys.executable, "-c", "from h3push.cli import main; main()"]
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "h3push"
+
+
+@pytest.fixture
+def serving(site, state):
+    """Start `h3push serve` and wait for its ready line."""
+    processes = []
+
+    def serving(*arguments, directory=site):
+        process = subprocess.Popen(
+            [*COMMAND, "serve", str(directory), "--port", "0", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        processes.append(process)
+        line = process.stderr.readline().decode()
+        found = re.search(r"https://\S+:(\d+)/", line)
+        assert found, line + process.stderr.read().decode()
+        return SimpleNamespace(process=process, line=line, port=int(found[1]))
+
+    yield serving
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def end(process, number=signal.SIGTERM):
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out.decode(), err.decode()
+
+
+def test_the_ready_line_says_where_and_what_to_trust(serving, site, state):
+    server = serving("--dev")
+    assert server.line == f"h3push: serving {site} at https://127.0.0.1:{server.port}/ (CA file {state}/ca.pem)\n"
+    assert end(server.process) == (0, "", "")
+
+
+def test_a_page_is_served_with_its_pushes_and_each_response_is_logged(serving, run, state):
+    server = serving("--dev", "--host", "localhost")
+    result = run("get", "--json", "--cacert", state / "ca.pem", f"https://localhost:{server.port}/")
+    assert [push["state"] for push in json.loads(result.out)["pushes"]] == ["fulfilled"] * 3
+    run("get", "--cacert", state / "ca.pem", f"https://localhost:{server.port}/absent")
+    code, out, err = end(server.process)
+    assert (code, err) == (0, "")
+    lines = [re.sub(r"^\S+:\d+ ", "", line) for line in out.splitlines()]
+    assert lines == [
+        '"GET / HTTP/3" 200 74',
+        '"GET /style.css HTTP/3" 200 16 push 0 for /',
+        '"GET /a%20b.png HTTP/3" 200 12 push 1 for /',
+        '"GET /empty.png HTTP/3" 200 0 push 2 for /',
+        re.search(r'"GET /absent HTTP/3" 404 \d+', out)[0],
+    ]
+
+
+def test_nothing_is_pushed_and_nothing_logged_when_the_user_says_so(serving, run, state):
+    server = serving("--dev", "--push", "off", "--quiet")
+    result = run("get", "--json", "--cacert", state / "ca.pem", f"https://127.0.0.1:{server.port}/")
+    assert json.loads(result.out)["pushes"] == []
+    assert end(server.process) == (0, "", "")
+
+
+def test_certificates_are_made_once(serving, state):
+    end(serving("--dev").process)
+    before = (state / "ca.pem").read_bytes(), (state / "server.pem").read_bytes()
+    end(serving("--dev").process)
+    assert ((state / "ca.pem").read_bytes(), (state / "server.pem").read_bytes()) == before
+
+
+def test_certificates_of_ones_own(serving, run, certificates):
+    server = serving("--certfile", certificates.certfile, "--keyfile", certificates.keyfile)
+    assert f"(certificate {certificates.certfile})" in server.line
+    assert (
+        run("get", "--cacert", certificates.cafile, f"https://localhost:{server.port}/plain.txt").out == b"plain text\n"
+    )
+
+
+def test_interrupting_stops_gracefully(serving):
+    assert end(serving("--dev").process, signal.SIGINT) == (0, "", "")
+
+
+def test_a_second_signal_does_not_wait_for_what_is_under_way(serving, run, tmp_path):
+    (tmp_path / "large.bin").write_bytes(bytes(20_000_000))
+    server = serving("--dev", directory=tmp_path)
+    getter = subprocess.Popen(
+        [*COMMAND, "get", "-k", f"https://localhost:{server.port}/large.bin"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert getter.stdout.read(1)  # from here on nobody reads: the response stays under way
+    server.process.send_signal(signal.SIGINT)
+    while run("get", "-k", "--connect-timeout", "1", f"https://localhost:{server.port}/").code == 0:
+        pass  # until it accepts no more connections, so that the signals are two
+    begin = time.monotonic()
+    code, _, err = end(server.process, signal.SIGINT)
+    assert (code, err) == (0, "")
+    assert time.monotonic() - begin < 5  # graceful_timeout is 10
+    getter.kill()
+    getter.communicate()
+
+
+def test_the_key_log_is_written_when_asked_for(serving, run, state, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    server = serving("--dev")
+    run("get", "-k", f"https://localhost:{server.port}/")
+    secrets = re.findall(r"^SERVER_TRAFFIC_SECRET_0 (\S+) (\S+)$", (tmp_path / "keys").read_text(), re.MULTILINE)
+    assert len(secrets) == 2
+    assert secrets[0] == secrets[1]
+
+
+def test_a_hundred_megabytes_are_served_and_pushed_right(serving, run, state, tmp_path):
+    root = tmp_path / "large"
+    root.mkdir()
+    digest = hashlib.sha256()
+    with (root / "large.bin").open("wb") as file:
+        for number in range(100):
+            block = hashlib.sha256(str(number).encode()).digest() * 31_250
+            file.write(block)
+            digest.update(block)
+    (root / "index.html").write_text("<link rel=preload as=fetch href=large.bin>")
+    server = serving("--dev", directory=root)
+    url = f"https://localhost:{server.port}/"
+    (push,) = json.loads(run("get", "-k", "--json", url).out)["pushes"]
+    assert (push["body_bytes"], push["body_sha256"]) == (100_000_000, digest.hexdigest())
+    assert run("get", "-k", "-o", tmp_path / "copy", url + "large.bin").code == 0
+    with (tmp_path / "copy").open("rb") as copy:
+        assert hashlib.file_digest(copy, "sha256").hexdigest() == digest.hexdigest()
+    part = run("get", "-k", "-H", "range: bytes=99999990-", url + "large.bin").out
+    assert part == (hashlib.sha256(b"99").digest())[-10:]
+
+
+def test_nobody_reads_the_output_of_get_any_more(serving, state, tmp_path):
+    root = tmp_path / "large"
+    root.mkdir()
+    (root / "large.bin").write_bytes(bytes(2_000_000))
+    server = serving("--dev", directory=root)
+    getter = subprocess.Popen(
+        [*COMMAND, "get", "-k", f"https://localhost:{server.port}/large.bin"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert len(getter.stdout.read(1000)) == 1000
+    getter.stdout.close()
+    assert getter.wait(20) == 1
+    assert getter.stderr.read() == b""
+    getter.stderr.close()
+
+
+def test_interrupting_get_exits_with_130_and_says_nothing():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        mute.bind(("127.0.0.1", 0))
+        getter = subprocess.Popen(
+            [*COMMAND, "get", f"https://127.0.0.1:{mute.getsockname()[1]}/"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        mute.recv(2000)  # its first packet: it is under way
+        assert end(getter, signal.SIGINT) == (130, "", "")
+
+
+# failures, in this process
+
+
+def failure(result):
+    assert (result.code, result.out) == (1, b"")
+    assert result.err.startswith("h3push: ")
+    assert result.err.count("\n") == 1
+    return result.err[len("h3push: ") : -1]
+
+
+def test_a_missing_directory(run, tmp_path, state):
+    assert failure(run("serve", tmp_path / "absent", "--dev")) == f"there is no directory {tmp_path}/absent"
+    (tmp_path / "file").write_text("")
+    assert failure(run("serve", tmp_path / "file", "--dev")) == f"{tmp_path}/file is not a directory"
+    assert not state.exists()
+
+
+def test_a_port_in_use(run, site, state):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        sentence = failure(run("serve", site, "--dev", "--port", port))
+    assert sentence == (
+        f"UDP port {port} of 127.0.0.1 is in use by another program: stop it, or choose another port with --port"
+    )
+
+
+def test_an_address_of_another_machine(run, site, state):
+    sentence = failure(run("serve", site, "--dev", "--host", "192.0.2.1"))
+    assert sentence == "192.0.2.1 is no address of this machine: choose one with --host"
+    assert "nosuch.invalid" in failure(run("serve", site, "--dev", "--host", "nosuch.invalid"))
+
+
+def test_a_bad_certificate_or_key(run, site, certificates, tmp_path):
+    def sentence(certfile, keyfile):
+        return failure(run("serve", site, "--certfile", certfile, "--keyfile", keyfile))
+
+    bad = tmp_path / "bad.pem"
+    bad.write_text("not a certificate")
+    other = tmp_path / "other"
+    other.mkdir()
+    assert sentence(tmp_path / "absent.pem", certificates.keyfile) == (
+        f"cannot read the certificate {tmp_path}/absent.pem: no such file or directory"
+    )
+    assert sentence(certificates.certfile, tmp_path / "absent.key") == (
+        f"cannot read the private key {tmp_path}/absent.key: no such file or directory"
+    )
+    assert str(bad) in sentence(bad, certificates.keyfile)
+    assert str(bad) in sentence(certificates.certfile, bad)
+    assert "cannot be used" in sentence(certificates.certfile, certificates.cafile.with_name("ca.key"))
+
+
+def test_a_state_directory_that_cannot_be_written(run, site, tmp_path):
+    (tmp_path / "file").write_text("")
+    sentence = failure(run("serve", site, "--dev", "--dev-dir", tmp_path / "file" / "below"))
+    assert sentence == f"cannot keep certificates in {tmp_path}/file/below: not a directory"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["."],
+        [".", "--certfile", "x"],
+        [".", "--keyfile", "x"],
+        [".", "--dev", "--certfile", "x", "--keyfile", "x"],
+        [".", "--certfile", "x", "--keyfile", "x", "--dev-dir", "y"],
+        [".", "--dev", "--port", "65536"],
+        [".", "--dev", "--push", "maybe"],
+        [".", "--dev", "--push-limit", "0"],
+        [".", "--dev", "--push-wait", "-1"],
+    ],
+)
+def test_a_command_line_that_makes_no_sense_exits_with_2(run, arguments):
+    result = run("serve", *arguments)
+    assert result.code == 2
+    assert "Usage" in result.err
+    assert "Traceback" not in result.err
