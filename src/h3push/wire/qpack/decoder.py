@@ -8,8 +8,8 @@ pylsqpack decodes; this class stands before and behind it.
 *Before.* A section's prefix is always checked. Its field lines are walked when they could do harm: when they may refer to the
 dynamic table, or when the section is so long that, were each of its bytes the costliest line there is, the result could pass
 `max_expansion` times the size limit. The walk adds up an upper bound of the decoded size. A bound beyond that, of a section
-that grows, is a decompression bomb and ends the connection; a smaller section is decoded and measured, and one over the limit is the stream's
-problem alone, so that a server can answer 431 and the table stays in step.
+that grows, is a decompression bomb and ends the connection; a smaller section is decoded and measured, and one over the limit
+is the stream's problem alone, so that a server can answer 431 and the table stays in step.
 
 *Behind.* The peer's encoder learns what we have from three instructions on our decoder stream: a Section Acknowledgment for
 each decoded section that needed the table, a Stream Cancellation, and an Insert Count Increment for insertions that no
