@@ -174,6 +174,11 @@ def merged_data(events: list[Event]) -> list[Event]:
     return merged
 
 
+def every_cut_of(encoded: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """All ways to cut bytes in two, neither part empty."""
+    return ((encoded[:at], encoded[at:]) for at in range(1, len(encoded)))
+
+
 # Rigs
 
 
