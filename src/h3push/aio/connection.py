@@ -25,7 +25,7 @@ from h3push.errors import (
     StreamFailed,
     Timeout,
 )
-from h3push.fields import Fields
+from h3push.fields import Field, Fields
 from h3push.h3 import events as h3
 from h3push.h3.server import H3ServerConnection
 
@@ -134,10 +134,15 @@ class ServerConnection:
         self.core.resume(stream_id)
         self.kick()
 
+    def date(self) -> Field | None:
+        """The Date field to add to responses, if any."""
+        return self.server.date() if self.settings.send_date else None
+
     def send_head(self, stream_id: int, status: int, fields: Fields, end: bool) -> int:
         """Send a final header section, with Date where it is missing."""
-        if self.settings.send_date and not has_field(fields, b"date"):
-            fields = [*fields, self.server.date()]
+        date = self.date()
+        if date is not None and not has_field(fields, b"date"):
+            fields = [*fields, date]
         queued = self.core.send_response(stream_id, status, fields, end)
         self.kick()
         return queued

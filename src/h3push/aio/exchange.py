@@ -154,8 +154,26 @@ class Exchange:
     def respond_now(self, response: Response) -> bool:
         """Send a whole response in this very wake-up. False when it has to be sent piece by piece, or must wait."""
         body: Body = response.body
-        if type(body) is not bytes or response.trailers is not None or len(body) > self.connection.piece:
+        connection = self.connection
+        if type(body) is not bytes or response.trailers is not None or len(body) > connection.piece:
             return False
+        if self.disconnected:
+            return True
+        status = response.status
+        stream_id = self.stream_id
+        if stream_id is None or self.status is not None or status in NO_CONTENT_STATUSES or self.head.method == b"HEAD":
+            return self._respond_carefully(response, body)
+        connection.core.send_response(stream_id, status, response.fields(connection.date()), not body)
+        self.status = status
+        if body:
+            connection.core.send_data(stream_id, body, True)
+            self._count(len(body))
+        self._end()
+        connection.kick()
+        return True
+
+    def _respond_carefully(self, response: Response, body: bytes) -> bool:
+        """Send a whole response where something is special: a push, or a response that has no content by definition."""
         try:
             self.begin(response.status, response.fields(), not body)
         except NoStreamCredit:

@@ -73,7 +73,10 @@ def encode_headers(headers: HeadersLike | None) -> Fields:
     if isinstance(headers, Headers):
         return headers.raw
     pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return [_encode_field(name, value) for name, value in pairs]
+    return [
+        (name.lower(), value) if type(name) is bytes and type(value) is bytes else _encode_field(name, value)
+        for name, value in pairs
+    ]
 
 
 def _encode_field(name: str | bytes, value: str | bytes) -> Field:

@@ -2,7 +2,7 @@
 
 from h3push.aio.content import Body, Content, known_length, normalize
 from h3push.aio.headers import Headers, HeadersLike, encode_headers
-from h3push.fields import Fields
+from h3push.fields import Field, Fields
 
 NO_CONTENT_STATUSES = frozenset({204, 205, 304})
 """Final statuses whose responses have no content, whatever the method (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5)."""
@@ -18,7 +18,7 @@ class Response:
     Content-Length is added when the length is known and the headers do not say it.
     """
 
-    __slots__ = ("_fields", "body", "headers", "status", "trailers")
+    __slots__ = ("_dated", "_fields", "_raw", "body", "status", "trailers")
 
     def __init__(
         self,
@@ -30,23 +30,41 @@ class Response:
     ) -> None:
         self.status = status
         """The final status, 200 to 599."""
-        self.headers = headers if isinstance(headers, Headers) else Headers.wrap(encode_headers(headers))
-        """The header fields, as given."""
         self.body: Body = normalize(content)
         """The content; iterators are used up by the first response they are sent with."""
         self.trailers = None if trailers is None else encode_headers(trailers)
         """Trailer fields, sent after the content."""
+        self._raw = encode_headers(headers)
         self._fields: Fields | None = None
+        self._dated = False
 
-    def fields(self) -> Fields:
-        """The header fields to send, Content-Length included. `OSError` when the content is a file that is not there."""
-        if self._fields is not None:
-            return self._fields
-        fields = self.headers.raw
-        length = None if self.status in NO_LENGTH_STATUSES else known_length(self.body)
-        if length is not None and not has_field(fields, b"content-length"):
+    @property
+    def headers(self) -> Headers:
+        """The header fields, as given."""
+        return Headers.wrap(self._raw)
+
+    def fields(self, date: Field | None = None) -> Fields:
+        """The header fields to send: with Content-Length, and with `date` where it is given and not there.
+
+        `OSError` when the content is a file that is not there.
+        """
+        fields = self._fields
+        if fields is None:
+            fields = self._complete()
+        return fields if date is None or self._dated else [*fields, date]
+
+    def _complete(self) -> Fields:
+        fields = self._raw
+        sized = False
+        for name, _ in fields:
+            if name == b"content-length":
+                sized = True
+            elif name == b"date":
+                self._dated = True
+        length = None if sized or self.status in NO_LENGTH_STATUSES else known_length(self.body)
+        if length is not None:
             fields = [*fields, (b"content-length", b"%d" % length)]
-        if isinstance(self.body, bytes):
+        if type(self.body) is bytes:  # a file may change its size, an iterator has none
             self._fields = fields
         return fields
 
