@@ -1,4 +1,4 @@
-//! The only file that names quinn_proto: its endpoint, connections and TLS traits, in our vocabulary.
+//! The only file that names quinn's crate: its endpoint, connections and TLS traits, in our vocabulary.
 //!
 //! ```text
 //!   Hub   one quinn endpoint: routes datagrams, answers what belongs to no connection, makes connections
@@ -44,6 +44,9 @@ pub type Incoming = quinn_proto::Incoming;
 
 /// Something for `Link::handle`.
 pub type LinkEvent = quinn_proto::ConnectionEvent;
+
+/// Name and version of the library.
+pub const LIBRARY: (&str, &str) = ("quinn_proto", env!("QUINN_PROTO_VERSION"));
 
 const QUIC_V1: u32 = 1;
 const CID_LENGTH: usize = 8;

@@ -12,16 +12,12 @@ use std::collections::BTreeMap;
 
 use pyo3::prelude::*;
 
-use crate::tls;
+use crate::{core::quinn, tls};
 
 /// `quinn_proto`, `rustls`, `crypto` (provider name).
 #[pyfunction]
 fn version() -> BTreeMap<&'static str, &'static str> {
-    BTreeMap::from([
-        ("quinn_proto", env!("QUINN_PROTO_VERSION")),
-        ("rustls", env!("RUSTLS_VERSION")),
-        ("crypto", tls::PROVIDER),
-    ])
+    BTreeMap::from([quinn::LIBRARY, ("rustls", env!("RUSTLS_VERSION")), ("crypto", tls::PROVIDER)])
 }
 
 #[pymodule(gil_used = false)]
@@ -34,5 +30,7 @@ fn _quic(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<drivers::Endpoint>()?;
     module.add_class::<drivers::ThreadedEndpoint>()?;
     module.add_class::<drivers::SansIo>()?;
-    module.add_function(wrap_pyfunction!(version, module)?)
+    module.add_function(wrap_pyfunction!(version, module)?)?;
+    // The stub says what is public.
+    module.delattr("__all__")
 }
