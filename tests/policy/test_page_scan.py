@@ -182,6 +182,17 @@ def test_hostile_nesting_is_read_without_harm():
     assert paths("<style>p{b:" + "f(" * depth + "url(/x.png)" + ")" * depth + "}</style><p>") == []
 
 
+@pytest.mark.parametrize(
+    "css",
+    ["a:is({open}{close}) {{ b: url(/x.png) }}", "@media {open}{close} {{ a {{ b: url(/x.png) }} }}",
+     "@import 'x' {open}{close};", "a {{ font-family: {open}{close} }}", "@font-face {{ font-family: a; src: {open}{close} }}"],
+)  # fmt: skip
+def test_hostile_brackets_end_the_reading_of_a_sheet_and_nothing_else(css):
+    sheet = css.format(open="(" * 20_000, close=")" * 20_000)
+    html = "<style>@font-face { font-family: F; src: url(/f) } p { font-family: F }</style><link rel=stylesheet href=/a.css><p>x"
+    assert paths(html, {"/a.css": sheet}) == ["/a.css", "/f"]
+
+
 @given(st.text(alphabet=st.sampled_from("<>=\"'/abc {}@import url()link:;srcet img style\\#?&%é\x00"), max_size=200))
 def test_any_text_gives_a_plan(text):
     plan = scan(text, {"/guide/a": text})

@@ -6,6 +6,7 @@ before a `url()` (the client may have the font), `image-set()` (the client picks
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,21 +68,26 @@ class CssScan:
 
 
 def scan_css(css: bytes | str) -> CssScan:
-    """Read a style sheet. Nothing is raised for a malformed one: CSS says what is skipped."""
+    """Read a style sheet. Nothing is raised for a malformed one: CSS says what is skipped.
+
+    Where thousands of brackets are nested in one value or selector, reading ends there: what stands before is told.
+    """
     if isinstance(css, bytes):
         rules, _ = tinycss2.parse_stylesheet_bytes(css, skip_comments=True, skip_whitespace=True)
     else:
         rules = tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True)
     scan = CssScan()
-    _scan_imports(rules, scan)
-    _scan_rules(rules, scan, (), 0)
+    with suppress(RecursionError):
+        _scan_imports(rules, scan)
+        _scan_rules(rules, scan, (), 0)
     return scan
 
 
 def scan_style_attribute(css: str) -> CssScan:
     """Read the declarations of a `style` attribute."""
     scan = CssScan()
-    _scan_rules(tinycss2.parse_blocks_contents(css, skip_comments=True, skip_whitespace=True), scan, (), 0)
+    with suppress(RecursionError):
+        _scan_rules(tinycss2.parse_blocks_contents(css, skip_comments=True, skip_whitespace=True), scan, (), 0)
     return scan
 
 

@@ -7,7 +7,8 @@ The policy, case by case. Taken: what a client with scripting on certainly fetch
 * what is fetched late or never: `loading=lazy`, `media=print`, alternate or disabled style sheets, icons, templates;
 * what is another page: `iframe`, `object`, `a`.
 
-A page is read as UTF-8; URLs that need another encoding are not understood.
+A page is read as UTF-8; URLs that need another encoding are not understood. The standard's parsing takes time that grows with
+the square of the nesting, so a page that is nested tens of thousands deep takes seconds: this is for pages of one's own.
 """
 
 import re
