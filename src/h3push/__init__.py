@@ -24,7 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from h3push._quic import ClientTls, ServerTls
 from h3push.aio.client import Client, connect
-from h3push.aio.client_exchange import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
+from h3push.aio.client_response import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
 from h3push.aio.connection import Handler
 from h3push.aio.content import FileContent
 from h3push.aio.headers import Headers

@@ -167,7 +167,7 @@ def test_a_thousand_pushes_through_a_window_of_ten() -> None:
         async def collect() -> None:
             nonlocal most
             async for push in world.client.pushes():
-                most = max(most, core.pushes_granted_and_unfinished, len(world.client.connection.pushes))
+                most = max(most, core.pushes_granted_and_unfinished, len(world.client.connection.pushes.unreleased))
                 taken.append((push.request.path, await (await push.response()).read()))
 
         collector = asyncio.create_task(collect())
@@ -175,7 +175,7 @@ def test_a_thousand_pushes_through_a_window_of_ten() -> None:
         while len(taken) < 1000:  # noqa: ASYNC110 - virtual time costs nothing
             await asyncio.sleep(0.1)
         collector.cancel()
-        assert world.client.connection.pushes == {}
+        assert world.client.connection.pushes.unreleased == {}
         assert core.pushes_under_way == 0
         return taken
 
@@ -436,7 +436,7 @@ def test_early_hints_on_a_push_and_head() -> None:
         assert pushed.headers["content-length"] == "4"
         assert [status for status, _ in pushed.informational] == [103]
         assert await pushed.read() == b""
-        assert world.client.connection.pushes == {}
+        assert world.client.connection.pushes.unreleased == {}
 
     in_world(handler, scenario, max_pushes=1)
 
@@ -448,7 +448,7 @@ def test_nothing_is_left_behind() -> None:
             async with await world.client.get("/") as response:
                 await take(response)
         gc.collect()
-        assert world.client.connection.pushes == {}
+        assert world.client.connection.pushes.unreleased == {}
         return sum(isinstance(thing, h3push.Push | h3push.ReceivedPush | h3push.Request) for thing in gc.get_objects())
 
     assert in_world(page("/a", "/b"), scenario, max_pushes=3) <= 4

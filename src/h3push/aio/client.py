@@ -10,7 +10,8 @@ from typing import Literal
 
 from h3push import _quic
 from h3push.aio.client_connection import ClientConnection
-from h3push.aio.client_exchange import ClientExchange, ClientResponse, ReceivedPush
+from h3push.aio.client_exchange import ClientExchange
+from h3push.aio.client_response import ClientResponse, ReceivedPush
 from h3push.aio.connecting import Plan, establish, parse_origin
 from h3push.aio.content import PIECE_BYTES, Body, Content, known_length, normalize
 from h3push.aio.headers import HeadersLike, encode_headers
@@ -128,19 +129,8 @@ class Client:
 
         Whoever takes them here has them: closing a response leaves them alone then.
         """
-        connection = self._connected
-        queue: asyncio.Queue[ReceivedPush | None] = asyncio.Queue()
-        for push in connection.pushes.values():
-            push.claimed = True
-            queue.put_nowait(push)
-        connection.listeners.append(queue)
-        if connection.over is not None:
-            queue.put_nowait(None)
-        try:
-            while (push_or_end := await queue.get()) is not None:
-                yield push_or_end
-        finally:
-            connection.listeners.remove(queue)
+        async for push in self._connected.pushes.listen():
+            yield push
 
     # the connection
 

@@ -5,7 +5,9 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from h3push.aio.client_exchange import ClientExchange, ReceivedPush, ReceivedState, SentRequest
+from h3push.aio.client_exchange import ClientExchange
+from h3push.aio.client_pushes import ClientPushes
+from h3push.aio.client_response import ReceivedPush, ReceivedState, SentRequest
 from h3push.aio.headers import Headers
 from h3push.aio.push import CreditQueue
 from h3push.aio.settings import ClientSettings
@@ -51,12 +53,9 @@ class ClientConnection:
         """True when the server takes no further requests (GOAWAY)."""
         self.close_when_idle = False
         """True: close when the last request and push are done."""
-        self.pushes: dict[int, ReceivedPush] = {}
-        """Pushes that were not released, by push ID, in the order of their promises."""
-        self.listeners: list[asyncio.Queue[ReceivedPush | None]] = []
-        """Iterators over all pushes of the connection."""
+        self.pushes = ClientPushes(self)
+        """What the server promised."""
         self._exchanges: dict[int, ClientExchange] = {}
-        self._fulfilling: dict[int, ClientExchange] = {}
         self._kept_alive = False
         self._next_look: float | None = None
 
@@ -73,13 +72,16 @@ class ClientConnection:
             action = self._actions.get(type(event))
             if action is not None:
                 action(self, event)
-        self._progressed()
+        self.progressed()
 
     def quiet(self, stream_id: int) -> None:
         """Nothing to do: the server's header sections have `response_timeout`."""
 
     def acknowledged(self, stream_id: int) -> None:
         """Nothing to do."""
+
+    def stopped(self, stream_id: int) -> None:
+        """Nothing to do: the core has told it."""
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due."""
@@ -103,6 +105,11 @@ class ClientConnection:
             self._lost(ConnectionClosed(reason or "the connection is closed", error_code))
 
     # what requests and pushes ask for
+
+    @property
+    def listeners(self) -> "list[asyncio.Queue[ReceivedPush | None]]":
+        """Who is told of every promise."""
+        return self.pushes.listeners
 
     def now(self) -> float:
         """The loop's clock, in seconds."""
@@ -155,28 +162,13 @@ class ClientConnection:
             self.core.cancel_request(exchange.stream_id)
             sentence = "the response was closed before it was complete"
             exchange.fail(error or StreamFailed(sentence, ErrorCode.H3_REQUEST_CANCELLED), self.now())
-            self._progressed()
-            self.kick()
-
-    def cancel_push(self, push: ReceivedPush) -> None:
-        """Call a push off on the wire."""
-        self._fulfilling.pop(push.push_id, None)
-        if not self.core.is_closed:
-            self.core.cancel_push(push.push_id)
-            self.kick()
-
-    def release_push(self, push: ReceivedPush) -> None:
-        """Give the credit of a push back."""
-        self.pushes.pop(push.push_id, None)
-        if not self.core.is_closed:
-            self.core.release_push(push.push_id)
-            self._progressed()
+            self.progressed()
             self.kick()
 
     # responses
 
     def _find(self, stream_id: int, push_id: int | None) -> ClientExchange | None:
-        return self._exchanges.get(stream_id) if push_id is None else self._fulfilling.get(push_id)
+        return self._exchanges.get(stream_id) if push_id is None else self.pushes.fulfilling.get(push_id)
 
     def _interim(self, event: h3.InformationalResponseReceived) -> None:
         exchange = self._find(event.stream_id, event.push_id)
@@ -216,7 +208,7 @@ class ClientConnection:
             if not exchange.sending:
                 del self._exchanges[stream_id]
             return
-        del self._fulfilling[push_id]
+        del self.pushes.fulfilling[push_id]
         if exchange.push is not None:
             exchange.push.state = ReceivedState.FULFILLED
 
@@ -225,7 +217,7 @@ class ClientConnection:
         exchange.sending = False
         if exchange.over and exchange.stream_id is not None:
             self._exchanges.pop(exchange.stream_id, None)
-            self._progressed()
+            self.progressed()
 
     def _reset(self, event: h3.StreamReset) -> None:
         if event.error_code == ErrorCode.H3_REQUEST_REJECTED:
@@ -243,7 +235,7 @@ class ClientConnection:
         if event.push_id is None:
             self._fail(event.stream_id, StreamFailed(event.error.reason, event.error.error_code))
             return
-        self._push_over(event.push_id, h3.CancelledBy.MALFORMED, event.error.reason, event.error.error_code)
+        self.pushes.over(event.push_id, h3.CancelledBy.MALFORMED, event.error.reason, event.error.error_code)
 
     def _unprocessed(self, event: h3.RequestUnprocessed) -> None:
         self._fail(event.stream_id, RequestNotProcessed("the server is going away and did not look at the request"))
@@ -265,40 +257,10 @@ class ClientConnection:
     # pushes
 
     def _promise(self, event: h3.PushPromiseReceived) -> None:
-        parent = self._exchanges.get(event.stream_id)
-        push = self.pushes.get(event.push_id)
-        if push is None and not event.repeated:
-            exchange = ClientExchange(self, SentRequest(event.request), None, self.now())
-            exchange.sending = False
-            initiator = parent.request if parent is not None else exchange.request
-            push = exchange.push = ReceivedPush(exchange, event.push_id, initiator)
-            self.pushes[event.push_id] = push
-            self._fulfilling[event.push_id] = exchange
-            for listener in self.listeners:
-                push.claimed = True
-                listener.put_nowait(push)
-        if push is None:
-            return
-        if parent is not None:
-            parent.promise(push)
-        elif not push.claimed:
-            push.abandon()
+        self.pushes.promise(event, self._exchanges.get(event.stream_id))
 
     def _push_cancelled(self, event: h3.PushCancelled) -> None:
-        sentence = _PUSH_ENDINGS[event.by]
-        self._push_over(
-            event.push_id,
-            event.by,
-            sentence,
-            ErrorCode.H3_REQUEST_CANCELLED if event.error_code is None else event.error_code,
-        )
-
-    def _push_over(self, push_id: int, by: h3.CancelledBy, sentence: str, code: int) -> None:
-        exchange = self._fulfilling.pop(push_id, None)
-        if exchange is not None and exchange.push is not None:
-            cancelled = by in {h3.CancelledBy.LOCAL, h3.CancelledBy.PEER, h3.CancelledBy.GOAWAY, h3.CancelledBy.REFUSED}
-            exchange.push.ended(ReceivedState.CANCELLED if cancelled else ReceivedState.FAILED, by, sentence, code)
-            exchange.push.release()
+        self.pushes.cancelled(event)
 
     # the connection
 
@@ -313,20 +275,14 @@ class ClientConnection:
     def _lost(self, error: ConnectionClosed) -> None:
         self.over = error
         exchanges, self._exchanges = self._exchanges, {}
-        fulfilling, self._fulfilling = self._fulfilling, {}
         for exchange in exchanges.values():
             exchange.fail(ConnectionClosed(error.reason, error.error_code), self.now())
-        for exchange in fulfilling.values():
-            if exchange.push is not None:
-                exchange.push.ended(
-                    ReceivedState.FAILED, h3.CancelledBy.PEER, f"the connection was lost: {error.reason}", 0x10C
-                )
+        self.pushes.lost(error)
         self.credit.release()
-        for listener in self.listeners:
-            listener.put_nowait(None)
         self.ended.set()
 
-    def _progressed(self) -> None:
+    def progressed(self) -> None:
+        """Something ended or began: see whether the connection is still needed."""
         self._keep_alive()
         if self.close_when_idle and not self.wanted and not self.core.is_closed:
             self.close()
@@ -334,7 +290,7 @@ class ClientConnection:
     @property
     def wanted(self) -> bool:
         """True while a request or push that somebody wants is under way, or content that has arrived waits in the transport."""
-        return bool(self._exchanges or self._fulfilling)
+        return bool(self._exchanges or self.pushes.fulfilling)
 
     def _keep_alive(self) -> None:
         """RFC 9114 section 5.1: a client keeps the connection open while it waits for something."""
@@ -380,13 +336,3 @@ class HandshakeFailed(Exception):  # noqa: N818 - named like ConnectFailed
         self.kind = kind
         self.error_code = error_code
         self.reason = reason
-
-
-_PUSH_ENDINGS = {
-    h3.CancelledBy.LOCAL: "we called the push off",
-    h3.CancelledBy.PEER: "the server called the push off",
-    h3.CancelledBy.GOAWAY: "the connection is going away",
-    h3.CancelledBy.REFUSED: "such a push is not accepted",
-    h3.CancelledBy.MALFORMED: "the pushed response was malformed",
-    h3.CancelledBy.TIMEOUT: "the pushed response did not begin in time",
-}

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from h3push.aio.content import PIECE_BYTES, FileContent
-from h3push.aio.endpoint import Endpoint, send_file
+from h3push.aio.drivers import send_file
+from h3push.aio.endpoint import Endpoint
 from h3push.aio.headers import Headers
 from h3push.aio.pushing import ServerPushes
 from h3push.aio.request import Request
@@ -60,8 +61,8 @@ class ServerConnection:
         """Content up to this size goes out at once, in bytes."""
         self.running = 0
         """Handlers of requests that run now, those of pushes apart."""
-        self.unacknowledged = 0
-        """Responses and pushes that were sent whole and not yet acknowledged."""
+        self.unacknowledged: set[int] = set()
+        """Streams of responses and pushes that were sent whole and not yet acknowledged."""
         self._endpoint = endpoint
         self._handler = server.handler
         self._connected = False
@@ -85,9 +86,14 @@ class ServerConnection:
 
     def acknowledged(self, stream_id: int) -> None:
         """The client has all of a response."""
-        self.unacknowledged -= 1
+        self.unacknowledged.discard(stream_id)
         if stream_id & 2:
             self.receive(self.core.receive_acknowledged(stream_id, self._endpoint.loop.time()))
+        self.server.progressed(self)
+
+    def stopped(self, stream_id: int) -> None:
+        """The client takes no more of a stream, so it will not acknowledge all of it either."""
+        self.unacknowledged.discard(stream_id)
         self.server.progressed(self)
 
     def connected(self) -> None:

@@ -17,21 +17,21 @@ always moves later, and a wake-up too many is cheaper than `call_at` and `cancel
 import asyncio
 import heapq
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 from h3push import _quic
-from h3push.aio.content import FileContent
+from h3push.aio.drivers import control_first
 from h3push.errors import ErrorCode
 from h3push.h3.connection import H3Connection
 from h3push.h3.events import Event
-from h3push.transport.native import Driver, NativeEvent, NativeTransport, SocketDriver, deliver
+from h3push.transport.native import Driver, NativeEvent, NativeTransport, deliver
 
 logger = logging.getLogger("h3push.endpoint")
+
+_DATA = _quic.DATA
 
 TIMER_SLACK = 0.0005
 """Seconds by which a deadline must be earlier than the armed one to be worth a new TimerHandle."""
@@ -58,6 +58,9 @@ class Owner(Protocol):
 
     def acknowledged(self, stream_id: int) -> None:
         """The peer has everything that was written to a stream, its end included."""
+
+    def stopped(self, stream_id: int) -> None:
+        """The peer takes no more of a stream (STOP_SENDING); the core has been told."""
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due, on the loop's clock."""
@@ -249,7 +252,9 @@ class Endpoint:
             happened = deliver(owner.core, event, now)
             if happened:
                 owner.receive(happened)
-            if kind == _quic.CLOSED:
+            if kind == _quic.STOP:
+                owner.stopped(event[2])
+            elif kind == _quic.CLOSED:
                 self._forget(event[1], owner)
                 owner.closed(event[2], event[3], event[4])
 
@@ -268,53 +273,3 @@ class Endpoint:
         logger.exception("a connection with %s failed inside h3push: it is closed", owner.address)
         owner.core.close(ErrorCode.H3_INTERNAL_ERROR, "internal error")
         owner.receive(owner.core.receive_closed(ErrorCode.H3_INTERNAL_ERROR, "internal error", by_peer=False))
-
-
-_DATA = _quic.DATA
-
-
-LAST_CONTROL_STREAM = 14
-"""Clients open their control and QPACK streams first: they are among the streams 2, 6, 10 and 14."""
-
-
-def control_first(events: list[NativeEvent]) -> list[NativeEvent]:
-    """Let what clients say on their control streams come before their requests of the same wake-up.
-
-    QUIC gives no order between streams, but a MAX_PUSH_ID that was sent before a request should be known to its handler. Only
-    DATA events change places, and among them those of one stream keep their order.
-    """
-    for event in events:
-        if event[0] == _DATA and event[2] & 2 and event[2] <= LAST_CONTROL_STREAM:
-            break
-    else:
-        return events
-    slots = [slot for slot, event in enumerate(events) if event[0] == _DATA]
-    ordered = sorted((events[slot] for slot in slots), key=_comes_later)
-    events = list(events)
-    for slot, event in zip(slots, ordered, strict=True):
-        events[slot] = event
-    return events
-
-
-def _comes_later(event: NativeEvent) -> bool:
-    return not event[2] & 2
-
-
-def send_file(
-    core: H3Connection, driver: Driver, handle: int, stream_id: int, file: FileContent, size: int, end: bool
-) -> None:
-    """Send `size` bytes of a file as one DATA frame whose payload only the transport sees. `OSError` when it cannot be opened."""
-    with Path(file.path).open("rb"):
-        pass  # before the frame header is out: afterwards the stream could only be reset
-    if core.send_data_header(stream_id, size, end):
-        driver.write_file(handle, stream_id, os.fspath(file.path), file.offset, size, end)
-
-
-def open_driver(io: Literal["loop", "thread"], address: tuple[str, int], **options: Any) -> Driver:
-    """A driver with a UDP socket. `io="thread"` moves packets on a thread of its own. `OSError` with a sentence."""
-    kind = _quic.ThreadedEndpoint if io == "thread" else _quic.Endpoint
-    try:
-        return SocketDriver(kind.bind(address, **options))
-    except OSError as error:
-        host, port = address
-        raise OSError(error.errno, f"cannot listen on {host}:{port} over UDP: {error.strerror or error}") from None

@@ -201,7 +201,8 @@ class Exchange:
 
     def _end(self) -> None:
         self.response_ended = True
-        self.connection.unacknowledged += 1
+        if self.stream_id is not None:
+            self.connection.unacknowledged.add(self.stream_id)
         if self.content is not None:
             # The core has stopped the request: its rest is not needed (RFC 9114 section 4.1).
             self.content.fail(

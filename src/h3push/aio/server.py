@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from h3push import _quic
 from h3push.aio.connection import Handler, ServerConnection
-from h3push.aio.endpoint import Endpoint, open_driver
+from h3push.aio.drivers import open_driver
+from h3push.aio.endpoint import Endpoint
 from h3push.aio.settings import ServerSettings
 from h3push.aio.streams import Signal
 from h3push.fields import Field
@@ -191,7 +192,7 @@ class Server:
             connection.go_away()
         try:
             async with asyncio.timeout(grace):
-                await self._until(lambda one: one.idle and one.unacknowledged <= 0)
+                await self._until(lambda one: one.idle and not one.unacknowledged)
                 # Closing drops what the client has received and not read: it goes first, if it does so soon.
                 async with asyncio.timeout(self.settings.linger_timeout):
                     await self._until(lambda _: False)

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from h3push.aio.content import Body, FileContent, send_content
-from h3push.aio.endpoint import send_file
+from h3push.aio.drivers import send_file
 from h3push.aio.streams import Drain
 from h3push.errors import StreamStateError
 
