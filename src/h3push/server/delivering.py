@@ -201,17 +201,18 @@ class PageDelivery:
 
     def answered(self, status: int, fields: Iterable[Field]) -> None:
         """The final header section goes out: remember how long the client will have this resource."""
-        memory = self.memory
+        memory = None if self.is_conditional else self.memory
         if memory is not None and (status < 300 or status == 304) and status != 206:
             memory.answered(_key_of(self.request), freshness_lifetime(fields), self._now())
 
-    def ended(self) -> None:
-        """The response is over. One that failed through us was not given."""
+    def ended(self, *, failed: bool) -> None:
+        """The response is over; `failed`: we could not complete it, so the client was not given it."""
         push = self.request.fulfils
-        if push is not None:
-            self.counters.pushed_bytes += self.request.bytes_sent
-        failed = push is not None and push.state is PushState.CANCELLED and push.cancelled_by is CancelledBy.LOCAL
-        if failed and self.memory is not None:
+        if push is None:
+            return
+        self.counters.pushed_bytes += self.request.bytes_sent
+        cut_off = push.state is PushState.CANCELLED and push.cancelled_by is CancelledBy.LOCAL
+        if self.memory is not None and (cut_off or (failed and not self.request.disconnected)):
             self.memory.forget(_key_of(self.request))
 
     @property

@@ -104,7 +104,7 @@ class ASGIHandler:
             raise cycle.request_failure from error
         finally:
             cycle.finish()
-            delivery.ended()
+            delivery.ended(failed=failed)
             if row is not None:
                 row.end(failed=failed)
 
