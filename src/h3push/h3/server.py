@@ -178,9 +178,19 @@ class H3ServerConnection(H3Connection):
     def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> int:
         sender = self._senders.get(stream_id)
         waiting = super().send_data(stream_id, data, end_stream)
-        if isinstance(sender, ResponseSender) and sender.push_id is not None and not sender.no_content:
-            self._pushes.counters.content_bytes += len(data)
+        self._count_content(sender, len(data))
         return waiting
+
+    def send_data_header(self, stream_id: int, length: int, end_stream: bool = False) -> bool:
+        sender = self._senders.get(stream_id)
+        announced = super().send_data_header(stream_id, length, end_stream)
+        if announced:
+            self._count_content(sender, length)
+        return announced
+
+    def _count_content(self, sender: MessageSender | None, size: int) -> None:
+        if isinstance(sender, ResponseSender) and sender.push_id is not None and not sender.no_content:
+            self._pushes.counters.content_bytes += size
 
     def reject_request(self, stream_id: int) -> None:
         """Refuse a request that nothing was done with: H3_REQUEST_REJECTED tells the client that a retry is safe."""
