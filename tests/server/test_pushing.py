@@ -7,7 +7,7 @@ import pytest
 
 from h3push import _quic
 from h3push.aio.client import connect
-from h3push.aio.client_exchange import ReceivedState
+from h3push.aio.client_response import ReceivedState
 from h3push.aio.server import serve
 from h3push.aio.settings import ClientSettings, ServerSettings
 from h3push.policy.page_scan import PageScanSettings
@@ -260,7 +260,7 @@ def test_a_thousand_pushes_go_through_a_window_of_ten_when_the_page_waits_for_cr
         async with asyncio.TaskGroup() as group:
             page = group.create_task(response.read())
             async for push in response.pushes():
-                most = max(most, len(client.connection.pushes))
+                most = max(most, len(client.connection.pushes.values()))
                 group.create_task(note(push, bodies))
         return bodies, page.result(), handler.totals
 

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from h3push.aio.client import Client, connect
-from h3push.aio.client_exchange import ClientResponse, ReceivedPush, ReceivedState
+from h3push.aio.client_response import ClientResponse, ReceivedPush, ReceivedState
 from h3push.aio.settings import ClientSettings
 from h3push.errors import H3PushError, PushCancelled
 from h3push.policy.urls import target_of
@@ -120,7 +120,7 @@ async def fetch(options: FetchOptions, sink: Sink) -> Fetched:
     async with client:
         sink.connected(client, now() - start)
         taker = PushTaker(options.cancel, start, now)
-        client.connection.listeners.append(_Listener(taker.take))
+        client.connection.pushes.listeners.append(_Listener(taker.take))
         try:
             response = await client.request(
                 options.method, target_of(options.url), headers=list(options.headers), content=options.content

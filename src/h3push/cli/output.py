@@ -13,7 +13,7 @@ import rich_click as click
 from click.exceptions import Exit
 
 from h3push.aio.client import Client
-from h3push.aio.client_exchange import ClientResponse
+from h3push.aio.client_response import ClientResponse
 from h3push.cli.failures import INTERRUPTED, CommandFailed, file_failure
 from h3push.cli.fetch import Fetched, FetchOptions, Sink, fetch
 from h3push.cli.report import head_lines, push_lines, to_json

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from h3push.aio.client import Client
-from h3push.aio.client_exchange import ClientResponse, ReceivedPush, ReceivedState
+from h3push.aio.client_response import ClientResponse, ReceivedPush, ReceivedState
 from h3push.errors import PushCancelled
 from h3push.h3.priority import Priority
 from h3push.policy.css_scan import CssImage, CssScan, FontFace, scan_css
