@@ -161,9 +161,10 @@ def make_handler(options: ServeOptions) -> "Handler":
         scan = PageScanSettings(max_resources=options.push_limit)
         handler = PushingDirectory(directory, scan_settings=scan, promise_wait=options.push_wait)
     if options.access_log:
-        from h3push.cli.access_log import AccessLog
+        from h3push.cli.access_log import LoggedHandler
+        from h3push.server.access_log import AccessLog
 
-        handler = AccessLog(handler, sys.stdout)
+        handler = LoggedHandler(handler, AccessLog(sys.stdout))
     return handler
 
 
