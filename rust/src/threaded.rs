@@ -14,6 +14,7 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -145,7 +146,14 @@ impl IoThread {
     pub fn start(udp: Udp, shared: Arc<Shared>) -> io::Result<Self> {
         let orders = Arc::new(Orders { wake: Bell::new()?, stop: AtomicBool::new(false), socket: Mutex::new(None) });
         let theirs = orders.clone();
-        let run = move || Worker { udp, shared, orders: theirs, ready: VecDeque::new() }.run();
+        let run = move || {
+            let core = shared.clone();
+            let mut worker = Worker { udp, shared, orders: theirs, ready: VecDeque::new() };
+            // What goes wrong in one connection is contained by the core; the rest must not end in silence either.
+            if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                core.with(Core::shutdown);
+            }
+        };
         let thread = std::thread::Builder::new().name("h3push-io".to_owned()).spawn(run)?;
         Ok(Self { orders, thread: Some(thread) })
     }
@@ -185,7 +193,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) {
+    fn run(&mut self) {
         loop {
             self.orders.wake.silence();
             let stop = self.orders.stop.load(Ordering::Acquire);

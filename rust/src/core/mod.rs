@@ -237,11 +237,16 @@ impl Core {
         }
     }
 
-    /// When `tick` is due.
-    pub fn deadline(&mut self) -> Option<Instant> {
+    /// When `tick` is due, once everything is sent.
+    pub fn deadline_when_sent(&mut self) -> Option<Instant> {
         for place in 0..self.sending.len() {
             self.rearm(self.sending[place]);
         }
+        self.deadline()
+    }
+
+    /// When `tick` is due; connections that are about to send look at their timers when they have done so.
+    pub fn deadline(&self) -> Option<Instant> {
         let incoming = self.incomings.first_key_value().map(|(_, entry)| entry.1);
         self.timers.next().into_iter().chain(incoming).min()
     }

@@ -379,7 +379,7 @@ impl SansIo {
     fn timeout(&self) -> Option<u64> {
         let mut core = self.shared.lock();
         core.settle();
-        let after = core.deadline()?.saturating_duration_since(self.base);
+        let after = core.deadline_when_sent()?.saturating_duration_since(self.base);
         Some(self.start.saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
