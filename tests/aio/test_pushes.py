@@ -480,3 +480,23 @@ def test_a_generator_as_pushed_content_is_closed_when_the_push_is_cancelled() ->
         assert closed == [True]
 
     in_world(handler, scenario, max_pushes=1)
+
+
+def test_a_callback_may_call_a_push_off_in_the_moment_of_its_promise(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        def judge(push: h3push.ReceivedPush) -> None:
+            if push.request.path == "/fails":
+                raise ZeroDivisionError
+            if push.request.path == "/unwanted":
+                push.cancel()
+
+        world.client.connection.pushes.on_push = judge
+        states = {}
+        async for push in (await world.client.get("/")).pushes():
+            if push.state is ReceivedState.PROMISED:
+                await (await push.response()).read()
+            states[push.request.path] = push.state.name
+        assert states == {"/fails": "CANCELLED", "/unwanted": "CANCELLED", "/wanted": "FULFILLED"}
+
+    in_world(page("/fails", "/unwanted", "/wanted"), scenario, max_pushes=3)
+    assert "on_push failed" in caplog.text

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -229,6 +229,7 @@ def connect(
     io: Literal["loop", "thread"] = "loop",
     driver: Driver | None = None,
     address: tuple[str, int] | None = None,
+    on_push: Callable[[ReceivedPush], None] | None = None,
 ) -> Client:
     """Make a client; it connects when `async with` begins.
 
@@ -244,6 +245,8 @@ def connect(
         io: "thread" has a thread of its own move packets.
         driver: instead of a UDP socket: another way to move datagrams, such as the virtual network of tests.
         address: connect to this address, and send `url`'s host in the handshake and the requests as ever.
+        on_push: called in the moment of each promise, before its response can have begun: the place to `cancel` what is not
+            wanted. What it raises is logged, and calls that push off.
 
     Raises:
         ValueError: no https URL, or a certificate file that cannot be used.
@@ -260,6 +263,7 @@ def connect(
         io=io,
         driver=driver,
         address=address,
+        on_push=on_push,
     )
     return Client(plan)
 

@@ -1,7 +1,8 @@
 """The pushes of one connection of a client: from promises to whoever takes them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import TYPE_CHECKING
 
 from h3push.aio.client_exchange import ClientExchange
@@ -11,6 +12,8 @@ from h3push.h3 import events as h3
 
 if TYPE_CHECKING:
     from h3push.aio.client_connection import ClientConnection
+
+logger = logging.getLogger("h3push.client")
 
 
 class ClientPushes:
@@ -23,6 +26,8 @@ class ClientPushes:
         """Those whose response is still to come, or coming."""
         self.listeners: list[asyncio.Queue[ReceivedPush | None]] = []
         """Who is told of every promise (`put_nowait`), and by `None` of the end of the connection."""
+        self.on_push: Callable[[ReceivedPush], None] | None = None
+        """Called in the moment of each new promise, before anything else that came with it is looked at."""
         self._connection = connection
 
     # what the server does
@@ -50,7 +55,16 @@ class ClientPushes:
         for listener in self.listeners:
             push.claimed = True
             listener.put_nowait(push)
+        if self.on_push is not None:
+            self._ask(self.on_push, push)
         return push
+
+    def _ask(self, on_push: Callable[[ReceivedPush], None], push: ReceivedPush) -> None:
+        try:
+            on_push(push)
+        except Exception:
+            logger.exception("%r: on_push failed, so the push is called off", push)
+            push.cancel()
 
     def cancelled(self, event: h3.PushCancelled) -> None:
         """A push ended before it was complete."""
@@ -78,6 +92,9 @@ class ClientPushes:
             listener.put_nowait(None)
 
     # what the application does
+
+    def __len__(self) -> int:
+        return len(self.unreleased)
 
     def values(self) -> Collection[ReceivedPush]:
         """Pushes that hold credit, in the order of their promises."""

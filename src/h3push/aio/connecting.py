@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from h3push import _quic
 from h3push.aio.authorities import covers, split_authority
 from h3push.aio.client_connection import ClientConnection, HandshakeFailed
+from h3push.aio.client_response import ReceivedPush
 from h3push.aio.endpoint import Endpoint
 from h3push.aio.settings import ClientSettings
 from h3push.errors import ConnectFailed
@@ -65,6 +66,7 @@ class Plan:
     io: Literal["loop", "thread"]
     driver: Driver | None
     address: Address | None
+    on_push: Callable[[ReceivedPush], None] | None = None
 
 
 async def establish(plan: Plan) -> ClientConnection:
@@ -157,7 +159,9 @@ def _connect(plan: Plan, endpoint: Endpoint, address: Address) -> ClientConnecti
         core = H3ClientConnection(
             endpoint.transport(handle), plan.config, is_authoritative=_authority_check(plan.origin, endpoint, handle)
         )
-        return ClientConnection(endpoint, handle, address, core, plan.settings)
+        connection = ClientConnection(endpoint, handle, address, core, plan.settings)
+        connection.pushes.on_push = plan.on_push
+        return connection
 
     owner = endpoint.connect(address, plan.origin.host, plan.tls, make_owner)
     assert isinstance(owner, ClientConnection)
