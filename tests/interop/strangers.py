@@ -117,7 +117,10 @@ class Peer:
         self._changed.set()
 
     def _message(self, stream_id: int, push_id: int | None = None) -> Message:
-        return self.messages.setdefault(stream_id, Message(stream_id, push_id))
+        message = self.messages.setdefault(stream_id, Message(stream_id))
+        if push_id is not None:  # qh3 does not tell it of interim responses
+            message.push_id = push_id
+        return message
 
     def _told(self, event: Any) -> None:
         self.events.append(event)

@@ -67,6 +67,38 @@ def test_names_and_values_beyond_ascii(stack: Stack, certificates: DevelopmentCe
     run(scenario)
 
 
+def test_field_values_of_any_bytes_are_fine_for_aioquic(certificates: DevelopmentCertificates) -> None:
+    """RFC 9110 section 5.5: a value may have any byte from 0x80 on; Latin-1 is what many servers send."""
+
+    async def scenario() -> None:
+        async with (
+            our_server(certificates, latin) as server,
+            stranger_client(AIOQUIC, certificates, server.address[1]) as client,
+        ):
+            assert (await client.fetch("GET", "/")).headers[b"x-word"] == b"gr\xf6\xdfer"
+
+    run(scenario)
+
+
+def test_field_values_that_are_not_utf8_make_qh3_leave(certificates: DevelopmentCertificates) -> None:
+    """A fault of qh3 2.1: its QPACK decoder takes UTF-8 only, and ends the connection with QPACK_DECOMPRESSION_FAILED."""
+
+    async def scenario() -> None:
+        async with (
+            our_server(certificates, latin) as server,
+            stranger_client(QH3, certificates, server.address[1], may_end=True) as client,
+        ):
+            client.send("GET", "/")
+            assert (await client.until_terminated()).error_code == 0x200
+
+    run(scenario)
+
+
+async def latin(request: h3push.Request) -> h3push.Response:
+    """A `str` goes out in Latin-1, which is not UTF-8 here."""
+    return h3push.Response(200, {"x-word": "größer"})
+
+
 def test_head_with_a_length_is_fine_for_qh3(certificates: DevelopmentCertificates) -> None:
     """RFC 9110 section 8.6: a response to HEAD may say the length that GET would have had. Ours does."""
 
