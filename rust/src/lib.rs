@@ -18,6 +18,9 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
+#[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+compile_error!("choose a cryptography provider: feature `ring` or `aws-lc-rs`");
+
 pub mod core;
 pub mod events;
 pub mod io;
