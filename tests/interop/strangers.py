@@ -288,6 +288,8 @@ async def stranger_server(
     stack: Stack,
     certificates: DevelopmentCertificates,
     on_request: Callable[[Any, Message], None],
+    *,
+    retry: bool = False,
     **keywords: Any,
 ) -> AsyncIterator[StrangerServer]:
     """A server of the stack; `on_request` answers each request that has come whole."""
@@ -301,7 +303,7 @@ async def stranger_server(
         peers.append(peer)
         return peer
 
-    server = await stack.asyncio.serve("127.0.0.1", 0, configuration=configuration, create_protocol=create)
+    server = await stack.asyncio.serve("127.0.0.1", 0, configuration=configuration, create_protocol=create, retry=retry)
     try:
         yield StrangerServer(server._transport.get_extra_info("sockname")[1], peers)
     finally:
