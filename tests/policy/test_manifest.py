@@ -76,10 +76,10 @@ def test_an_empty_manifest_has_no_plans() -> None:
 def test_files(tmp_path: Path) -> None:
     """The error names the file."""
     file = tmp_path / "push_manifest.json"
-    with pytest.raises(ManifestError, match="cannot read.*push_manifest.json"):
+    with pytest.raises(ManifestError, match=r"cannot read.*push_manifest\.json"):
         load_manifest(file)
     file.write_text("nonsense")
-    with pytest.raises(ManifestError, match="push_manifest.json: not JSON"):
+    with pytest.raises(ManifestError, match=r"push_manifest\.json: not JSON"):
         load_manifest(file)
     file.write_text(json.dumps(ONE))
     assert load_manifest(file).plan("/") is not None

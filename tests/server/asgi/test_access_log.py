@@ -9,6 +9,7 @@ import pytest
 
 import h3push
 from h3push.server.access_log import AccessLog, Outcome, Row, printable
+
 from .harness import World, in_world, pushed_paths, respond
 
 
@@ -56,7 +57,7 @@ def test_text_rows(caplog: pytest.LogCaptureFixture) -> None:
 def test_json_rows(caplog: pytest.LogCaptureFixture) -> None:
     """One object a line, with every field of the row, and nothing that breaks a line."""
     rows = {row["path"]: row for row in map(json.loads, log_of("json"))}
-    assert set(rows["/"]) == {field for field in Row.__dataclass_fields__}
+    assert set(rows["/"]) == set(Row.__dataclass_fields__)
     pushed = rows["/a.css"]
     assert (pushed["push_id"], pushed["initiator"], pushed["outcome"], pushed["bytes"]) == (0, "/", "complete", 5)
     assert (rows["/"]["push_id"], rows["/"]["initiator"]) == (None, None)

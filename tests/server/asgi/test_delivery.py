@@ -8,6 +8,7 @@ import pytest
 import h3push
 from h3push.policy.delivery import Way, WhyNot
 from h3push.policy.manifest import parse_manifest
+
 from .harness import ROUND_TRIP, World, hints, in_world, now, pushed_paths, respond
 
 MANIFEST = parse_manifest(
@@ -67,8 +68,7 @@ def test_a_manifest_is_pushed_before_the_application_runs() -> None:
 
 
 def test_a_manifest_is_one_103_before_the_application_answers() -> None:
-    """A client that did not agree: all hints in one interim response, which came a thinking time before the final one; the
-    final response repeats them."""
+    """A client that did not agree: all hints in one interim response, and again in the final one."""
     paths, response, counters = visit(thinking(1.0), manifest=MANIFEST)
     assert paths == []
     assert len(response.informational) == 1

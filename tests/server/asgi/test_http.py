@@ -8,6 +8,7 @@ import pytest
 
 import h3push
 from h3push.server.asgi.cycle import CYCLE, CycleInput, CycleState
+
 from .harness import World, in_world, now, respond
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from h3push.server.asgi.lifespan import Lifespan, LifespanFailedError, LifespanState
+
 from .harness import World, in_world, respond
 
 

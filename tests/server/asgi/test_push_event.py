@@ -8,6 +8,7 @@ import pytest
 
 import h3push
 from h3push.policy.delivery import Way, WhyNot
+
 from .harness import World, hints, in_world, now, pushed_paths, respond
 
 
