@@ -385,7 +385,8 @@ def test_pushed_bytes_are_bounded() -> None:
 
 
 @pytest.mark.rfc("H3-6.2.2-28")
-def test_a_claimed_push_outlives_its_response() -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_push_outlives_its_response_when_it_is_kept(kept: bool) -> None:
     async def handler(request: h3push.Request) -> h3push.Response:
         if request.path == "/":
             request.push_nowait("/slow")
@@ -396,9 +397,15 @@ def test_a_claimed_push_outlives_its_response() -> None:
     async def scenario(world: World) -> bytes:
         async with await world.client.get("/") as response:
             (push,) = [push async for push in response.pushes()]
+            if kept:
+                push.keep()
         return await (await push.response()).read()
 
-    assert in_world(handler, scenario, max_pushes=1) == b"/slow"
+    if kept:
+        assert in_world(handler, scenario, max_pushes=1) == b"/slow"
+    else:
+        with pytest.raises(h3push.PushCancelled):
+            in_world(handler, scenario, max_pushes=1)
 
 
 @pytest.mark.rfc("H3-5.1-01")

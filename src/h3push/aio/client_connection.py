@@ -81,7 +81,7 @@ class ClientConnection:
         """Nothing to do."""
 
     def stopped(self, stream_id: int) -> None:
-        """Nothing to do: the core has told it."""
+        """Nothing to do: the core tells it."""
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due."""

@@ -76,6 +76,7 @@ class ClientExchange:
         if self.promises is None:
             self.promises = deque()
         self.promises.append(push)
+        push.owners.add(self)
         self._tell_promises()
 
     def end(self, now: float) -> None:
@@ -144,5 +145,5 @@ class ClientExchange:
             self.push.cancel()
         elif not self.over:
             self.connection.cancel(self)
-        while self.promises:
-            self.promises.popleft().abandon()
+        self.promises = None
+        self.connection.pushes.disown(self)

@@ -107,6 +107,13 @@ class ClientPushes:
             self._connection.core.cancel_push(push.push_id)
             self._connection.kick()
 
+    def disown(self, exchange: ClientExchange) -> None:
+        """A response is closed: its pushes are called off, but for those that others have."""
+        for push in [push for push in self.unreleased.values() if exchange in push.owners]:
+            push.owners.discard(exchange)
+            if not push.owners:
+                push.abandon()
+
     def release(self, push: ReceivedPush) -> None:
         """Give the credit of a push back."""
         self.unreleased.pop(push.push_id, None)

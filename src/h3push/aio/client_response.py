@@ -1,8 +1,8 @@
 """What a client's application holds: responses, requested and pushed, and the promises of the server.
 
 A push takes one unit of the credit that `max_pushes` gives, from its promise until it is *released*: its content has been read to
-the end, it was cancelled or failed, or the response that it came with was closed before anybody took it. So what the server may
-push is bounded by what the application has not dealt with, and back-pressure reaches all the way to the promise.
+the end, it was cancelled or failed, or the response that it came with was closed. So what the server may push is bounded by
+what the application has not dealt with, and back-pressure reaches all the way to the promise.
 """
 
 from collections.abc import AsyncIterator
@@ -89,7 +89,7 @@ class ReceivedState(Enum):
 class ClientResponse:
     """A response, to a request of ours or pushed.
 
-    `async with response:` closes it at the end: what is unread is cancelled, and so are its pushes that nobody took.
+    `async with response:` closes it at the end: what is unread is cancelled, and so are its pushes.
     """
 
     def __init__(self, exchange: "ClientExchange", head: ResponseHead, content: Incoming) -> None:
@@ -155,15 +155,16 @@ class ClientResponse:
     async def pushes(self) -> AsyncIterator["ReceivedPush"]:
         """The promises that came with this response, in order, as they come; ends with the response.
 
+        They belong to this response: closing it cancels those that are not read to the end, unless `keep` was called.
+
         A promise is on the same stream as the content, so with much content unread the promises behind it wait too: read
         at the same time, in another task.
         """
         while (push := await self._exchange.next_promise()) is not None:
-            push.claimed = True
             yield push
 
     async def close(self) -> None:
-        """Cancel what has not arrived, and the pushes that came with it and that nobody took. Harmless when all is read."""
+        """Cancel what has not arrived, and the pushes that came with it (see `pushes`). Harmless when all is read."""
         self._exchange.close()
 
     async def __aenter__(self) -> "ClientResponse":
@@ -190,8 +191,10 @@ class ReceivedPush:
         """How far it has come."""
         self.cancelled_by: CancelledBy | None = None
         """Who ended it early, and how."""
+        self.owners: set[ClientExchange] = set()
+        """The responses that it came with and that are not closed."""
         self.claimed = False
-        """True when an iterator handed it out: closing the response it came with leaves it alone then."""
+        """True when it was taken for good (`keep`, `Client.pushes`): closing the response it came with leaves it alone."""
         self._exchange = exchange
         self._released = False
 
@@ -212,7 +215,6 @@ class ReceivedPush:
 
     async def response(self) -> ClientResponse:
         """Its response, once the header section is there. `PushCancelled` when it will not come."""
-        self.claimed = True
         response = await self._exchange.wait_answer()
         if response.content.complete:
             self.release()
@@ -233,8 +235,12 @@ class ReceivedPush:
             self._released = True
             self._exchange.connection.pushes.release(self)
 
+    def keep(self) -> None:
+        """Let it outlive the response that it came with. Read it to the end or cancel it, or its credit never goes back."""
+        self.claimed = True
+
     def abandon(self) -> None:
-        """Nobody took it."""
+        """The responses that it came with are closed."""
         if not self.claimed:
             self.cancel()
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 Handler = Callable[[Request], Response | Awaitable[Response | None] | None]
 """What a server calls for every request and every push. `None`: the handler has sent the response itself."""
 
+MAX_UNWANTED = 1_000
+"""Requests that were stopped before they came and that are remembered; beyond, their handlers run for nothing."""
+
 logger = logging.getLogger("h3push.server")
 
 
@@ -62,9 +65,10 @@ class ServerConnection:
         self.running = 0
         """Handlers of requests that run now, those of pushes apart."""
         self.unacknowledged: set[int] = set()
-        """Streams of responses and pushes that were sent whole and not yet acknowledged."""
+        """Streams of responses that were sent whole and not yet acknowledged; the core keeps the same account of pushes."""
         self._endpoint = endpoint
         self._handler = server.handler
+        self._unwanted: set[int] = set()
         self._connected = False
         self._heads: dict[int, float] = {}
 
@@ -92,9 +96,15 @@ class ServerConnection:
         self.server.progressed(self)
 
     def stopped(self, stream_id: int) -> None:
-        """The client takes no more of a stream, so it will not acknowledge all of it either."""
-        self.unacknowledged.discard(stream_id)
-        self.server.progressed(self)
+        """The client takes no more of a stream, so it will not acknowledge all of it either.
+
+        STOP_SENDING may overtake the request that it is about: then the request is not worth a handler.
+        """
+        if stream_id in self.unacknowledged:
+            self.unacknowledged.discard(stream_id)
+            self.server.progressed(self)
+        elif not stream_id & 3 and stream_id not in self.exchanges and len(self._unwanted) < MAX_UNWANTED:
+            self._unwanted.add(stream_id)
 
     def connected(self) -> None:
         """The handshake is done."""
@@ -164,6 +174,10 @@ class ServerConnection:
         stream_id = event.stream_id
         if self._heads:
             self._heads.pop(stream_id, None)
+        if self._unwanted and stream_id in self._unwanted:
+            self._unwanted.discard(stream_id)
+            self.core.reject_request(stream_id)
+            return
         if self.running >= self.settings.max_concurrent_requests:
             self.counters.rejected += 1
             self.core.reject_request(stream_id)
@@ -322,6 +336,11 @@ class ServerConnection:
     def idle(self) -> bool:
         """True when no request and no push is under way."""
         return not (self.running or self.exchanges or self.pushes.live)
+
+    @property
+    def all_acknowledged(self) -> bool:
+        """True when the client has all that was sent to it."""
+        return not self.unacknowledged and not self.core.pushes_under_way
 
     def go_away(self) -> None:
         """Say that no further request will be answered (RFC 9114 section 5.2)."""

@@ -60,7 +60,7 @@ class Owner(Protocol):
         """The peer has everything that was written to a stream, its end included."""
 
     def stopped(self, stream_id: int) -> None:
-        """The peer takes no more of a stream (STOP_SENDING); the core has been told."""
+        """The peer takes no more of a stream (STOP_SENDING); the core will be told next."""
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due, on the loop's clock."""
@@ -249,12 +249,12 @@ class Endpoint:
         elif kind == _quic.PATH_CHANGED:
             owner.address = event[2]
         else:
+            if kind == _quic.STOP:
+                owner.stopped(event[2])
             happened = deliver(owner.core, event, now)
             if happened:
                 owner.receive(happened)
-            if kind == _quic.STOP:
-                owner.stopped(event[2])
-            elif kind == _quic.CLOSED:
+            if kind == _quic.CLOSED:
                 self._forget(event[1], owner)
                 owner.closed(event[2], event[3], event[4])
 

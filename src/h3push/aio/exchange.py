@@ -201,7 +201,7 @@ class Exchange:
 
     def _end(self) -> None:
         self.response_ended = True
-        if self.stream_id is not None:
+        if self.stream_id is not None and self.fulfils is None:
             self.connection.unacknowledged.add(self.stream_id)
         if self.content is not None:
             # The core has stopped the request: its rest is not needed (RFC 9114 section 4.1).

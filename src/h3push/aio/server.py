@@ -192,7 +192,7 @@ class Server:
             connection.go_away()
         try:
             async with asyncio.timeout(grace):
-                await self._until(lambda one: one.idle and not one.unacknowledged)
+                await self._until(lambda one: one.idle and one.all_acknowledged)
                 # Closing drops what the client has received and not read: it goes first, if it does so soon.
                 async with asyncio.timeout(self.settings.linger_timeout):
                     await self._until(lambda _: False)
