@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 
 use crate::{core::quinn, tls};
 
-/// `quinn_proto`, `rustls`, `crypto` (provider name).
+/// The versions of the QUIC and TLS libraries, and the name of the cryptography provider.
 #[pyfunction]
 fn version() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([quinn::LIBRARY, ("rustls", env!("RUSTLS_VERSION")), ("crypto", tls::PROVIDER)])
