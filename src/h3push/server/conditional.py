@@ -37,10 +37,14 @@ class Selection:
     """Bytes of the content; 0 for 304, 412 and 416."""
 
 
-def validators_of(mtime_ns: int, size: int) -> Validators:
-    """Validators from a file's time of change (nanoseconds) and its size (bytes)."""
+def validators_of(mtime_ns: int, size: int, coding: str = "") -> Validators:
+    """Validators from a file's time of change (nanoseconds), its size (bytes) and its content coding, if any.
+
+    A strong entity tag names one sequence of bytes, so each coding has its own (RFC 9110 section 8.8.3.3).
+    """
     seconds = min(max(mtime_ns // 1_000_000_000, 0), 253_402_300_799)
-    return Validators(f'"{mtime_ns:x}-{size:x}"', datetime.fromtimestamp(seconds, UTC))
+    suffix = f"-{coding}" if coding else ""
+    return Validators(f'"{mtime_ns:x}-{size:x}{suffix}"', datetime.fromtimestamp(seconds, UTC))
 
 
 def select(method: str, headers: Mapping[str, str], validators: Validators, size: int) -> Selection:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from h3push.aio.push import WAITABLE, Push, PushRefusal, PushState
+from h3push.aio.push import Push, PushRefusal, PushState
 from h3push.aio.request import Request
 from h3push.errors import LocalProtocolError
 from h3push.fields import Field, Fields
@@ -72,6 +72,10 @@ class DeliveryState:
     """What became of everything so far."""
     memories: "WeakKeyDictionary[object, ConnectionMemory]" = field(default_factory=WeakKeyDictionary)
     """By connection; gone with it."""
+
+    patience: float = 0.0
+    """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
+    the time anew. 0: what has no credit at once is not pushed."""
 
     def page(self, request: Request) -> "PageDelivery":
         """A delivery for one request."""
@@ -169,8 +173,9 @@ class PageDelivery:
         if push is not None:
             return self._done(resource, Way.PUSH, None, push)
         assert why_not is not None
-        if why_not is WhyNot.NO_CREDIT:
+        if why_not is WhyNot.NO_CREDIT and self._state.patience > 0:
             self._waiting.append(resource)
+            return Delivered(resource.path, Way.NONE, why_not)
         way = DELIVERY[False, moment or self.moment] if why_not in WORTH_A_HINT else Way.NONE
         if resource.method != "GET" or (way in {Way.EARLY_HINT, Way.LINK} and not self._hint(resource, way)):
             way = Way.NONE
@@ -207,6 +212,7 @@ class PageDelivery:
 
     def ended(self, *, failed: bool) -> None:
         """The response is over; `failed`: we could not complete it, so the client was not given it."""
+        self._give_up_waiting()
         push = self.request.fulfils
         if push is None:
             return
@@ -220,16 +226,16 @@ class PageDelivery:
         """True when something was not promised for want of credit, and credit may come."""
         return bool(self._waiting)
 
-    async def wait_for_credit(self, patience: float) -> None:
-        """Promise what had no credit as the client gives more, as long as each takes no longer than `patience` seconds."""
-        waiting, self._waiting = self._waiting, []
-        for resource in waiting:
+    async def wait_for_credit(self) -> None:
+        """Promise what had no credit as the client gives more; ends when it gives none for longer than the server's patience."""
+        while self._waiting:
             try:
-                async with asyncio.timeout(patience):
-                    if not await self._promise_when_possible(resource):
-                        return
+                async with asyncio.timeout(self._state.patience):
+                    await self._promise_when_possible(self._waiting[0])
             except TimeoutError:
-                return
+                break
+            self._waiting.pop(0)
+        self._give_up_waiting()
 
     # inside
 
@@ -298,17 +304,18 @@ class PageDelivery:
         if self._pending:
             asyncio.get_running_loop().call_soon(self.flush)
 
-    async def _promise_when_possible(self, resource: PlannedResource) -> bool:
-        """Promise one resource when there is credit. False when no other need be tried."""
+    def _give_up_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for resource in waiting:
+            self._done(resource, Way.NONE, WhyNot.NO_CREDIT)
+
+    async def _promise_when_possible(self, resource: PlannedResource) -> None:
+        """Wait for credit for one resource, or for a reason not to push it at all."""
         while True:
             why_not, push = self._try_push(resource, credentials=False)
-            if push is not None:
-                self.counters.ways[Way.PUSH] += 1
-                return True
             if why_not is not WhyNot.NO_CREDIT:
-                return why_not is WhyNot.HAS_IT
-            if self.request.connection.pushes.refusal(self.request) not in {None, *WAITABLE}:
-                return False
+                self._done(resource, Way.NONE if push is None else Way.PUSH, why_not, push)
+                return
             await self.request.connection.pushes.credit.wait()
 
     def _key(self, resource: PlannedResource) -> Key:

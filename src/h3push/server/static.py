@@ -1,7 +1,7 @@
 """A directory over HTTP/3: files as they are, with validators, ranges and no surprises.
 
-`answer` decides from method, target and header fields alone, so that whatever carries requests (the asyncio server today, an
-ASGI app later) can use it; `Directory` is the handler for `h3push.serve`.
+`answer` decides from method, target and header fields alone, so that whatever carries requests can use it: `Directory` as a
+handler for `h3push.serve`, `asgi.directory` as an application for any ASGI server.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from h3push.aio.response import Response
 from h3push.server.conditional import Selection, select, validators_of
 from h3push.server.content_types import HTML, content_type
 from h3push.server.files import FoundFile, MovedTo, find_file
+from h3push.server.precompressed import choose_variant, find_variants
 
 ALLOWED_METHODS = "GET, HEAD"
 """What a file can be asked."""
@@ -53,11 +54,22 @@ def answer(root: Path, method: str, target: str, headers: Mapping[str, str]) -> 
         return _message(HTTPStatus.NOT_FOUND, method)
     if isinstance(found, MovedTo):
         return _message(HTTPStatus.MOVED_PERMANENTLY, method, {"location": found.location})
-    return _file_answer(found, method, headers)
+    return _file_answer(root, found, method, headers)
 
 
-def _file_answer(found: FoundFile, method: str, headers: Mapping[str, str]) -> Answer:
-    validators = validators_of(found.mtime_ns, found.size)
+def _file_answer(root: Path, original: FoundFile, method: str, headers: Mapping[str, str]) -> Answer:
+    variants = find_variants(original, root)
+    chosen = choose_variant(variants, headers)
+    found = original if chosen is None else chosen.file
+    given = _selected_answer(found, method, headers, "" if chosen is None else chosen.coding)
+    if variants and given.file is not None:
+        given.headers["vary"] = "accept-encoding"
+    return given
+
+
+def _selected_answer(found: FoundFile, method: str, headers: Mapping[str, str], coding: str) -> Answer:
+    """Answer with one representation of a file: the original, or the same in a content coding."""
+    validators = validators_of(found.mtime_ns, found.size, coding)
     selection = select(method, headers, validators, found.size)
     if selection.status == HTTPStatus.PRECONDITION_FAILED:
         return _message(HTTPStatus.PRECONDITION_FAILED, method)
@@ -72,6 +84,8 @@ def _file_answer(found: FoundFile, method: str, headers: Mapping[str, str]) -> A
         "accept-ranges": "bytes",
         **validators.fields,
     }
+    if coding:
+        fields["content-encoding"] = coding
     if selection.status == HTTPStatus.PARTIAL_CONTENT:
         last = selection.offset + selection.length - 1
         fields["content-range"] = f"bytes {selection.offset}-{last}/{found.size}"
@@ -119,15 +133,19 @@ class Directory:
         return self.answer(request).response()
 
     def answer(self, request: Request) -> Answer:
-        """Decide what to answer. Small files are read at once: an answer of bytes costs no task."""
-        decided = answer(self.root, request.method, request.path, request.headers)
+        """Decide what to answer."""
+        return self.decide(request.method, request.path, request.headers)
+
+    def decide(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+        """Decide what to answer, `headers` by lower-case name. Small files are read at once."""
+        decided = answer(self.root, method, target, headers)
         if not isinstance(decided.content, FileContent) or decided.content.size() > PIECE_BYTES:
             return decided
         data = _read(decided.content)
         if len(data) == decided.content.length:
             return replace(decided, content=data)
         # The file changed between the look and the read; the next request finds it as it is then.
-        return _message(HTTPStatus.NOT_FOUND, request.method)
+        return _message(HTTPStatus.NOT_FOUND, method)
 
     def find(self, target: str) -> FoundFile | None:
         """The file that a GET of `target` would be answered with."""

@@ -42,7 +42,13 @@ def test_the_scope_says_what_asgi_asks_for() -> None:
     assert isinstance(seen["server"][1], int)
     assert seen["extensions"]["tls"]["tls_version"] == 0x0304
     assert seen["extensions"]["tls"]["cipher_suite"] in {0x1301, 0x1302, 0x1303}
-    assert set(seen["extensions"]) == {"http.response.early_hint", "http.response.pathsend", "tls", "h3push"}
+    assert set(seen["extensions"]) == {
+        "http.response.early_hint",
+        "http.response.pathsend",
+        "http.response.zerocopysend",
+        "tls",
+        "h3push",
+    }
     assert seen["extensions"]["h3push"]["push_id"] is None
     assert "state" not in seen
 
@@ -172,6 +178,25 @@ def test_pathsend_sends_a_file(tmp_path: Any) -> None:
         await send({"type": "http.response.pathsend", "path": str(path)})
 
     assert get(app)[1] == path.read_bytes()
+
+
+def test_zerocopysend_sends_parts_of_a_file(tmp_path: Any) -> None:
+    """By descriptor, from an offset or from where the descriptor stands; mixed with content; the application closes it."""
+    path = tmp_path / "large"
+    path.write_bytes(bytes(range(256)) * 4_000)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with path.open("rb") as file:
+            await send(
+                {"type": "http.response.zerocopysend", "file": file, "offset": 10, "count": 300_000, "more_body": True}
+            )
+            await send({"type": "http.response.body", "body": b"--", "more_body": True})
+            file.seek(1_000_000)
+            await send({"type": "http.response.zerocopysend", "file": file})
+
+    content = path.read_bytes()
+    assert get(app)[1] == content[10:300_010] + b"--" + content[1_000_000:]
 
 
 def test_a_reset_request_is_a_disconnect() -> None:

@@ -16,6 +16,7 @@ that the application does not `receive` pauses the client (`receive_high_water`)
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -27,7 +28,16 @@ from h3push.fields import Field, Fields
 from h3push.server.asgi import hints
 from h3push.server.asgi.push import push_event
 from h3push.server.asgi.scope import takes_trailers
-from h3push.server.asgi.types import EARLY_HINT, INFORMATIONAL, PATHSEND, PUSH, TRAILERS, ClientGoneError, Message
+from h3push.server.asgi.types import (
+    EARLY_HINT,
+    INFORMATIONAL,
+    PATHSEND,
+    PUSH,
+    TRAILERS,
+    ZEROCOPYSEND,
+    ClientGoneError,
+    Message,
+)
 from h3push.server.delivering import PageDelivery
 
 
@@ -79,20 +89,18 @@ class Cycle:
     Arguments:
         request: the request, sent by the client or promised by us.
         delivery: takes what goes with the response.
-        push_wait: seconds that the response is held open for more push credit, 0 for not at all.
     """
 
-    def __init__(self, request: Request, delivery: PageDelivery, *, push_wait: float = 0.0) -> None:
+    def __init__(self, request: Request, delivery: PageDelivery) -> None:
         self.state = CycleState.WAITING
         """What the application has sent of its response."""
         self.request_failure: Exception | None = None
         """Why the request's content did not arrive, when it did not."""
         self._request = request
         self._delivery = delivery
-        self._push_wait = push_wait
-        self._all_received = request.content is None
         self._told_end = False
         self._announces_trailers = False
+        self._content_length: int | None = None
         self._trailers: Fields = []
         self._watch: asyncio.Task[None] | None = None
 
@@ -151,6 +159,7 @@ class Cycle:
         status = int(message["status"])
         self._advance(CycleInput.START, "http.response.start")
         self._announces_trailers = bool(message.get("trailers", False))
+        self._content_length = declared_length(fields)
         hints.deliver_response(self._delivery, status, fields)
         fields += self._delivery.link_fields(fields)
         self._delivery.answered(status, fields)
@@ -161,7 +170,7 @@ class Cycle:
         self._advance(CycleInput.MORE if more else CycleInput.LAST, "http.response.body")
         body = message.get("body", b"")
         end = self.state is CycleState.DONE
-        if end and self._must_wait:
+        if end and self._delivery.waits_for_credit:
             await self._send(body, end=False)
             await self._wait_and_end()
         elif body or end:
@@ -169,9 +178,22 @@ class Cycle:
 
     async def _pathsend(self, message: Message) -> None:
         self._advance(CycleInput.LAST, PATHSEND)
+        await self._send_file(message["path"], 0, self._content_length)
+
+    async def _zerocopysend(self, message: Message) -> None:
+        more = bool(message.get("more_body", False))
+        self._advance(CycleInput.MORE if more else CycleInput.LAST, ZEROCOPYSEND)
+        descriptor = message["file"] if isinstance(message["file"], int) else message["file"].fileno()
+        offset = message.get("offset")
+        if offset is None:
+            offset = os.lseek(descriptor, 0, os.SEEK_CUR)
+        await self._send_file(f"/dev/fd/{descriptor}", offset, message.get("count"))
+
+    async def _send_file(self, path: str, offset: int, length: int | None) -> None:
+        """Have the transport send a part of a file, which it opens now; the end of the response with it if this was the last."""
         end = self.state is CycleState.DONE
-        hold = end and self._must_wait
-        await self._request.send_file(message["path"], end_stream=end and not hold)
+        hold = end and self._delivery.waits_for_credit
+        await self._request.send_file(path, offset, length, end_stream=end and not hold)
         if hold:
             await self._wait_and_end()
 
@@ -203,18 +225,15 @@ class Cycle:
         except Timeout as error:
             raise ClientGoneError(str(error)) from error
 
-    @property
-    def _must_wait(self) -> bool:
-        return self._push_wait > 0 and self._delivery.waits_for_credit
-
     async def _wait_and_end(self) -> None:
-        await self._delivery.wait_for_credit(self._push_wait)
+        await self._delivery.wait_for_credit()
         await self._send(b"", end=True)
 
     _actions: ClassVar[Mapping[str, Callable[["Cycle", Message], Awaitable[None]]]] = {
         "http.response.start": _start,
         "http.response.body": _body,
         PATHSEND: _pathsend,
+        ZEROCOPYSEND: _zerocopysend,
         TRAILERS: _trailer_fields,
         PUSH: _push,
         EARLY_HINT: _early_hint,
@@ -225,3 +244,8 @@ class Cycle:
 def own_fields(headers: Iterable[Iterable[Any]]) -> list[Field]:
     """Header fields as an application gives them, in our own list of pairs with names in lower case."""
     return [(bytes(name).lower(), bytes(value)) for name, value in headers]
+
+
+def declared_length(fields: Iterable[Field]) -> int | None:
+    """The Content-Length that an application declares: so much of a file is sent, though it may have grown meanwhile."""
+    return next((int(value) for name, value in fields if name == b"content-length" and value.isdigit()), None)

@@ -68,7 +68,7 @@ class ASGIHandler:
         """What answers."""
         self.settings = settings
         """How it is run."""
-        self.delivery = DeliveryState()
+        self.delivery = DeliveryState(patience=settings.push_wait)
         """What became of the pushes and hints, over all connections."""
         self.state = state
         """The lifespan's state."""
@@ -89,7 +89,7 @@ class ASGIHandler:
                 delivery.carry_out_early(plan)
 
     async def _run(self, request: Request, delivery: PageDelivery) -> None:
-        cycle = Cycle(request, delivery, push_wait=self.settings.push_wait)
+        cycle = Cycle(request, delivery)
         row = self._access_log.begin(request) if self._access_log is not None else None
         failed = True
         try:

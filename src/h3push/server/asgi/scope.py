@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from h3push.aio.request import Request
 from h3push.fields import Fields
-from h3push.server.asgi.types import EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, Scope
+from h3push.server.asgi.types import EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, ZEROCOPYSEND, Scope
 
 TLS_1_3 = 0x0304
 """The only TLS version that QUIC has (RFC 9001 section 4.2)."""
@@ -38,6 +38,7 @@ def build_scope(
     extensions: dict[str, Any] = {
         EARLY_HINT: {},
         PATHSEND: {},
+        ZEROCOPYSEND: {},
         TLS: tls_facts(request),
         H3PUSH: marker,
     }

@@ -39,6 +39,9 @@ TRAILERS = "http.response.trailers"
 PATHSEND = "http.response.pathsend"
 """Extension and event: a file by its path."""
 
+ZEROCOPYSEND = "http.response.zerocopysend"
+"""Extension and event: a part of a file by its descriptor."""
+
 TLS = "tls"
 """Extension: facts of the handshake."""
 
