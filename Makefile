@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install install-test format rust-test clean
+.PHONY: help demo test check install install-test format rust-test clean bench bench-page-loads
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,5 +53,16 @@ format: install-test ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 	cargo fmt --manifest-path rust/Cargo.toml
 
+$(VENV)/.bench: $(VENV)/.installed-$(PROFILE) pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+bench: $(VENV)/.bench ## measure beside the peers and write docs/benchmarks.md (Linux, two cores, ten minutes)
+	cargo build --quiet --release --manifest-path bench/load/Cargo.toml
+	$(BIN)/python bench/run.py
+
+bench-page-loads: install ## compute page loads with and without push into docs/benchmarks.md
+	$(BIN)/python bench/page_loads.py
+
 clean: ## remove what was built
-	rm -rf $(VENV) rust/target
+	rm -rf $(VENV) rust/target bench/load/target

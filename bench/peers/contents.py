@@ -1,0 +1,27 @@
+"""What every server of the benchmark answers with: the same bytes from all of them."""
+
+from pathlib import Path
+
+ONE_K = b"x" * 1024
+"""Of `/1k`."""
+HELLO = b"Hello, world!"
+"""Of `/hello`."""
+HUNDRED_K = b"y" * 102_400
+"""Of `/100k`."""
+BULK = b"x" * 200_000_000
+"""Of `/bulk`."""
+PUSHES = 20
+"""Resources of `/page`, `/push-1k` and `/push-100k`."""
+
+BODIES = {"/1k": ONE_K, "/hello": HELLO, "/100k": HUNDRED_K, "/bulk": BULK, "/page": ONE_K}
+"""What a GET gets, by path."""
+
+PUSHED = {"/push-1k": "/1k", "/push-100k": "/100k"}
+"""Pages that come with `PUSHES` pushes, each of that path."""
+
+
+def write_site(root: Path) -> None:
+    """Write the same as files, for servers of files: `/static/1k` and `/bulk`."""
+    (root / "static").mkdir(parents=True, exist_ok=True)
+    (root / "static" / "1k").write_bytes(ONE_K)
+    (root / "bulk").write_bytes(BULK)

@@ -1,0 +1,19 @@
+"""h3push, running an ASGI application: `h3push_asgi.py PORT CERTIFICATE KEY`."""
+
+import asyncio
+import sys
+
+from application import app
+
+from h3push.server.asgi.serve import serve_asgi
+
+
+async def main() -> None:
+    port, certificate, key = sys.argv[1:]
+    async with serve_asgi(app, "127.0.0.1", int(port), certfile=certificate, keyfile=key, lifespan=False) as server:
+        print("ready", flush=True)
+        await server.wait_closed()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,21 @@
+"""h3push, serving the files of a directory: `h3push_static.py PORT CERTIFICATE KEY DIRECTORY`."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from h3push import serve
+from h3push.server.pushing import PushingDirectory
+from h3push.server.static import Directory
+
+
+async def main() -> None:
+    port, certificate, key, root = sys.argv[1:]
+    handler = PushingDirectory(Directory(Path(root)))
+    async with serve(handler, "127.0.0.1", int(port), certfile=certificate, keyfile=key) as server:
+        print("ready", flush=True)
+        await server.wait_closed()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

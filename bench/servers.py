@@ -1,0 +1,267 @@
+"""The servers that `run.py` measures: how each is started, what it can do, and why one is missing."""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import selectors
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent
+PEERS = BENCH / "peers"
+BINARIES = BENCH / "load" / "target" / "release"
+
+SERVER_CORE = 0
+"""Every server runs here."""
+CLIENT_CORE = 1
+"""The load client runs here."""
+
+START_SECONDS = 20.0
+"""A server that is not ready after so long is broken."""
+
+CADDYFILE = """{{
+    admin off
+    auto_https off
+    servers {{
+        protocols h1 h3
+    }}
+}}
+https://127.0.0.1:{port}, https://localhost:{port} {{
+    tls {certificate} {key}
+    handle /1k {{
+        respond "{one_k}"
+    }}
+    handle /hello {{
+        respond "Hello, world!"
+    }}
+    handle {{
+        root * {root}
+        file_server
+    }}
+}}
+"""
+
+NGINX_CONF = """daemon off;
+master_process off;
+pid {work}/nginx.pid;
+error_log stderr notice;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    sendfile on;
+    quic_gso on;
+    keepalive_requests 1000000000;
+    server {{
+        listen 127.0.0.1:{port} quic reuseport;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        location = /1k {{ return 200 "{one_k}"; }}
+        location = /hello {{ return 200 "Hello, world!"; }}
+        location / {{ root {root}; }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What every server is given."""
+
+    work: Path
+    """A directory for what a server writes."""
+    root: Path
+    """The files of servers of files: `/static/1k` and `/bulk`."""
+    certificate: Path
+    """P-256, PEM."""
+    key: Path
+    """Its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server of the comparison."""
+
+    name: str
+    """What the tables call it."""
+    command: Callable[[Setting, int], list[str]]
+    """How it is started on a port."""
+    version: str | None
+    """What is measured; `None`: it is missing."""
+    missing: str = ""
+    """Why it is missing."""
+    ready: str = "ready"
+    """What it prints when it can be asked."""
+
+
+class Running:
+    """A server that runs, on the servers' core."""
+
+    def __init__(self, server: Server, setting: Setting, port: int) -> None:
+        self.port = port
+        self._process = subprocess.Popen(
+            server.command(setting, port),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=setting.work,
+            env={**os.environ, "GOMAXPROCS": "1", "HOME": str(setting.work), "XDG_DATA_HOME": str(setting.work)},
+            preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
+        )
+        self._wait(server)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def resident(self) -> int:
+        """Memory that it holds now, in bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(found.group(1)) * 1024 if found else 0
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _wait(self, server: Server) -> None:
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        said, deadline = b"", time.monotonic() + START_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while server.ready.encode() not in said:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    raise RuntimeError(f"{server.name} did not start: {said.decode(errors='replace')[-2000:]}")
+                if selector.select(0.2):
+                    said += self._process.stdout.read() or b""
+
+
+def all_servers() -> list[Server]:
+    """Every server of the comparison, the missing ones too."""
+    h3push = _distribution("h3push")
+    return [
+        Server("h3push", _python("h3push_handler.py"), h3push),
+        Server("h3push, ASGI", _python("h3push_asgi.py"), h3push),
+        Server("h3push, static files", _python("h3push_static.py", files=True), h3push),
+        Server("quinn + h3 (native)", _native, _crates("quinn", "h3")),
+        _library("aioquic", "aioquic", _python("quic_python.py", "aioquic", "asgi")),
+        _library("aioquic, no task", "aioquic", _python("quic_python.py", "aioquic", "direct")),
+        _library("qh3", "qh3", _python("quic_python.py", "qh3", "direct")),
+        _library("Hypercorn", "hypercorn", _python("hypercorn_asgi.py")),
+        _caddy(),
+        _nginx(),
+    ]
+
+
+def _python(script: str, *arguments: str, files: bool = False) -> Callable[[Setting, int], list[str]]:
+    def command(setting: Setting, port: int) -> list[str]:
+        root = [str(setting.root)] if files else []
+        base = [sys.executable, str(PEERS / script), *arguments, str(port)]
+        return [*base, str(setting.certificate), str(setting.key), *root]
+
+    return command
+
+
+def _native(setting: Setting, port: int) -> list[str]:
+    return [str(BINARIES / "native"), str(port), str(setting.certificate), str(setting.key)]
+
+
+def _distribution(name: str) -> str | None:
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _crates(*names: str) -> str:
+    lock = (BENCH / "load" / "Cargo.lock").read_text(encoding="utf-8")
+    versions = [re.search(rf'name = "{name}"\nversion = "([^"]+)"', lock) for name in names]
+    return ", ".join(f"{name} {found.group(1)}" for name, found in zip(names, versions, strict=True) if found)
+
+
+def _library(name: str, package: str, command: Callable[[Setting, int], list[str]]) -> Server:
+    version = _distribution(package)
+    return Server(name, command, version, missing=f"the Python package {package} is not installed")
+
+
+def _caddy() -> Server:
+    path = shutil.which("caddy") or _unpacked("caddy")
+    if path is None:
+        return Server("Caddy", _native, None, missing="no caddy on the PATH, and none among this machine's packages")
+    version = _said([path, "version"]).split()[0]
+    if [int(number) for number in re.findall(r"\d+", version)[:2]] < [2, 6]:
+        return Server("Caddy", _native, None, missing=f"caddy {version} has no HTTP/3 (2.6 has)")
+
+    def command(setting: Setting, port: int) -> list[str]:
+        config = setting.work / "Caddyfile"
+        config.write_text(_filled(CADDYFILE, setting, port), encoding="utf-8")
+        return [path, "run", "--config", str(config), "--adapter", "caddyfile"]
+
+    return Server("Caddy", command, f"Caddy {version}", ready="serving initial configuration")
+
+
+def _nginx() -> Server:
+    path = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if path is None:
+        candidate = _candidate("nginx")
+        offered = f"; this machine's packages offer {candidate}, HTTP/3 came with 1.25" if candidate else ""
+        return Server("nginx", _native, None, missing=f"no nginx is installed{offered}")
+    said = _said([path, "-V"])
+    found = re.search(r"nginx/([\d.]+)", said)
+    version = found.group(1) if found else "?"
+    if "http_v3_module" not in said:
+        return Server("nginx", _native, None, missing=f"nginx {version} is built without HTTP/3")
+
+    def command(setting: Setting, port: int) -> list[str]:
+        config = setting.work / "nginx.conf"
+        config.write_text(_filled(NGINX_CONF, setting, port), encoding="utf-8")
+        return [path, "-p", str(setting.work), "-c", str(config)]
+
+    return Server("nginx", command, f"nginx {version}", ready="using the")
+
+
+def _filled(template: str, setting: Setting, port: int) -> str:
+    return template.format(
+        port=port,
+        certificate=setting.certificate,
+        key=setting.key,
+        root=setting.root,
+        work=setting.work,
+        one_k="x" * 1024,
+    )
+
+
+def _said(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def _candidate(package: str) -> str | None:
+    """The version that Debian's package manager would install."""
+    if shutil.which("apt-cache") is None:
+        return None
+    found = re.search(r"Candidate: (\S+)", _said(["apt-cache", "policy", package]))
+    return None if found is None or found.group(1) == "(none)" else found.group(1)
+
+
+def _unpacked(package: str) -> str | None:
+    """A program out of a Debian package, downloaded and unpacked beside the binaries of the benchmark; nothing is installed."""
+    folder = BENCH / "load" / "target" / "packages"
+    program = folder / "usr" / "bin" / package
+    if not program.exists() and shutil.which("dpkg") and _candidate(package):
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", package], cwd=folder, capture_output=True, check=False)
+        for archive in folder.glob(f"{package}_*.deb"):
+            subprocess.run(["dpkg", "-x", str(archive), str(folder)], capture_output=True, check=False)
+    return str(program) if program.exists() else None
