@@ -11,15 +11,19 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/pip:
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@command -v cargo >/dev/null || { echo 'Rust is needed to build the native module: https://rustup.rs' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x" * (sys.version_info < (3, 11)))'
+	@echo 'Making $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 
 RUST := rust/Cargo.toml rust/build.rs $(wildcard rust/Cargo.lock) $(wildcard rust/src/*.rs rust/src/*/*.rs)
 
 # The stamp carries the profile, so that a change of profile builds again.
 $(VENV)/.installed-$(PROFILE): $(BIN)/pip pyproject.toml $(RUST)
-	$(BIN)/pip install --quiet --disable-pip-version-check 'maturin>=1.16,<2'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable . \
+	@echo 'Building the native module and installing h3push (about a minute the first time)'
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'maturin>=1.16,<2'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable . \
 		--config-settings=build-args="--profile $(PROFILE)"
 	@rm -f $(VENV)/.installed-*
 	@touch $@
@@ -27,13 +31,14 @@ $(VENV)/.installed-$(PROFILE): $(BIN)/pip pyproject.toml $(RUST)
 install: $(VENV)/.installed-$(PROFILE) ## build the native module and install h3push into .venv
 
 $(VENV)/.groups: $(VENV)/.installed-$(PROFILE) pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --group test --group check
+	@echo 'Installing what the tests and checks need'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --group test --group check
 	@touch $@
 
 install-test: $(VENV)/.groups ## the same, with what the tests and checks need
 
 demo: install ## serve the bundled site over HTTP/3, fetch it with pushes, print the waterfall
-	$(BIN)/h3push demo
+	@$(BIN)/h3push demo
 
 test: install-test ## run every test
 	$(BIN)/pytest
@@ -54,7 +59,8 @@ format: install-test ## rewrite the sources in the house style
 	cargo fmt --manifest-path rust/Cargo.toml
 
 $(VENV)/.bench: $(VENV)/.installed-$(PROFILE) pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --group bench
+	@echo 'Installing the peers that are measured'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
 bench: $(VENV)/.bench ## measure beside the peers and write docs/benchmarks.md (Linux, two cores, ten minutes)

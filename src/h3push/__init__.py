@@ -20,50 +20,105 @@ A client::
 Without sockets and without asyncio: `H3ServerConnection` and `H3ClientConnection`.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from h3push._quic import ClientTls, ServerTls
-from h3push.aio.client import Client, connect
-from h3push.aio.client_response import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
-from h3push.aio.connection import Handler
-from h3push.aio.content import FileContent
-from h3push.aio.headers import Headers
-from h3push.aio.push import Push, PushRefusal, PushState
-from h3push.aio.request import Request
-from h3push.aio.response import Response
-from h3push.aio.server import Server, ServerCounters, serve
-from h3push.aio.settings import ClientSettings, ServerSettings
-from h3push.aio.streams import ContentTooLarge
-from h3push.errors import (
-    ConnectFailed,
-    ConnectionClosed,
-    ErrorCode,
-    H3ConnectionError,
-    H3PushError,
-    H3StreamError,
-    LocalProtocolError,
-    NoPushCredit,
-    NoStreamCredit,
-    ProtocolError,
-    PushCancelled,
-    PushNotAllowed,
-    RequestNotProcessed,
-    StreamFailed,
-    StreamStateError,
-    Timeout,
-)
-from h3push.h3.client import H3ClientConnection
-from h3push.h3.config import H3Config
-from h3push.h3.events import CancelledBy
-from h3push.h3.priority import Priority
-from h3push.h3.server import H3ServerConnection
-from h3push.server.asgi.push import push, push_nowait
-from h3push.server.asgi.serve import ASGIServer, serve_asgi
+if TYPE_CHECKING:
+    from h3push._quic import ClientTls, ServerTls
+    from h3push.aio.client import Client, connect
+    from h3push.aio.client_response import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
+    from h3push.aio.connection import Handler
+    from h3push.aio.content import FileContent
+    from h3push.aio.headers import Headers
+    from h3push.aio.push import Push, PushRefusal, PushState
+    from h3push.aio.request import Request
+    from h3push.aio.response import Response
+    from h3push.aio.server import Server, ServerCounters, serve
+    from h3push.aio.settings import ClientSettings, ServerSettings
+    from h3push.aio.streams import ContentTooLarge
+    from h3push.errors import (
+        ConnectFailed,
+        ConnectionClosed,
+        ErrorCode,
+        H3ConnectionError,
+        H3PushError,
+        H3StreamError,
+        LocalProtocolError,
+        NoPushCredit,
+        NoStreamCredit,
+        ProtocolError,
+        PushCancelled,
+        PushNotAllowed,
+        RequestNotProcessed,
+        StreamFailed,
+        StreamStateError,
+        Timeout,
+    )
+    from h3push.h3.client import H3ClientConnection
+    from h3push.h3.config import H3Config
+    from h3push.h3.events import CancelledBy
+    from h3push.h3.priority import Priority
+    from h3push.h3.server import H3ServerConnection
+    from h3push.server.asgi.push import push, push_nowait
+    from h3push.server.asgi.serve import ASGIServer, serve_asgi
 
-try:
-    __version__ = version("h3push")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "0+unknown"
+    __version__: str
+
+_HOMES = {
+    "h3push._quic": "ClientTls ServerTls",
+    "h3push.aio.client": "Client connect",
+    "h3push.aio.client_response": "ClientResponse ReceivedPush ReceivedState SentRequest Timing",
+    "h3push.aio.connection": "Handler",
+    "h3push.aio.content": "FileContent",
+    "h3push.aio.headers": "Headers",
+    "h3push.aio.push": "Push PushRefusal PushState",
+    "h3push.aio.request": "Request",
+    "h3push.aio.response": "Response",
+    "h3push.aio.server": "Server ServerCounters serve",
+    "h3push.aio.settings": "ClientSettings ServerSettings",
+    "h3push.aio.streams": "ContentTooLarge",
+    "h3push.errors": (
+        "ConnectFailed ConnectionClosed ErrorCode H3ConnectionError H3PushError H3StreamError "
+        "LocalProtocolError NoPushCredit NoStreamCredit ProtocolError PushCancelled "
+        "PushNotAllowed RequestNotProcessed StreamFailed StreamStateError Timeout"
+    ),
+    "h3push.h3.client": "H3ClientConnection",
+    "h3push.h3.config": "H3Config",
+    "h3push.h3.events": "CancelledBy",
+    "h3push.h3.priority": "Priority",
+    "h3push.h3.server": "H3ServerConnection",
+    "h3push.server.asgi.push": "push push_nowait",
+    "h3push.server.asgi.serve": "ASGIServer serve_asgi",
+}
+"""Module to the public names it is home of: they are imported when first used, so that `h3push --help` is quick."""
+
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _HOME_OF:
+        value = getattr(import_module(_HOME_OF[name]), name)
+    else:
+        raise AttributeError(f"module 'h3push' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("h3push")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "0+unknown"
+
 
 __all__ = [
     "__version__",
