@@ -209,14 +209,15 @@ def test_a_page_that_changed_since_the_client_cached_it_brings_pushes(site):
     assert visit(root, scenario) == (200, 1)
 
 
-def test_a_client_that_takes_no_pushes_gets_the_page_alone(site):
+def test_a_client_that_takes_no_pushes_gets_hints(site):
     root = site({"index.html": "<img src=a.png>", "a.png": ""})
 
     async def scenario(client, handler):
         response, _, pushes = await get(client, "/")
-        return response.status, pushes, handler.totals.promised, handler.plans.scans
+        hints = [value for _, fields in response.informational for value in fields.get_all("link")]
+        return response.status, pushes, hints, handler.totals.promised, handler.totals.hinted
 
-    assert visit(root, scenario, max_pushes=None) == (200, [], 0, 0)
+    assert visit(root, scenario, max_pushes=None) == (200, [], ["</a.png>; rel=preload; as=image"], 0, 1)
 
 
 def test_what_is_not_there_is_not_promised(site):

@@ -67,9 +67,10 @@ def parse_weights(value: str) -> dict[str, float]:
 
 def _weight(text: str) -> float:
     try:
-        return min(max(float(text), 0.0), 1.0) if len(text) <= 5 else 0.0
+        weight = float(text)
     except ValueError:
         return 0.0
+    return weight if 0 <= weight <= 1 else 0.0
 
 
 def _may_be_read(path: str, root: Path) -> bool:
