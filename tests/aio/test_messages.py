@@ -296,3 +296,28 @@ def test_request_headers_that_cannot_be_sent_are_refused_here() -> None:
             await world.client.get("/", headers={"x": "\N{SNOWMAN}"})
 
     in_world(lambda _: h3push.Response(), scenario)
+
+
+def test_a_reader_is_done_at_content_length_although_the_stream_goes_on() -> None:
+    """A server may keep a response open for promises; that does not delay who reads the content (law: a push never delays)."""
+
+    async def handler(request: h3push.Request) -> None:
+        await request.start_response(200, {"content-length": "5"})
+        await request.send(b"hello")
+        await asyncio.sleep(10)
+        await request.send(b"", end_stream=True)
+
+    async def scenario(world: World) -> tuple[bytes, float, float]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        response = await world.client.get("/")
+        content = await response.read()
+        read = loop.time() - began
+        async for _ in response.pushes():
+            pass
+        return content, read, loop.time() - began
+
+    content, read, ended = in_world(handler, scenario)
+    assert content == b"hello"
+    assert read < 0.2
+    assert ended > 10

@@ -66,6 +66,8 @@ class ClientExchange:
         content = Incoming(
             self.connection, stream_id, high_water=settings.receive_high_water, timeout=settings.read_timeout
         )
+        if self.request.method != "HEAD":
+            content.expected = head.content_length
         self.stream_id = stream_id
         self.timing.first_byte = now
         self.response = ClientResponse(self, head, content)

@@ -83,7 +83,7 @@ class Incoming:
     """Content of one received message, on its way to one reader."""
 
     __slots__ = ("_chunks", "_control", "_error", "_high_water", "_paused", "_stream_id", "_timeout", "_unread",
-                 "_waiter", "ended", "received", "trailers")  # fmt: skip
+                 "_waiter", "ended", "expected", "received", "trailers")  # fmt: skip
 
     def __init__(self, control: FlowControl, stream_id: int, *, high_water: int, timeout: float) -> None:
         self._control = control
@@ -99,6 +99,9 @@ class Incoming:
         """True when the message is complete or has failed: nothing further will arrive."""
         self.received = 0
         """Bytes of content that arrived so far."""
+        self.expected: int | None = None
+        """Bytes of content that will arrive, where that is known. The reader is then done when they are there, although the
+        stream may go on: a server can keep a response open for further promises (RFC 9114 section 4.1)."""
         self.trailers: Headers | None = None
         """The trailer section, once it has arrived."""
 
@@ -148,7 +151,7 @@ class Incoming:
         while not self._chunks:
             if self._error is not None:
                 raise self._error
-            if self.ended:
+            if self.ended or self.received == self.expected:
                 return b""
             await self._wait()
         chunk = self._chunks.popleft()
