@@ -205,6 +205,17 @@ def test_a_request_over_the_limit_gets_431(many: bool, end: bool) -> None:
     assert rig.core.open_message_streams == 0
 
 
+@pytest.mark.rfc("H3-4.2.2-01")
+@pytest.mark.parametrize(("limit", "status"), [(582, 200), (581, 431)])
+def test_the_decoded_size_counts_and_not_the_encoded(limit: int, status: int) -> None:
+    """Ten times `accept: */*` from the static table is ten bytes on the wire and 410 of the limit."""
+    rig = ServerRig(H3Config(max_field_section_size=limit), application=answer_too_large)
+    stream_id = rig.send(frame(0x01, b"\0\0\xd1\xd7\xc1\x50\x06a.test" + b"\xdd" * 10), fin=True)
+    rig.run()
+    assert rig.status(stream_id) == status
+    assert rig.raw.stream(stream_id).fin
+
+
 @pytest.mark.rfc("H3-4.2.2-01", "ROB-09")
 @both_roles
 def test_there_is_a_limit_by_default_and_it_is_told(make_rig: type) -> None:
