@@ -66,7 +66,7 @@ class ClientExchange:
         content = Incoming(
             self.connection, stream_id, high_water=settings.receive_high_water, timeout=settings.read_timeout
         )
-        if self.request.method != "HEAD":
+        if self.push is None and self.request.method != "HEAD":  # promises come on request streams alone
             content.expected = head.content_length
         self.stream_id = stream_id
         self.timing.first_byte = now
