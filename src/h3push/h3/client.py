@@ -302,7 +302,9 @@ class H3ClientConnection(H3Connection):
             self._refuse(push_id, CancelledBy.MALFORMED)
             return True
         named = (b":authority", request.authority) in fields  # a Host field will not do (section 4.6)
-        if self._shutdown.excludes(push_id) or not named or not self._may_be_used(request):
+        if self._shutdown.excludes(push_id):
+            self._refuse(push_id, CancelledBy.GOAWAY)
+        elif not named or not self._may_be_used(request):
             self._refuse(push_id, CancelledBy.REFUSED)
         else:
             self._promised(receiver.stream_id, push_id, request, fields)
