@@ -1,0 +1,166 @@
+"""Count the work of a fixed workload, by a means that noise does not touch, and compare it with what is stored.
+
+The workload runs client and server in virtual time, on a connection that has been used before: a request with 1 KB of response,
+the same with one push of 1 KB, and a response of 1 MB. Counted are the bytecode instructions and the calls of functions in h3push
+(those of the standard library differ between patch releases, and native code is not counted: `make bench` measures it), and what
+went over the link. The same code counts the same on every machine with the same version of Python, but for a few octets.
+
+`counted_work.py` compares and exits with 1 when something has become dearer than the tolerance; `--write` stores new figures: do
+that, and say why in the commit, when the work is worth its price, or when it has become cheaper.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import h3push
+from h3push import Client, Request, Response, _quic, connect, serve
+from h3push.aio.settings import ClientSettings, ServerSettings
+from h3push.lab.emulation import HOST, Link
+from h3push.transport.identity import make_identity
+from h3push.transport.network import VirtualNetwork
+from h3push.transport.virtual import run_virtual
+
+STORED = Path(__file__).resolve().with_suffix(".json")
+"""What was counted when it was last written, by version of Python."""
+TOLERANCE = 0.05
+"""Part by which a figure may grow. Small things cost a per cent; a loop in the wrong place costs ten."""
+REPEAT = {"request": 20, "push": 20, "megabyte": 2}
+"""Times that each operation is done; what is told is the mean."""
+LINK = Link(round_trip=0.02, rate=50_000_000)
+PACKAGE = str(Path(h3push.__file__).parent) + os.sep
+
+KILOBYTE = b"k" * 1024
+MEGABYTE = b"m" * 1_000_000
+
+Counts = dict[str, dict[str, float]]
+"""By operation: opcodes, calls, datagrams, octets."""
+
+
+def handler(request: Request) -> Response:
+    """The server's side."""
+    if request.path == "/page":
+        request.push_nowait("/resource")
+    return Response(200, {"content-type": "text/plain"}, MEGABYTE if request.path == "/megabyte" else KILOBYTE)
+
+
+async def get(client: Client, path: str) -> None:
+    """One response."""
+    await (await client.get(path, headers={"accept": "*/*", "user-agent": "counted-work"})).read()
+
+
+async def get_with_push(client: Client) -> None:
+    """One response, and the push that comes with it."""
+    response = await client.get("/page", headers={"accept": "*/*", "user-agent": "counted-work"})
+    await response.read()
+    async for push in response.pushes():
+        await (await push.response()).read()
+
+
+OPERATIONS: dict[str, Callable[[Client], Awaitable[None]]] = {
+    "request": lambda client: get(client, "/resource"),
+    "push": get_with_push,
+    "megabyte": lambda client: get(client, "/megabyte"),
+}
+
+
+class Counter:
+    """Counts instructions and calls of h3push while it is on."""
+
+    def __init__(self) -> None:
+        self.opcodes = 0
+        self.calls = 0
+
+    def __enter__(self) -> "Counter":
+        sys.settrace(self._call)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _call(self, frame: FrameType, event: str, _: Any) -> Callable[[FrameType, str, Any], Any] | None:
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        self.calls += 1
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return self._opcode
+
+    def _opcode(self, frame: FrameType, event: str, _: Any) -> Callable[[FrameType, str, Any], Any]:
+        if event == "opcode":
+            self.opcodes += 1
+        return self._opcode
+
+
+async def count() -> Counts:
+    """Do every operation and count."""
+    identity = make_identity([HOST])
+    network = VirtualNetwork(up=LINK.settings(), down=LINK.settings())
+    tls = _quic.ClientTls(trust=identity.authority)
+    server_driver = network.server_endpoint(
+        _quic.ServerTls([(identity.certificate, identity.key)]), ServerSettings().transport(), names=(HOST,)
+    )
+    client_driver = network.client_endpoint(tls, ClientSettings().transport(100))
+    counted: Counts = {}
+    server = serve(handler, driver=server_driver)
+    async with server, connect(f"https://{HOST}/", tls=tls, max_pushes=100, driver=client_driver) as client:
+        for operation in OPERATIONS.values():
+            await operation(client)
+        await asyncio.sleep(1)
+        for name, operation in OPERATIONS.items():
+            network.capture = []
+            times = REPEAT[name]
+            with Counter() as counter:
+                for _ in range(times):
+                    await operation(client)
+                await asyncio.sleep(0.2)
+            counted[name] = {
+                "opcodes": counter.opcodes / times,
+                "calls": counter.calls / times,
+                "datagrams": len(network.capture) / times,
+                "octets": sum(datagram.size for datagram in network.capture) / times,
+            }
+    return counted
+
+
+def compare(now: Counts, stored: Counts) -> list[str]:
+    """Print both; returns a sentence for each figure that grew beyond the tolerance."""
+    dearer = []
+    for operation, figures in now.items():
+        for what, figure in figures.items():
+            before = stored.get(operation, {}).get(what)
+            change = "new" if before is None else f"{figure / before - 1:+.1%}"
+            print(f"{operation:10} {what:10} {figure:12,.1f}  {change}")
+            if before is not None and figure > before * (1 + TOLERANCE):
+                dearer.append(f"{operation}: {figure:,.1f} {what}, {change} over the {before:,.1f} that are stored")
+    return dearer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--write", action="store_true", help="store what is counted")
+    arguments = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets must not decide what happens first
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    everything: dict[str, Counts] = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
+    now = run_virtual(count)
+    dearer = compare(now, everything.get(version, {}))
+    if arguments.write:
+        STORED.write_text(json.dumps({**everything, version: now}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    elif version not in everything:
+        print(f"nothing is stored for Python {version}: compare on another version, or store with --write")
+    elif dearer:
+        print("\nDearer than before:\n" + "\n".join(dearer))
+        print(f"When that is worth it: {Path(sys.argv[0]).name} --write, and the reason in the commit message.")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""`make bench-page-loads`: what pushing saves, computed exactly: the real client, server and QUIC in virtual time.
+
+Two workloads over a symmetric link, with and without push, on a new connection (cold) and on one whose congestion window has
+grown to what the link holds (warm), beside what no protocol can beat. With r the round trip, B the rate, T the time that the
+server thinks before it answers, S all content and R the part of it that is the first document::
+
+    handshake   h = r + 2 x 1228 / B            the two padded Initial packets of RFC 9000 section 14.1; 0 when warm
+    no push     h + r + T + R / B + d r         d: levels of resources below the first document
+    push        h + r + T + R / B
+    both        h + r + (n - 1) r               n = ceil(log2(1 + S / 12000)) rounds of slow start; 1 when warm
+                h + r + S / B                   the largest of the three is the bound
+
+S and R are content alone: headers, packet overhead, acknowledgments and the rest of the handshake come on top, some 5 %.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from report import markdown_table, text_table, write_section
+
+from h3push import Client, Request, Response, _quic, connect, serve
+from h3push.aio.settings import ClientSettings, ServerSettings
+from h3push.lab.emulation import HOST, Link
+from h3push.lab.page_load import load_page
+from h3push.server.pushing import PushingDirectory
+from h3push.server.static import Directory
+from h3push.transport.identity import make_identity
+from h3push.transport.network import VirtualNetwork
+from h3push.transport.virtual import run_virtual
+
+ROUND_TRIPS = (0.02, 0.1, 0.3, 0.6)
+RATES = (2_000_000, 10_000_000, 50_000_000)
+
+INITIAL_WINDOW = 12_000
+"""Bytes that may be sent before the first acknowledgment."""
+WARM_UP = 1_000_000
+"""Bytes of the file that warms a connection; it is fetched until four times what the link holds has been moved."""
+HANDSHAKE_BYTES = 2 * (1200 + 28)
+"""On the wire before anything else can be: one padded Initial packet each way, with UDP and IP."""
+
+URL = f"https://{HOST}/"
+MAX_PUSHES = 100
+
+
+# the page: 10 resources, 74 kB, in three levels
+
+
+def write_page(root: Path) -> None:
+    """Write the page: a document, two style sheets, three scripts, two images, and two fonts that one sheet names."""
+    references = [
+        *(f'<link rel="stylesheet" href="/{name}.css">' for name in ("base", "theme")),
+        *(f'<script src="/{name}.js" defer></script>' for name in ("vendor", "app", "view")),
+    ]
+    images = [f'<img src="/{name}.png" alt="">' for name in ("logo", "hero")]
+    html = f"<!doctype html><html><head>{''.join(references)}</head><body>{''.join(images)}<p>"
+    (root / "index.html").write_bytes(_filled(html.encode(), 8_000, b"</p></body></html>"))
+    faces = "".join(f'@font-face{{font-family:{name};src:url("/{name}.woff2")}}' for name in ("text", "title"))
+    (root / "theme.css").write_bytes(_filled(f"{faces}body{{font-family:text,title}}/*".encode(), 6_000, b"*/"))
+    (root / "base.css").write_bytes(_filled(b"p{margin:0}/*", 6_000, b"*/"))
+    for name in ("vendor.js", "app.js", "view.js"):
+        (root / name).write_bytes(_filled(b"//", 10_000))
+    for name in ("text.woff2", "title.woff2"):
+        (root / name).write_bytes(_filled(b"wOF2", 10_000))
+    for name in ("logo.png", "hero.png"):
+        (root / name).write_bytes(_filled(b"\x89PNG", 2_000))
+    (root / "warm.bin").write_bytes(bytes(WARM_UP))
+
+
+def _filled(begin: bytes, size: int, end: bytes = b"") -> bytes:
+    return begin + b"x" * (size - len(begin) - len(end)) + end
+
+
+async def load_whole_page(client: Client, started: float) -> float:
+    """Load the page; the seconds it took."""
+    loaded = await load_page(client, URL, started=started)
+    if len(loaded.resources) != 10 or loaded.content_bytes != PAGE_BYTES or loaded.unused:
+        raise RuntimeError(f"{len(loaded.resources)} resources, {loaded.content_bytes} bytes, {loaded.unused} unused")
+    return loaded.duration
+
+
+PAGE_BYTES = 74_000
+PAGE_DEPTH = 2
+
+
+# the API: a chain of four documents of 2 kB, each naming the next; the first takes the server 30 ms
+
+CHAIN = ("/orders", "/orders/1", "/customers/7", "/addresses/3")
+DOCUMENT_BYTES = 2_000
+THINKING = 0.03
+
+
+def api(request: Request) -> Response | Awaitable[Response]:
+    """The server of the API: it pushes the whole chain with the first document."""
+    if request.path == "/warm.bin":
+        return Response(200, {"content-type": "application/octet-stream"}, bytes(WARM_UP))
+    if request.path == CHAIN[0]:
+        return _think(request)
+    return _document(request.path)
+
+
+async def _think(request: Request) -> Response:
+    for path in CHAIN[1:]:
+        request.push_nowait(path)
+    await asyncio.sleep(THINKING)
+    return _document(request.path)
+
+
+def _document(path: str) -> Response:
+    position = CHAIN.index(path)
+    following = CHAIN[position + 1] if position + 1 < len(CHAIN) else None
+    content = json.dumps({"next": following, "text": ""}).encode()
+    return Response(200, {"content-type": "application/json"}, _filled(content[:-2], DOCUMENT_BYTES, b'"}'))
+
+
+async def load_chain(client: Client, started: float) -> float:
+    """Fetch the chain, taking pushes that were promised; the seconds it took."""
+    path: str | None = CHAIN[0]
+    while path is not None:
+        push = next((one for one in client.connection.pushes.values() if one.request.path == path), None)
+        response = await (client.get(path) if push is None else push.response())
+        path = json.loads(await response.read())["next"]
+    return asyncio.get_running_loop().time() - started
+
+
+# the laboratory
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is loaded, and what theory says of it."""
+
+    title: str
+    handler: Callable[[Path], Callable[[Request], object]]
+    load: Callable[[Client, float], Awaitable[float]]
+    content: int
+    first: int
+    depth: int
+    thinking: float
+
+
+WORKLOADS = (
+    Workload(
+        "A page of 10 resources, 74 kB",
+        lambda root: PushingDirectory(Directory(root)),
+        load_whole_page,
+        PAGE_BYTES,
+        8_000,
+        PAGE_DEPTH,
+        0.0,
+    ),
+    Workload(
+        "An API chain of depth 3, 4 x 2 kB",
+        lambda _: api,
+        load_chain,
+        len(CHAIN) * DOCUMENT_BYTES,
+        DOCUMENT_BYTES,
+        3,
+        THINKING,
+    ),
+)
+
+
+def bounds(workload: Workload, link: Link, *, warm: bool) -> tuple[float, float]:
+    """Seconds that no protocol can beat: (without push, with push)."""
+    trip, rate = link.round_trip, link.rate / 8
+    begun = trip if warm else 2 * trip + HANDSHAKE_BYTES / rate
+    rounds = 1 if warm else math.ceil(math.log2(1 + workload.content / INITIAL_WINDOW))
+    bytes_bound = begun + workload.content / rate
+    slow_start = begun + (rounds - 1) * trip
+    first = begun + workload.thinking + workload.first / rate
+    return max(first + workload.depth * trip, bytes_bound, slow_start), max(first, bytes_bound, slow_start)
+
+
+def measure(workload: Workload, link: Link, root: Path, *, push: bool, warm: bool) -> float:
+    """Seconds of one load, in virtual time."""
+
+    async def main() -> float:
+        identity = make_identity([HOST])
+        network = VirtualNetwork(up=link.settings(), down=link.settings())
+        tls = _quic.ClientTls(trust=identity.authority)
+        max_pushes = MAX_PUSHES if push else None
+        server_driver = network.server_endpoint(
+            _quic.ServerTls([(identity.certificate, identity.key)]), ServerSettings().transport(), names=(HOST,)
+        )
+        client_driver = network.client_endpoint(tls, ClientSettings().transport(max_pushes))
+        server = serve(workload.handler(root), driver=server_driver)
+        async with server, connect(URL, tls=tls, max_pushes=max_pushes, driver=client_driver) as client:
+            started = 0.0
+            if warm:
+                pipe = link.rate / 8 * link.round_trip
+                await asyncio.gather(*(_fetch(client, "/warm.bin") for _ in range(math.ceil(4 * pipe / WARM_UP))))
+                await asyncio.sleep(5 * link.round_trip)
+                started = asyncio.get_running_loop().time()
+            return await workload.load(client, started)
+
+    return run_virtual(main)
+
+
+async def _fetch(client: Client, path: str) -> None:
+    await (await client.get(path)).read()
+
+
+def tables(root: Path) -> list[tuple[str, list[str], list[list[str]], list[str]]]:
+    """(heading, header, rows, findings) of each table."""
+    found = []
+    for workload in WORKLOADS:
+        for warm in (False, True):
+            rows, findings = [], []
+            for trip in ROUND_TRIPS:
+                for rate in RATES:
+                    link = Link(round_trip=trip, rate=rate)
+                    name = f"{trip * 1000:.0f} ms, {rate / 1e6:.0f} Mbit/s"
+                    without = measure(workload, link, root, push=False, warm=warm)
+                    pushed = measure(workload, link, root, push=True, warm=warm)
+                    bound_without, bound = bounds(workload, link, warm=warm)
+                    rows.append(
+                        [
+                            name,
+                            *(f"{seconds * 1000:,.1f}" for seconds in (bound_without, without, bound, pushed)),
+                            f"{pushed / without - 1:+.1%}",
+                            f"{pushed / bound - 1:+.1%}",
+                        ]
+                    )
+                    if pushed > 1.01 * without:
+                        findings.append(f"{name}: push is {pushed / without - 1:.1%} slower than no push")
+                    if bound < 4 * trip and pushed > 1.05 * bound:
+                        findings.append(f"{name}: push is {pushed / bound - 1:.1%} over the bound")
+            header = ["", "bound", "no push", "bound", "push", "push / no push", "push / bound"]
+            state = "warm" if warm else "cold"
+            found.append((f"{workload.title}, {state} connection, ms", header, rows, findings))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md as it is")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="h3push-bench-") as folder:
+        write_page(Path(folder))
+        found = tables(Path(folder))
+    page = ["```text\n" + (__doc__ or "").partition("\n\n")[2].strip() + "\n```"]
+    failed = False
+    for heading, header, rows, findings in found:
+        print(f"\n{heading}\n\n{text_table(header, rows)}\n")
+        verdict = findings or ["Never more than 1 % slower than no push; within 5 % of bounds below four round trips."]
+        failed = failed or bool(findings)
+        print("\n".join(verdict))
+        page += [f"### {heading}", markdown_table(header, rows), "\n".join(f"* {line}" for line in verdict)]
+    if not arguments.no_write:
+        write_section("page_loads", "\n\n".join(page))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
