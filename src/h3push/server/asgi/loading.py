@@ -56,11 +56,11 @@ def survives_push_event(app: object) -> bool:
     classes = [getattr(one, "cls", None) for one in getattr(app, "user_middleware", ())]
     names = {base.__name__ for cls in classes if isinstance(cls, type) for base in cls.__mro__}
     if _DROPS_THE_PUSH_EVENT in names:
-        logger.info(
+        logger.warning(
             "GZipMiddleware drops ASGI's push event: declare pushes with h3push.push(request, path) or Link fields"
         )
     if _FAILS_ON_THE_PUSH_EVENT in names:
-        logger.info(
+        logger.warning(
             "BaseHTTPMiddleware fails on ASGI's push event, so it is not offered: "
             "declare pushes with h3push.push(request, path) or Link fields"
         )
