@@ -302,8 +302,36 @@ def test_a_blocked_message_pauses_and_goes_on_in_order() -> None:
     decoder.blocking = False
     receiver.unblock()
     assert (receiver.blocked, decoder.paused) == (False, False)
-    assert receiver.told == [("headers", False), (b"d", False), (b"d", True)]
+    assert b"".join(told[0] for told in receiver.told[1:]) == b"dd"
+    assert [told[1] for told in receiver.told] == [False, False, True]
     assert receiver.state == COMPLETE
+
+
+def test_what_waits_is_kept_small_and_means_the_same() -> None:
+    """Content is joined, unknown frames are counted and dropped, order is kept, and what is illegal stays illegal."""
+    behind = data(b"a") + frame(0x21) + data(b"b") + PROMISE + data(b"c") + data(b"") + WIRE[TRAILER_SECTION]
+    for step in (1, 5, len(behind)):
+        receiver = Recorder()
+        decoder = receiver._decoder
+        assert isinstance(decoder, Decoder)
+        decoder.blocking = True
+        receiver.receive(WIRE[HEADERS], False)
+        for start in range(0, len(behind), step):
+            receiver.receive(behind[start : start + step], start + step >= len(behind))
+        decoder.blocking = False
+        receiver.unblock()
+        pieces = [told for told in receiver.told if isinstance(told, tuple) and told[0] != "headers"]
+        assert b"".join(piece for piece, _ in pieces) == b"abc"
+        assert receiver.told.index(b"promised") > receiver.told.index(pieces[0])
+        assert receiver.told[-2:] == ["trailers", "end"]
+        assert decoder.spent.count("frames of unknown types") == 1
+    receiver = Recorder()
+    assert isinstance(receiver._decoder, Decoder)
+    receiver._decoder.blocking = True
+    receiver.receive(WIRE[HEADERS] + WIRE[TRAILER_SECTION] + data(b""), True)
+    receiver._decoder.blocking = False
+    with pytest.raises(H3ConnectionError):
+        receiver.unblock()
 
 
 def test_good_frames_are_worked_off_before_a_bad_one_is_told() -> None:

@@ -270,6 +270,36 @@ def test_a_header_frame_that_is_too_long_to_hold(make_rig: type, length: int) ->
     expect_excessive(rig)
 
 
+@pytest.mark.rfc("ROB-07", "ROB-15", "QP-2.2.1-03")
+@both_roles
+@pytest.mark.parametrize(
+    ("piece", "passes"),
+    [
+        (data(b"x"), True),
+        (data(b"x" * 50), True),
+        (data(b""), False),
+        (frame(0x21), False),
+        (headers(), False),
+        (data(b"x") + frame(0x21), False),
+    ],
+)
+def test_small_frames_behind_a_blocked_section_cost_no_more_than_large_ones(
+    make_rig: type, piece: bytes, passes: bool
+) -> None:
+    """A window full of the smallest frames: content is joined, the others are counted; what is held is about a window."""
+    rig = make_rig(NO_REFILL, window=300_000)
+    opening = (":status", "200") if make_rig is ClientRig else (":method", "GET")
+    stream_id = rig.open_message()
+    sent = frame(0x01, dynamic_section(1, opening, 0)) + piece * (250_000 // len(piece))
+    with flat_memory(600_000):
+        deliver(rig, stream_id, sent[:125_000])
+        deliver(rig, stream_id, sent[125_000:])
+    if passes:
+        rig.expect_alive()
+    else:
+        expect_excessive(rig)
+
+
 @pytest.mark.rfc("ROB-19")
 @both_roles
 @pytest.mark.parametrize("piece", [1, 2, 1_000])
@@ -279,7 +309,7 @@ def test_a_header_frame_that_dribbles(make_rig: type, piece: int) -> None:
     stream_id = rig.open_message()
     deliver(rig, stream_id, varint(0x01) + varint(20_000))
     pieces = [bytes([number % 256]) * piece for number in range(19_000 // piece)]
-    with flat_memory(1_500_000):
+    with flat_memory(60_000):
         for part in pieces:
             deliver(rig, stream_id, part)
     rig.expect_alive()

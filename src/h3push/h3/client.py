@@ -191,7 +191,7 @@ class H3ClientConnection(H3Connection):
 
         Raises:
             NoStreamCredit: the server's limit on requests under way is reached; wait for `StreamCreditReceived`.
-            RequestNotProcessed: either side is shutting down; use a new connection.
+            RequestNotProcessed: the server is shutting down; use a new connection.
             LocalProtocolError: the request is invalid or larger than the server takes.
         """
         if self.is_closed or self._shutdown.received is not None:

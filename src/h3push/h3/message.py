@@ -15,7 +15,8 @@ peer is told as H3_FRAME_UNEXPECTED and our caller as `StreamStateError`.
 
 A received field section may have to wait for the peer's QPACK encoder stream. Then the stream is *blocked*: the frame and all
 frames behind it queue up in order, the transport is asked to pause the stream, and `unblock` goes on where it stopped. What
-queues up is what had already arrived, so it is bounded by the stream's flow-control window.
+queues up is what had already arrived, so it is bounded by the stream's flow-control window; pieces of content are joined and
+the other frames count against the flood budget, so that small frames cost no more than large ones.
 
 The end of a message is told with its last event. To know that an event is the last one, the frames of one delivery are cut
 first and then worked off; a delivery that ends in an error has its good frames worked off before the error is raised.
@@ -186,7 +187,7 @@ class MessageReceiver:
         if self._waiting is None:
             self._work_off(frames, end and failure is None)
         else:
-            self._waiting += frames
+            self._waiting += self._held(frames)
             self._waiting_end = end
         if failure is not None:
             raise failure
@@ -252,9 +253,30 @@ class MessageReceiver:
             self._end()
 
     def _block(self, frames: list[Frame], end: bool) -> None:
-        self._waiting = frames
+        self._waiting = [frames[0], *self._held(frames[1:])]
         self._waiting_end = end
         self._decoder.pause_stream(self.stream_id, "blocked")
+
+    def _held(self, frames: list[Frame]) -> list[Frame]:
+        """Frames behind a section that waits, as they are kept: not many, however finely the peer cut them."""
+        kept: list[Frame] = []
+        content: list[bytes] = []
+        for frame_type, payload in frames:
+            if frame_type == FrameType.DATA:
+                if not payload:
+                    self._decoder.spend("empty DATA frames")
+                content.append(payload)
+            elif frame_type in (FrameType.HEADERS, FrameType.PUSH_PROMISE):
+                self._decoder.spend("frames behind a field section that waits")
+                if content:
+                    kept.append((FrameType.DATA, b"".join(content)))
+                    content = []
+                kept.append((frame_type, payload))
+            else:
+                self._decoder.spend("frames of unknown types")
+        if content:
+            kept.append((FrameType.DATA, b"".join(content)))
+        return kept
 
     def _data(self, data: bytes, end: bool) -> None:
         self.advance(MessageInput.DATA)
