@@ -51,6 +51,13 @@ def test_memory_is_bounded() -> None:
     assert not memory.holds(("GET", "", "b"), 0)
 
 
+def test_long_paths_are_not_remembered() -> None:
+    """A client can make up any number of them."""
+    memory = ConnectionMemory()
+    memory.hold(("GET", "", "/" * 2_000))
+    assert len(memory) == 0
+
+
 DATE = b"Sun, 22 Nov 2026 12:00:00 GMT"
 LATER = b"Sun, 22 Nov 2026 12:10:00 GMT"
 

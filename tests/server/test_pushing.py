@@ -291,6 +291,7 @@ def test_a_client_that_gives_no_more_credit_does_not_keep_the_page_open(site):
         begin = asyncio.get_running_loop().time()
         response = await client.get("/")
         await response.read()
+        assert len([push async for push in response.pushes()]) == 2  # ends when the page's stream does
         return asyncio.get_running_loop().time() - begin, handler.totals
 
     seconds, totals = visit(root, scenario, max_pushes=2, promise_wait=1.0)

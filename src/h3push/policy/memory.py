@@ -22,6 +22,9 @@ MAX_RESOURCES = 4_096
 """Resources that one connection remembers, at some 200 bytes each. The one that was given longest ago is forgotten first, and
 may then be pushed a second time."""
 
+MAX_PATH = 1_024
+"""Characters of a path that is remembered. Nothing that a page needs has a longer one, and a client could make them up."""
+
 _VALIDATING = frozenset({b"if-none-match", b"if-modified-since"})
 _NOT_REUSABLE = frozenset({b"no-store", b"no-cache"})
 
@@ -48,6 +51,8 @@ class ConnectionMemory:
 
     def hold(self, key: Key, until: float = inf) -> None:
         """Remember that the client has the resource, or will have it, fresh until then."""
+        if len(key[2]) > MAX_PATH:
+            return
         self._held[key] = until
         self._held.move_to_end(key)
         if len(self._held) > self._max_resources:

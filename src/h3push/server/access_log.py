@@ -110,16 +110,20 @@ class AccessLog:
 class OpenRow:
     """A row whose response is not over."""
 
-    __slots__ = ("_began", "_log", "_request", "_since")
+    __slots__ = ("_began", "_log", "_request", "_since", "_written")
 
     def __init__(self, log: AccessLog, request: Request) -> None:
         self._log = log
         self._request = request
         self._began = datetime.now(UTC)
         self._since = time.perf_counter()
+        self._written = False
 
-    def end(self, *, failed: bool) -> None:
-        """The response is over; `failed`: the application raised."""
+    def end(self, *, failed: bool = False) -> None:
+        """The response is over; `failed`: the application raised. Only the first call writes."""
+        if self._written:
+            return
+        self._written = True
         request = self._request
         host, port = request.client[:2]
         self._log.write(

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from h3push.aio.exchange import Exchange
 from h3push.aio.push import Push, PushRefusal, PushState
 from h3push.aio.request import Request
 from h3push.errors import LocalProtocolError
@@ -37,6 +38,9 @@ from h3push.policy.plan import PlannedResource, PushPlan
 
 MAX_EARLY_HINTS = 16
 """103 responses for one request; clients bound what they take. What comes later goes into the Link field."""
+
+MAX_REPEATED_LINKS = 4_096
+"""Bytes of Link fields that are added to a final response; what is beyond has been hinted at once, and that is enough."""
 
 _REFUSALS = {
     PushRefusal.NOT_ALLOWED_BY_CLIENT: WhyNot.NOT_AGREED,
@@ -73,6 +77,8 @@ class DeliveryState:
     memories: "WeakKeyDictionary[object, ConnectionMemory]" = field(default_factory=WeakKeyDictionary)
     """By connection; gone with it."""
 
+    promised: "WeakKeyDictionary[Exchange, set[Key]]" = field(default_factory=WeakKeyDictionary)
+    """By request that was really sent: everything promised on its stream, so that no chain of pushes leads back into itself."""
     patience: float = 0.0
     """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
     the time anew. 0: what has no credit at once is not pushed."""
@@ -195,14 +201,27 @@ class PageDelivery:
         fields = [(b"link", value.encode("latin-1")) for value in dict.fromkeys(self._pending)]
         self._pending.clear()
         self._hints_sent += 1
-        self.request.write_interim(103, fields)
+        self.send_interim(103, fields)
+
+    def send_interim(self, status: int, fields: Fields) -> None:
+        """Send an interim response; one that the client cannot take, or with a field that cannot be sent, is counted instead."""
+        try:
+            self.request.write_interim(status, fields)
+        except LocalProtocolError:
+            self.counters.fields_refused += 1
 
     def link_fields(self, fields: Iterable[Field]) -> Fields:
         """The Link fields to add to the final response: what was hinted at, unless `fields` name it."""
         if not self._repeat:
             return []
         named = set(_link_targets(fields))
-        return [(b"link", text.encode("latin-1")) for path, text in self._repeat.items() if path not in named]
+        added: Fields = []
+        room = MAX_REPEATED_LINKS
+        for path, text in self._repeat.items():
+            room -= len(text)
+            if path not in named and room >= 0:
+                added.append((b"link", text.encode("latin-1")))
+        return added
 
     def answered(self, status: int, fields: Iterable[Field]) -> None:
         """The final header section goes out: remember how long the client will have this resource."""
@@ -251,6 +270,15 @@ class PageDelivery:
             self._memory = self._state.memories.setdefault(self.request.connection, ConnectionMemory())
         return self._memory
 
+    @property
+    def _promised(self) -> set[Key]:
+        """What was promised on this response's stream, and the page itself."""
+        root = self.request.root
+        promised = self._state.promised.get(root)
+        if promised is None:
+            promised = self._state.promised[root] = {_key_of(root)}
+        return promised
+
     def _remember_request(self) -> None:
         if self.request.method == "GET" and self.memory is not None:
             self.memory.hold(_key_of(self.request))
@@ -268,8 +296,10 @@ class PageDelivery:
             return WhyNot.INVALID, None
         if push.refusal is not None:
             return _REFUSALS[push.refusal], None
+        key = (resource.method, self.request.authority, push.path)
+        self._promised.add(key)
         if self.memory is not None:
-            self.memory.hold(self._key(resource))
+            self.memory.hold(key)
         return None, push
 
     def _why_not(self, resource: PlannedResource) -> WhyNot | None:
@@ -279,8 +309,9 @@ class PageDelivery:
             return self._refused_by_request
         if self.request.connection.pushes.refusal(self.request) in _NOT_AGREED:
             return WhyNot.NOT_AGREED
-        has_it = self.memory is not None and self.memory.holds(self._key(resource), self._now())
-        return WhyNot.HAS_IT if has_it else None
+        key = (resource.method, self.request.authority, resource.path)
+        has_it = self.memory is not None and self.memory.holds(key, self._now())
+        return WhyNot.HAS_IT if has_it or key in self._promised else None
 
     def _done(self, resource: PlannedResource, way: Way, why_not: WhyNot | None, push: Push | None = None) -> Delivered:
         self.counters.ways[way] += 1
@@ -318,15 +349,14 @@ class PageDelivery:
                 return
             await self.request.connection.pushes.credit.wait()
 
-    def _key(self, resource: PlannedResource) -> Key:
-        return (resource.method, self.request.authority, resource.path)
-
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
 
-def _key_of(request: Request) -> Key:
-    return (request.method, request.authority, request.path)
+def _key_of(request: Exchange) -> Key:
+    head = request.head
+    method, authority, path = head.method, head.authority or b"", head.path or b""
+    return (method.decode("latin-1"), authority.decode("latin-1"), path.decode("latin-1"))
 
 
 def _link_targets(fields: Iterable[Field]) -> Iterator[str]:

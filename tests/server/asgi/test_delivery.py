@@ -330,6 +330,19 @@ def test_a_push_that_failed_here_may_be_made_again(caplog: pytest.LogCaptureFixt
     assert runs == [0, 1]
 
 
+def test_a_chain_of_pushes_does_not_lead_back_into_itself() -> None:
+    """Two style sheets that name each other, neither reusable: each is pushed once for one page."""
+    other = {"/": "/a.css", "/a.css": "/b.css", "/b.css": "/a.css"}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        link = f"<{other[scope['path']]}>; rel=preload, </>; rel=preload".encode()
+        await h3push.push(scope, other[scope["path"]])
+        await asyncio.sleep(0.1 if scope["path"] == "/" else 0)
+        await respond(send, headers=[(b"cache-control", b"no-store"), (b"link", link)])
+
+    assert visit(app, max_pushes=10)[0] == ["/a.css", "/b.css"]
+
+
 @pytest.mark.parametrize(
     ("field", "why_not"),
     [

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import h3push
 from h3push.server.asgi.cycle import CYCLE, CycleInput, CycleState
+from h3push.server.asgi.handler import ASGIHandler
 
 from .harness import World, in_world, now, respond
 
@@ -366,3 +368,26 @@ def test_a_slow_upload_ends_with_408(caplog: pytest.LogCaptureFixture) -> None:
     status, took = in_world(app, scenario, server_settings=h3push.ServerSettings(read_timeout=5))
     assert status == 408
     assert 5 <= took < 6
+
+
+def test_a_response_field_that_would_break_out_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """A line break in what an application sends is its error: 500, and nothing of the field goes out."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, headers=[(b"x-user", b"a\r\nset-cookie: b=c")])
+
+    response, _ = get(app)
+    assert response.status == 500
+    assert "set-cookie" not in response.headers
+
+
+def test_connect_is_not_for_applications() -> None:
+    """ASGI has no scope for tunnels, and a 2xx would open one."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("it was called")
+
+    request: Any = SimpleNamespace(method="CONNECT")
+    answer = ASGIHandler(app)(request)
+    assert isinstance(answer, h3push.Response)
+    assert answer.status == 501

@@ -89,15 +89,19 @@ class Cycle:
     Arguments:
         request: the request, sent by the client or promised by us.
         delivery: takes what goes with the response.
+        on_complete: called when the application has sent everything; it may go on with something else.
     """
 
-    def __init__(self, request: Request, delivery: PageDelivery) -> None:
+    def __init__(
+        self, request: Request, delivery: PageDelivery, *, on_complete: Callable[[], None] | None = None
+    ) -> None:
         self.state = CycleState.WAITING
         """What the application has sent of its response."""
         self.request_failure: Exception | None = None
         """Why the request's content did not arrive, when it did not."""
         self._request = request
         self._delivery = delivery
+        self._on_complete = on_complete
         self._told_end = False
         self._announces_trailers = False
         self._content_length: int | None = None
@@ -145,6 +149,8 @@ class Cycle:
         if self._request.disconnected:
             raise ClientGoneError("the client does not want this response any more")
         await action(self, message)
+        if self.state is CycleState.DONE and self._on_complete is not None:
+            self._on_complete()
 
     def _advance(self, happened: CycleInput, event: str) -> None:
         after = CYCLE.get((self.state, happened))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from h3push.aio.request import Request
+from h3push.aio.response import Response
 from h3push.aio.settings import ServerSettings
 from h3push.policy.plan import PushPlan
 from h3push.server.access_log import AccessLog
@@ -74,8 +75,10 @@ class ASGIHandler:
         """The lifespan's state."""
         self._access_log = access_log
 
-    def __call__(self, request: Request) -> Awaitable[None]:
+    def __call__(self, request: Request) -> Response | Awaitable[None]:
         """Answer one request. What is known to go with it goes out in this very call, before the application runs."""
+        if request.method == "CONNECT":
+            return Response(501)  # ASGI has no scope for tunnels, and a 2xx would open one
         delivery = self.delivery.page(request)
         self._carry_out_plans(request, delivery)
         return self._run(request, delivery)
@@ -89,8 +92,8 @@ class ASGIHandler:
                 delivery.carry_out_early(plan)
 
     async def _run(self, request: Request, delivery: PageDelivery) -> None:
-        cycle = Cycle(request, delivery)
         row = self._access_log.begin(request) if self._access_log is not None else None
+        cycle = Cycle(request, delivery, on_complete=None if row is None else row.end)
         failed = True
         try:
             await self.app(self._scope(request, delivery), cycle.receive, cycle.send)

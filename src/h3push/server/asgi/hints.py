@@ -33,7 +33,7 @@ def deliver_informational(delivery: PageDelivery, message: Message) -> None:
         if not fields:
             return
     if delivery.moment is Moment.BEFORE:
-        delivery.request.write_interim(status, fields)
+        delivery.send_interim(status, fields)
 
 
 def deliver_response(delivery: PageDelivery, status: int, fields: list[Field]) -> None:
