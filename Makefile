@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install install-test format rust-test clean bench bench-page-loads
+.PHONY: help demo test check install install-test format rust-test fuzz clean bench bench-page-loads
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,17 @@ check: install-test ## ruff, mypy strict, layers, the native stub, clippy and th
 	cargo fmt --manifest-path rust/Cargo.toml --check
 	cargo clippy --manifest-path rust/Cargo.toml --all-targets -- -D warnings
 	cargo test --manifest-path rust/Cargo.toml --no-default-features --features ring
+
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= server client qpack wire fields
+
+fuzz: install-test ## coverage-guided fuzzing, FUZZ_SECONDS (60) for each of FUZZ_TARGETS; what it finds stays in fuzz/corpus
+	$(BIN)/pip install --quiet --disable-pip-version-check --group fuzz
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target fuzz/found && \
+		$(BIN)/python -m fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=4096 \
+			-artifact_prefix=fuzz/found/$$target- -print_final_stats=1 fuzz/corpus/$$target || exit 1; \
+	done
 
 format: install-test ## rewrite the sources in the house style
 	$(BIN)/ruff format .
