@@ -27,7 +27,7 @@ from starlette.routing import Mount, Route
 def visit(app: Any, path: str = "/", *, max_pushes: int | None = 10, **options: Any) -> Any:
     async def scenario(world: World) -> Any:
         response = await world.client.get(path, headers={"accept-encoding": "gzip"})
-        return await pushed_paths(response), response, await response.read()
+        return await pushed_paths(response), response
 
     return in_world(app, scenario, max_pushes=max_pushes, lifespan=True, **options)
 
@@ -72,7 +72,7 @@ def test_starlette_s_own_early_hints() -> None:
 def test_middleware_that_fails_on_the_event_does_not_break_the_page(caplog: pytest.LogCaptureFixture) -> None:
     """`BaseHTTPMiddleware` raises on servers that offer the event: there it is not offered, and the log says why."""
     with caplog.at_level(logging.WARNING):
-        paths, response, _ = visit(site(own_push, Middleware(BaseHTTPMiddleware, dispatch=pass_on)))
+        paths, response = visit(site(own_push, Middleware(BaseHTTPMiddleware, dispatch=pass_on)))
     assert (paths, response.status) == ([], 200)
     assert "h3push.push" in caplog.text
 
@@ -88,7 +88,7 @@ def test_the_helper_goes_around_middleware(kind: Any, max_pushes: int | None) ->
         return PlainTextResponse("page" * 200)
 
     options = {"dispatch": pass_on} if kind is BaseHTTPMiddleware else {}
-    paths, response, _ = visit(site(page, Middleware(kind, **options)), max_pushes=max_pushes)
+    paths, response = visit(site(page, Middleware(kind, **options)), max_pushes=max_pushes)
     assert paths == (["/style.css"] if max_pushes else [])
     assert hints(response) == ([] if max_pushes else ["</style.css>; rel=preload; as=style"])
 
@@ -106,7 +106,7 @@ def test_the_helper_works_while_streaming(kind: Any) -> None:
         return StreamingResponse(content())
 
     options = {"dispatch": pass_on} if kind is BaseHTTPMiddleware else {}
-    paths, _, _ = visit(site(page, Middleware(kind, **options)))
+    paths, _ = visit(site(page, Middleware(kind, **options)))
     assert paths == ["/style.css"]
 
 
@@ -140,7 +140,10 @@ def test_files_go_out_by_their_path(tmp_path: Any) -> None:
         # Starlette would look the file up in a thread, and a thread brings the real clock back in.
         return FileResponse(tmp_path / "large", stat_result=status)
 
-    assert visit(site(page))[2] == (tmp_path / "large").read_bytes()
+    async def scenario(world: World) -> bytes:
+        return await (await world.client.get("/")).read()
+
+    assert in_world(site(page), scenario) == (tmp_path / "large").read_bytes()
 
 
 def test_the_log_does_not_wait_for_background_work() -> None:
