@@ -283,3 +283,39 @@ def test_a_connection_error_is_an_application_close() -> None:
     kind, code, reason = with_peer(scenario)[2:]  # type: ignore[index]
     assert (kind, code) == (_quic.CLOSED_BY_APPLICATION, ErrorCode.H3_FRAME_UNEXPECTED)
     assert reason in ("a second SETTINGS frame", b"a second SETTINGS frame")
+
+
+@pytest.mark.rfc("H3-3.3-01")
+@pytest.mark.parametrize("covered", [True, False])
+def test_another_origin_needs_the_certificates_word(covered: bool, request: pytest.FixtureRequest) -> None:
+    """A request for another authority goes on this connection only when the server's certificate names that one too."""
+    if not covered:
+        reason = "aio sends a request for any authority, and the core then takes pushes for it"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    names = ["origin.example", "other.example"] if covered else ["origin.example"]
+    presented = make_identity(names, seed=0)
+    served: list[str | None] = []
+
+    def handler(incoming: h3push.Request) -> h3push.Response:
+        served.append(incoming.headers.get("host") or incoming.head.authority.decode())
+        return respond(incoming)
+
+    async def main() -> None:
+        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
+        tls = h3push.ServerTls([(presented.certificate, presented.key)])
+        server_driver = network.server_endpoint(tls, h3push.ServerSettings().transport(), names=("origin.example",))
+        client_driver = network.client_endpoint(
+            h3push.ClientTls(trust=presented.authority), h3push.ClientSettings().transport()
+        )
+        async with (
+            h3push.serve(handler, driver=server_driver),
+            h3push.connect("https://origin.example/", driver=client_driver) as client,
+        ):
+            try:
+                async with await client.request("GET", "/", authority="other.example") as response:
+                    await response.read()
+            except (ValueError, h3push.H3PushError):
+                assert not covered
+
+    run_virtual(main)
+    assert served == (["other.example"] if covered else [])
