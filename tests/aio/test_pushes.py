@@ -507,3 +507,28 @@ def test_a_callback_may_call_a_push_off_in_the_moment_of_its_promise(caplog: pyt
 
     in_world(page("/fails", "/unwanted", "/wanted"), scenario, max_pushes=3)
     assert "on_push failed" in caplog.text
+
+
+def test_a_push_called_off_before_its_handler_began_leaves_nothing_behind() -> None:
+    """A task that is cancelled before its first step runs nothing: its coroutine is closed, its exchange forgotten."""
+    began: list[str] = []
+
+    async def handler(request: h3push.Request) -> h3push.Response:
+        if request.path == "/":
+            request.push_nowait("/unwanted").cancel()
+            return h3push.Response(content=b"page")
+        began.append(request.path)
+        return h3push.Response()
+
+    async def scenario(world: World) -> None:
+        response = await world.client.get("/")
+        assert await response.read() == b"page"
+        (push,) = [push async for push in response.pushes()]
+        with pytest.raises(h3push.PushCancelled):
+            await push.response()
+        gc.collect()
+        (connection,) = world.server._connections
+        assert (connection.running, connection.exchanges) == (0, {})
+
+    in_world(handler, scenario, max_pushes=1)
+    assert began == []

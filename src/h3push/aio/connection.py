@@ -8,7 +8,8 @@ Requests and pushes take the same path from `run` on; what is special about push
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from h3push.aio.content import PIECE_BYTES, FileContent
@@ -216,9 +217,21 @@ class ServerConnection:
             return
         if request.stream_id is not None:
             self.exchanges[request.stream_id] = request
-        request.task = self.server.spawn(self._run_task(request, result))
+        task = request.task = self.server.spawn(self._run_task(request, result))
+        if not task.done():
+            task.add_done_callback(partial(self._settle, request, result))
+
+    def _settle(self, request: Request, result: Awaitable[Response | None], _task: object) -> None:
+        """A handler's task ended. One that was cancelled before its first step has run nothing, not even its clean-up."""
+        if request.task_began:
+            return
+        if isinstance(result, Coroutine):
+            result.close()
+        request.abort(ErrorCode.H3_REQUEST_CANCELLED)
+        self._finished(request)
 
     async def _run_task(self, request: Request, result: Awaitable[Response | None]) -> None:
+        request.task_began = True
         try:
             response = await result
             if response is not None:

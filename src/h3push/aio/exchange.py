@@ -42,6 +42,8 @@ class Exchange:
     """The request's content; `None` when it has none."""
     task: "asyncio.Task[None] | None" = None
     """The handler's task, if it needed one."""
+    task_began: bool = False
+    """True when the task has taken its first step."""
     promises: int = 0
     """Promises that this request caused, those of its pushed requests included."""
     pushed_bytes: int = 0
