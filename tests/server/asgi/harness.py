@@ -36,6 +36,7 @@ def in_world(
     max_pushes: int | None = None,
     server_settings: h3push.ServerSettings | None = None,
     client_settings: h3push.ClientSettings | None = None,
+    client_config: h3push.H3Config | None = None,
     lifespan: bool = False,
     **options: Any,
 ) -> T:
@@ -59,6 +60,7 @@ def in_world(
             f"https://{HOST}/",
             max_pushes=max_pushes,
             settings=clients,
+            config=client_config,
             driver=network.client_endpoint(trust, clients.transport(max_pushes)),
         )
         async with server, client:

@@ -1,6 +1,7 @@
 """One plan from many sources, delivered to each client its own way."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -175,6 +176,25 @@ def test_nothing_is_pushed_with_what_is_not_the_page() -> None:
         await respond(send, status=302, headers=[(b"link", LINKS), (b"location", b"/x")])
 
     assert visit(app, max_pushes=10)[0] == []
+
+
+def test_a_plan_that_is_known_with_the_answer_only_is_a_link_field() -> None:
+    """The client asks whether its copy of the page is good; it is not, and takes no pushes: no 103 just before the 200."""
+    _, response, counters = visit(thinking(0.1), headers={"if-none-match": '"old"'}, manifest=MANIFEST)
+    assert response.informational == []
+    assert response.headers.get_all("link") == HINTS
+    assert counters.delivery.ways == {Way.LINK: 3}
+
+
+def test_hints_never_cost_a_client_its_page() -> None:
+    """A client with room for small header sections only gets the page without them."""
+    many = parse_manifest(json.dumps({"/": {f"/{'x' * 50}{n}.css": {} for n in range(20)}}).encode())
+    config = h3push.H3Config(max_field_section_size=600)
+    _, response, counters = visit(thinking(0.1), manifest=many, client_config=config)
+    assert response.status == 200
+    assert response.informational == []
+    assert "link" not in response.headers
+    assert counters.delivery.fields_refused == 1
 
 
 # the helper

@@ -16,6 +16,7 @@ that the application does not `receive` pauses the client (`receive_high_water`)
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
@@ -23,7 +24,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from h3push.aio.request import Request
-from h3push.errors import StreamFailed, Timeout
+from h3push.errors import LocalProtocolError, StreamFailed, Timeout
 from h3push.fields import Field, Fields
 from h3push.server.asgi import hints
 from h3push.server.asgi.push import push_event
@@ -39,6 +40,8 @@ from h3push.server.asgi.types import (
     Message,
 )
 from h3push.server.delivering import PageDelivery
+
+logger = logging.getLogger("h3push.server")
 
 
 class CycleState(Enum):
@@ -167,8 +170,15 @@ class Cycle:
         self._announces_trailers = bool(message.get("trailers", False))
         self._content_length = declared_length(fields)
         hints.deliver_response(self._delivery, status, fields)
-        fields += self._delivery.link_fields(fields)
         self._delivery.answered(status, fields)
+        added = self._delivery.link_fields(fields)
+        if added:
+            try:
+                await self._request.start_response(status, fields + added)
+            except LocalProtocolError:
+                logger.debug("%r: no room for Link fields beside the application's own", self._request)
+            else:
+                return
         await self._request.start_response(status, fields)
 
     async def _body(self, message: Message) -> None:
