@@ -197,6 +197,13 @@ class H3ServerConnection(H3Connection):
         self.stop_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
         self.reset_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
 
+    def stop_stream(self, stream_id: int, error_code: int) -> None:
+        receiver = self._receivers.get(stream_id)
+        super().stop_stream(stream_id, error_code)
+        if isinstance(receiver, RequestReceiver) and receiver.request is None and stream_id not in self._senders:
+            # Its header section is not complete, so nobody will answer: our side would stay open, and hold its credit.
+            self._transport.reset(stream_id, error_code)
+
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         """Abandon a response; that of a push is cancelled with CANCEL_PUSH as well (RFC 9114 section 7.2.3)."""
         sender = self._senders.get(stream_id)
