@@ -5,14 +5,11 @@ this order: may such a thing be pushed at all, does the client take pushes for t
 resource already, does the connection promise it. What comes out negative for a reason that a hint still helps with is hinted
 at, the way that `policy.delivery.DELIVERY` gives for the moment.
 
-Hints are collected for one turn of the event loop and go out as one 103, because Chromium acts on the first 103 of a response
-only. They are repeated as Link fields of the final response (RFC 8297 section 2: an interim response may be ignored).
-
 Everything here takes effect at once, in the caller's turn; only `wait_for_credit` waits.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -20,9 +17,10 @@ from h3push.aio.exchange import Exchange
 from h3push.aio.push import Push, PushRefusal, PushState
 from h3push.aio.request import Request
 from h3push.errors import LocalProtocolError
-from h3push.fields import Field, Fields
+from h3push.fields import Field
 from h3push.h3.events import CancelledBy
 from h3push.policy.delivery import (
+    AGREED,
     DELIVERY,
     WORTH_A_HINT,
     DeliveryCounters,
@@ -32,15 +30,10 @@ from h3push.policy.delivery import (
     promised_fields,
     refused_by_request,
 )
-from h3push.policy.link import FieldInjectionError, SortedLinks, link_value, parse_links
+from h3push.policy.link import SortedLinks
 from h3push.policy.memory import ConnectionMemory, Key, freshness_lifetime, names_validator
 from h3push.policy.plan import PlannedResource, PushPlan
-
-MAX_EARLY_HINTS = 16
-"""103 responses for one request; clients bound what they take. What comes later goes into the Link field."""
-
-MAX_REPEATED_LINKS = 4_096
-"""Bytes of Link fields that are added to a final response; what is beyond has been hinted at once, and that is enough."""
+from h3push.server.hinting import PageHints
 
 _REFUSALS = {
     PushRefusal.NOT_ALLOWED_BY_CLIENT: WhyNot.NOT_AGREED,
@@ -76,7 +69,6 @@ class DeliveryState:
     """What became of everything so far."""
     memories: "WeakKeyDictionary[object, ConnectionMemory]" = field(default_factory=WeakKeyDictionary)
     """By connection; gone with it."""
-
     promised: "WeakKeyDictionary[Exchange, set[Key]]" = field(default_factory=WeakKeyDictionary)
     """By request that was really sent: everything promised on its stream, so that no chain of pushes leads back into itself."""
     patience: float = 0.0
@@ -91,28 +83,17 @@ class DeliveryState:
 class PageDelivery:
     """What goes with one response."""
 
-    __slots__ = (
-        "_held",
-        "_hints_sent",
-        "_memory",
-        "_pending",
-        "_refused_by_request",
-        "_repeat",
-        "_state",
-        "_waiting",
-        "request",
-    )
+    __slots__ = ("_held", "_memory", "_refused_by_request", "_state", "_waiting", "hints", "request")
 
     def __init__(self, request: Request, state: DeliveryState) -> None:
         self.request = request
         """The page's request."""
+        self.hints = PageHints(request, state.counters)
+        """What the client is told of, instead of being given it."""
         self._state = state
         self._refused_by_request = refused_by_request(request.head.fields)
-        self._pending: list[str] = []
-        self._repeat: dict[str, str] = {}
         self._waiting: list[PlannedResource] = []
-        self._held: PushPlan | None = None
-        self._hints_sent = 0
+        self._held: list[PushPlan] = []
         self._memory: ConnectionMemory | None = None
         if request.push_id is None and request.connection.core.max_push_id is not None:
             self._remember_request()
@@ -131,14 +112,6 @@ class PageDelivery:
         """True when the client has a copy of the page and most likely of what goes with it."""
         return names_validator(self.request.head.fields)
 
-    @property
-    def moment(self) -> Moment:
-        """How far the response has come. A pushed response has no stream for hints before it begins."""
-        if self.request.status is not None:
-            return Moment.STARTED
-        no_more_hints = self.request.push_id is not None or self._hints_sent >= MAX_EARLY_HINTS
-        return Moment.START if no_more_hints else Moment.BEFORE
-
     # plans in
 
     def carry_out(self, plan: PushPlan, *, moment: Moment | None = None) -> list[Delivered]:
@@ -152,24 +125,23 @@ class PageDelivery:
         Not when the client has a copy of the page: then what goes with it waits for the answer, and for 304 is not needed.
         """
         if self.is_conditional:
-            self._held = plan
+            self._held.append(plan)
             return
         self.carry_out(plan)
-        self.flush()
+        self.hints.flush()
 
     def carry_out_held(self) -> None:
-        """Deliver the plan that waited, for the page turned out to be new to the client."""
-        plan, self._held = self._held, None
-        if plan is not None:
+        """Deliver the plans that waited, for the page turned out to be new to the client."""
+        held, self._held = self._held, []
+        for plan in held:
             self.carry_out(plan, moment=Moment.START)
 
     def carry_out_links(self, links: SortedLinks, *, moment: Moment | None = None) -> None:
         """Deliver what a message's Link fields name; those that are for the client alone go out as hints, if they still can."""
         self.counters.fields_refused += links.refused
         self.carry_out(links.plan, moment=moment)
-        if (moment or self.moment) is Moment.BEFORE:
-            self._pending += links.hints
-            self._flush_soon()
+        if links.hints and (moment or self.hints.moment) is Moment.BEFORE:
+            self.hints.add_texts(links.hints)
 
     def deliver(
         self, resource: PlannedResource, *, moment: Moment | None = None, credentials: bool = False
@@ -182,8 +154,10 @@ class PageDelivery:
         if why_not is WhyNot.NO_CREDIT and self._state.patience > 0:
             self._waiting.append(resource)
             return Delivered(resource.path, Way.NONE, why_not)
-        way = DELIVERY[False, moment or self.moment] if why_not in WORTH_A_HINT else Way.NONE
-        if resource.method != "GET" or (way in {Way.EARLY_HINT, Way.LINK} and not self._hint(resource, way)):
+        way = Way.NONE
+        if why_not in WORTH_A_HINT and resource.method == "GET":
+            way = DELIVERY[not AGREED, moment or self.hints.moment]
+        if way is not Way.NONE and not self.hints.add(resource, way):
             way = Way.NONE
         return self._done(resource, way, why_not)
 
@@ -193,35 +167,6 @@ class PageDelivery:
         return Delivered(str(path), Way.NONE, why_not)
 
     # results out
-
-    def flush(self) -> None:
-        """Send the collected hints as one 103, unless the final response has begun."""
-        if not self._pending or self.request.status is not None or self.request.disconnected:
-            return
-        fields = [(b"link", value.encode("latin-1")) for value in dict.fromkeys(self._pending)]
-        self._pending.clear()
-        self._hints_sent += 1
-        self.send_interim(103, fields)
-
-    def send_interim(self, status: int, fields: Fields) -> None:
-        """Send an interim response; one that the client cannot take, or with a field that cannot be sent, is counted instead."""
-        try:
-            self.request.write_interim(status, fields)
-        except LocalProtocolError:
-            self.counters.fields_refused += 1
-
-    def link_fields(self, fields: Iterable[Field]) -> Fields:
-        """The Link fields to add to the final response: what was hinted at, unless `fields` name it."""
-        if not self._repeat:
-            return []
-        named = set(_link_targets(fields))
-        added: Fields = []
-        room = MAX_REPEATED_LINKS
-        for path, text in self._repeat.items():
-            room -= len(text)
-            if path not in named and room >= 0:
-                added.append((b"link", text.encode("latin-1")))
-        return added
 
     def answered(self, status: int, fields: Iterable[Field]) -> None:
         """The final header section goes out: remember how long the client will have this resource."""
@@ -319,22 +264,6 @@ class PageDelivery:
             self.counters.refusals[why_not] += 1
         return Delivered(resource.path, way, why_not, push)
 
-    def _hint(self, resource: PlannedResource, way: Way) -> bool:
-        try:
-            text = link_value(resource)
-        except FieldInjectionError:
-            self.counters.fields_refused += 1
-            return False
-        self._repeat.setdefault(resource.path, text)
-        if way is Way.EARLY_HINT:
-            self._pending.append(text)
-            self._flush_soon()
-        return True
-
-    def _flush_soon(self) -> None:
-        if self._pending:
-            asyncio.get_running_loop().call_soon(self.flush)
-
     def _give_up_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         for resource in waiting:
@@ -357,13 +286,3 @@ def _key_of(request: Exchange) -> Key:
     head = request.head
     method, authority, path = head.method, head.authority or b"", head.path or b""
     return (method.decode("latin-1"), authority.decode("latin-1"), path.decode("latin-1"))
-
-
-def _link_targets(fields: Iterable[Field]) -> Iterator[str]:
-    """What the Link fields of a response point to, as written."""
-    for name, value in fields:
-        if name == b"link":
-            try:
-                yield from (link.target for link in parse_links(value))
-            except FieldInjectionError:
-                continue

@@ -330,6 +330,14 @@ def test_a_conditional_page_request_waits_for_its_answer(status: int, expected: 
     assert visit(app, max_pushes=10, headers={"if-none-match": '"1"'}, manifest=MANIFEST)[0] == expected
 
 
+def test_several_plans_wait_together() -> None:
+    """A conditional request for a page that a manifest and another planner know."""
+    more = parse_manifest(b'{"/": {"/c.css": {}}}').plan("/")
+    app, headers = thinking(), {"if-none-match": '"old"'}
+    paths = visit(app, max_pushes=10, headers=headers, manifest=MANIFEST, planners=[lambda _: more])[0]
+    assert paths == ["/c.css", "/a.css", "/b.js", "/f.woff2"]
+
+
 def test_a_push_that_failed_here_may_be_made_again(caplog: pytest.LogCaptureFixture) -> None:
     """The application raised on the promised request: the client got nothing."""
     runs = []

@@ -32,8 +32,8 @@ def deliver_informational(delivery: PageDelivery, message: Message) -> None:
         fields = [field for field in fields if field[0] != b"link"]
         if not fields:
             return
-    if delivery.moment is Moment.BEFORE:
-        delivery.send_interim(status, fields)
+    if delivery.hints.moment is Moment.BEFORE:
+        delivery.hints.send_interim(status, fields)
 
 
 def deliver_response(delivery: PageDelivery, status: int, fields: list[Field]) -> None:
@@ -42,7 +42,7 @@ def deliver_response(delivery: PageDelivery, status: int, fields: list[Field]) -
     Nothing is pushed with a response that is not the page: a redirect, an error, "not modified". What waits to be hinted at
     goes out first.
     """
-    delivery.flush()
+    delivery.hints.flush()
     if not 200 <= status < 300:
         return
     delivery.carry_out_held()
