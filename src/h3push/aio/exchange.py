@@ -162,20 +162,23 @@ class Exchange:
         if self.disconnected:
             return True
         status = response.status
-        stream_id = self.stream_id
-        if stream_id is None or self.status is not None or status in NO_CONTENT_STATUSES or self.head.method == b"HEAD":
+        if self.status is not None or status in NO_CONTENT_STATUSES or self.head.method == b"HEAD":
             return self._respond_carefully(response, body)
-        connection.core.send_response(stream_id, status, response.fields(connection.date()), not body)
+        stream_id = self.stream_id
+        if stream_id is None:
+            try:
+                stream_id = connection.pushes.open(self)
+            except NoStreamCredit:
+                return False
+        connection.core.send_whole_response(stream_id, status, response.fields(connection.date()), body)
         self.status = status
-        if body:
-            connection.core.send_data(stream_id, body, True)
-            self._count(len(body))
+        self._count(len(body))
         self._end()
         connection.kick()
         return True
 
     def _respond_carefully(self, response: Response, body: bytes) -> bool:
-        """Send a whole response where something is special: a push, or a response that has no content by definition."""
+        """Send a whole response that has no content by definition, or that cannot begin any more."""
         try:
             self.begin(response.status, response.fields(), not body)
         except NoStreamCredit:

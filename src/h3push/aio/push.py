@@ -11,6 +11,7 @@ called again, with the promised request; what it answers goes out on a push stre
 """
 
 import asyncio
+import re
 from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
@@ -162,6 +163,9 @@ SAFE_IN_PATH = "/%:@!$&'()*+,;=~-._?[]"
 already is not encoded again. Square brackets are no path characters, but common in queries, and no server minds them."""
 
 
+_PLAIN_PATH = re.compile("[A-Za-z0-9" + re.escape(SAFE_IN_PATH) + "]+")
+
+
 def resolve_push_path(base: str, path: str) -> tuple[str, str | None]:
     """What may stand in `push(path)` as (path with query, authority or `None` for that of the request).
 
@@ -169,6 +173,8 @@ def resolve_push_path(base: str, path: str) -> tuple[str, str | None]:
     percent-encoded as UTF-8 (`/a b.css` as `/a%20b.css`), the fragment is dropped.
     """
     if path.startswith("/") and not path.startswith("//"):
+        if _PLAIN_PATH.fullmatch(path):
+            return path, None
         absolute, authority = path, None
     else:
         parts = urlsplit(urljoin("https://base" + base, path))

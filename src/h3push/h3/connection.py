@@ -151,6 +151,8 @@ class H3Connection(ABC):
             else:
                 receiver = self._receivers.get(stream_id)
                 if receiver is None:
+                    if fin and self._receive_whole(stream_id, data):
+                        return self._take_events()
                     receiver = self._accept_bidirectional(stream_id)
                 if receiver is not None:
                     self.receive_message(receiver, data, fin)
@@ -313,6 +315,10 @@ class H3Connection(ABC):
     @abstractmethod
     def _accept_bidirectional(self, stream_id: int) -> MessageReceiver | None:
         """Something arrived on a new bidirectional stream; None when it is refused or ignored."""
+
+    def _receive_whole(self, stream_id: int, data: bytes) -> bool:
+        """A new bidirectional stream came whole; True when that was dealt with."""
+        return False
 
     @abstractmethod
     def _accept_push_stream(self, stream_id: int) -> None:

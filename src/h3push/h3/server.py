@@ -21,9 +21,16 @@ from h3push.errors import (
     NoStreamCredit,
     StreamStateError,
 )
-from h3push.fields import Fields, RequestHead, parse_request, parse_trailers, request_fields, response_fields
+from h3push.fields import (
+    Fields,
+    RequestHead,
+    parse_request,
+    parse_trailers,
+    request_fields,
+    response_fields,
+)
 from h3push.h3.config import H3Config
-from h3push.h3.connection import H3Connection
+from h3push.h3.connection import JOINED_WRITE, H3Connection
 from h3push.h3.events import (
     CancelledBy,
     DataReceived,
@@ -37,6 +44,7 @@ from h3push.h3.events import (
     StreamReset,
     TrailersReceived,
 )
+from h3push.h3.known import KnownSection, known_promise, known_response, may_look_up, requests
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
 from h3push.h3.priority import Priority, parse_priority, transport_priority
 from h3push.h3.push.server import PushCounters, ServerPush, ServerPushes
@@ -45,13 +53,14 @@ from h3push.transport.interface import Transport
 from h3push.wire.frames import (
     encode_push_promise,
     encode_single_varint,
+    frame_header,
     parse_priority_update,
     parse_single_varint,
 )
 from h3push.wire.qpack import FieldSectionTooLarge
 from h3push.wire.reader import FrameReader
 from h3push.wire.registry import FrameType, Role, StreamKind, StreamType
-from h3push.wire.varint import VARINT_MAX, encode_varint
+from h3push.wire.varint import VARINT_MAX, decode_varint, encode_varint
 
 LAST_REQUEST_STREAM = VARINT_MAX - 3
 """The largest request stream ID, 2^62-4: the GOAWAY identifier that announces shutdown and excludes nothing yet."""
@@ -127,6 +136,7 @@ class H3ServerConnection(H3Connection):
         self._highest_request: int | None = None
         self._early_priorities: OrderedDict[int, Priority] = OrderedDict()
         self._push_priorities: dict[int, Priority] = {}
+        self._remembers = may_look_up(self.config)
 
     # ---------------------------------------------------------------- responses
 
@@ -161,9 +171,10 @@ class H3ServerConnection(H3Connection):
         is_tunnel = request is not None and request.method == b"CONNECT" and status < 300
         if is_tunnel:  # RFC 9110 section 8.6
             fields = [field for field in fields if field[0].lower() != b"content-length"]
-        section = response_fields(status, fields)
+        known = known_response(status, fields)
+        section = known.fields
         if sender.state is MessageState.START:
-            sender.content_length.expected = _content_length(fields)
+            sender.content_length.expected = known.content_length
             sender.no_content = status in (204, 304) or (request is not None and request.method == b"HEAD")
         happened = MessageInput.CONNECT if is_tunnel else MessageInput.HEADERS
         end = (MessageInput.END,) if end_stream else ()
@@ -174,6 +185,41 @@ class H3ServerConnection(H3Connection):
         if end_stream:
             self._sending_ended(stream_id)
         return waiting
+
+    def send_whole_response(self, stream_id: int, status: int, fields: Fields, content: bytes) -> int:
+        """Send a response with all of its content, and its end: `send_response` and `send_data` in one write.
+
+        Returns and raises as those do.
+        """
+        sender = self._senders.get(stream_id)
+        if not isinstance(sender, ResponseSender) or not _is_plain(sender, status, content):
+            waiting = self.send_response(stream_id, status, fields, not content)
+            return self.send_data(stream_id, content, True) if content else waiting
+        known = known_response(status, fields)
+        if known.content_length is not None and known.content_length != len(content):
+            raise StreamStateError(f"{len(content)} bytes of content, but Content-Length says {known.content_length}")
+        section = self._known_section(stream_id, known)
+        sender.state = MessageState.COMPLETE
+        if sender.push_id is not None:
+            self._pushes.counters.content_bytes += len(content)
+        headers, data = frame_header(FrameType.HEADERS, len(section)), frame_header(FrameType.DATA, len(content))
+        whole = b"".join((headers, section, data, content))
+        waiting = self._transport.write(stream_id, whole, True)
+        self._sending_ended(stream_id)
+        return waiting
+
+    def _known_section(self, stream_id: int, known: KnownSection) -> bytes:
+        """Encode a section; where no dynamic table is in use, once for all."""
+        if self._encoder.uses_table:
+            return self._encode_section(stream_id, known.fields)
+        if known.encoded is None:
+            known.encoded = self._encode_section(stream_id, known.fields)
+        else:
+            settings = self.peer_settings
+            limit = settings.max_field_section_size if settings is not None else None
+            if limit is not None and known.size > limit:
+                self._check_section_size(known.fields)
+        return known.encoded
 
     def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> int:
         sender = self._senders.get(stream_id)
@@ -275,10 +321,10 @@ class H3ServerConnection(H3Connection):
         if push_id is not None:
             return self._repeat_promise(stream_id, request, push_id)
         self._pushes.check_request(request, sender.request.authority if sender.request is not None else None)
-        fields = request_fields(request)
+        known = known_promise(request)
         self._check_push_credit()
-        section = self._encode_section(stream_id, fields)
-        push = self._pushes.promise(request, fields)
+        section = self._known_section(stream_id, known)
+        push = self._pushes.promise(request, known.fields)
         self._transport.write(stream_id, encode_push_promise(push.push_id, section), False)
         return push.push_id
 
@@ -361,6 +407,45 @@ class H3ServerConnection(H3Connection):
             self._events.append(PushCancelled(push_id, by, code))
 
     # ---------------------------------------------------------------- requests
+
+    def _receive_whole(self, stream_id: int, data: bytes) -> bool:
+        """Take a request that came whole and has no content: one HEADERS frame, and no table needed to read it. Most are so.
+
+        False: it is something else, or something is wrong with it; nothing has happened then, and `RequestReceiver` judges.
+        """
+        if self._shutdown.sent is not None:
+            return False
+        request = requests.get(data) if self._remembers else None
+        if request is None:
+            request = self._parse_whole(stream_id, data)
+            if request is None:
+                return False
+        if self._highest_request is None or stream_id > self._highest_request:
+            self._highest_request = stream_id
+        self.request_received(stream_id, request, True)
+        return True
+
+    def _parse_whole(self, stream_id: int, data: bytes) -> RequestHead | None:
+        length = decode_varint(data, 1) if data[:1] == _HEADERS else None
+        if (
+            length is None
+            or length[0] + length[1] != len(data)
+            or length[0] > self.config.max_encoded_field_section_size
+        ):
+            return None
+        section = data[length[1] :]
+        if section[:2] != b"\0\0":
+            return None
+        try:
+            fields = self._decoder.decode(stream_id, section)
+            request = None if fields is None else parse_request(fields)
+        except (H3ConnectionError, H3StreamError):
+            return None
+        if request is None or request.content_length or request.method == b"CONNECT":
+            return None
+        assert fields is not None
+        requests.remember(data, fields, request)
+        return request
 
     def request_received(self, stream_id: int, request: RequestHead, end: bool) -> None:
         """A request's header section is complete (called by its receiver)."""
@@ -535,14 +620,22 @@ _RESETS = (ServerPushAction.SEND_CANCEL_PUSH_AND_RESET, ServerPushAction.RESET_A
 _TELLS = (ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushAction.SEND_CANCEL_PUSH_AND_TELL)
 
 
-def _content_length(fields: Fields) -> int | None:
-    """Content-Length that our caller is about to send; raises `LocalProtocolError` when it is no number."""
-    for name, value in fields:
-        if name == b"content-length" or name.lower() == b"content-length":
-            if not value.isdigit():
-                raise LocalProtocolError(f"Content-Length is a number, not {value!r}")
-            return int(value)
-    return None
+_HEADERS = encode_varint(FrameType.HEADERS)
+
+
+def _is_plain(sender: ResponseSender, status: int, content: bytes) -> bool:
+    """True for a final response with content that nothing makes special, of a size that is written in one piece."""
+    request = sender.request
+    return (
+        sender.state is MessageState.START
+        and 0 < len(content) <= JOINED_WRITE
+        and 200 <= status <= 599
+        and status != 204
+        and status != 304
+        and request is not None
+        and request.method != b"HEAD"
+        and request.method != b"CONNECT"
+    )
 
 
 def _requested_priority(request: RequestHead) -> Priority:

@@ -23,6 +23,9 @@ PUSHABLE_METHODS = frozenset({b"GET", b"HEAD"})
 CONTENT_FIELDS = frozenset({b"expect", b"content-encoding", b"transfer-encoding", b"trailer"})
 """Fields that say that a request has content or trailers, which a promised request never has (RFC 9114 section 4.6)."""
 
+_PROMISED = ServerPushState.PROMISED
+_FULFILLED = ServerPushState.FULFILLED
+"""FULFILLED and what is behind it, CANCELLED, are the ends."""
 _TELLING = frozenset(
     {ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushAction.SEND_CANCEL_PUSH_AND_TELL}
 )
@@ -164,9 +167,12 @@ class ServerPushes:
 
     def apply(self, push_id: int, happened: ServerPushInput) -> ServerPushAction:
         """Something of our own doing happened to a push; raises `StreamStateError` when the table has no row for it."""
-        if push_id < self.next_push_id and push_id not in self._live and push_id not in self._finished:
-            return ServerPushAction.NOTHING
-        return self._apply(self.get(push_id), happened)
+        push = self._live.get(push_id)
+        if push is None:
+            if push_id < self.next_push_id and push_id not in self._finished:
+                return ServerPushAction.NOTHING
+            push = self.get(push_id)
+        return self._apply(push, happened)
 
     def receive_cancel_push(self, push_id: int) -> ServerPushAction:
         """The client's CANCEL_PUSH; raises H3_ID_ERROR for a push that was not promised (section 7.2.3)."""
@@ -187,10 +193,11 @@ class ServerPushes:
         return [push_id for push_id in self._live if push_id >= goaway]
 
     def _apply(self, push: ServerPush, happened: ServerPushInput) -> ServerPushAction:
-        row = SERVER_PUSH.get((push.state, happened))
+        before = push.state
+        row = SERVER_PUSH.get((before, happened))
         if row is None:
-            raise StreamStateError(f"push {push.push_id} is {push.state.name}: {happened.name} is not possible")
-        before, (push.state, action) = push.state, row
+            raise StreamStateError(f"push {push.push_id} is {before.name}: {happened.name} is not possible")
+        push.state, action = row
         if push.state is not before:
             self._moved(push, before, action)
         if happened is ServerPushInput.PROMISE:
@@ -198,19 +205,21 @@ class ServerPushes:
         return action
 
     def _moved(self, push: ServerPush, before: ServerPushState, action: ServerPushAction) -> None:
-        if push.state is ServerPushState.PROMISED:
+        state = push.state
+        if state is _PROMISED:
             self.unopened += 1
-        elif before is ServerPushState.PROMISED:
+        elif before is _PROMISED:
             self.unopened -= 1
-        if push.state is ServerPushState.FULFILLED:
+        if state < _FULFILLED:
+            return
+        if state is _FULFILLED:
             self.counters.fulfilled += 1
-        elif push.state is ServerPushState.CANCELLED and action in _TELLING:
+        elif action in _TELLING:
             self.counters.cancelled_by_peer += 1
-        elif push.state is ServerPushState.CANCELLED:
+        else:
             self.counters.cancelled += 1
-        if push.state in (ServerPushState.FULFILLED, ServerPushState.CANCELLED):
-            self._finished[push.push_id] = self._live.pop(push.push_id)
-            if push.stream_id is not None:
-                self._by_stream.pop(push.stream_id, None)
-            while len(self._finished) > max(1, self._config.remembered_pushes):  # this one is still to be acted on
-                self._finished.popitem(last=False)
+        self._finished[push.push_id] = self._live.pop(push.push_id)
+        if push.stream_id is not None:
+            self._by_stream.pop(push.stream_id, None)
+        while len(self._finished) > max(1, self._config.remembered_pushes):  # this one is still to be acted on
+            self._finished.popitem(last=False)

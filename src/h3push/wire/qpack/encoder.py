@@ -70,6 +70,11 @@ class FieldEncoder:
         """What pylsqpack counts increments from."""
         self._unread = b""
 
+    @property
+    def uses_table(self) -> bool:
+        """True once sections may refer to a dynamic table; until then the same fields always give the same bytes."""
+        return self._own_range != 0
+
     def apply_settings(self, max_table_capacity: int, blocked_streams: int) -> bytes:
         """Use a dynamic table as far as the peer's settings and our own limit allow.
 

@@ -1,0 +1,100 @@
+"""Header sections that were seen before: servers are asked the same things and answer with the same fields.
+
+Checking and encoding a header section is most of what a small response costs. What comes out depends on the fields alone as
+long as no dynamic table is involved, and so is the same for every connection of the process. Three things are remembered:
+requests that came whole and without content, by their bytes; sections of responses; sections of promises. A section that holds
+a secret is never remembered, nor is a large one, so that what is kept is small and nobody else's.
+"""
+
+from typing import Generic, TypeVar
+
+from h3push.errors import LocalProtocolError
+from h3push.fields import Fields, RequestHead, request_fields, response_fields, section_size
+from h3push.h3.config import H3Config
+from h3push.wire.qpack.encoder import SECRET_NAMES
+
+MAX_REMEMBERED = 256
+"""Of each kind; when there are more, all are forgotten."""
+MAX_ENCODED = 512
+"""Requests with more bytes are not remembered."""
+MAX_SIZE = 2048
+"""Sections of more bytes, counted as SETTINGS_MAX_FIELD_SECTION_SIZE does, are not remembered."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class KnownSection:
+    """A header section that has been checked."""
+
+    __slots__ = ("content_length", "encoded", "fields", "size")
+
+    def __init__(self, fields: Fields, content_length: int | None) -> None:
+        self.fields = fields
+        """As they are sent."""
+        self.content_length = content_length
+        """Content-Length, where present."""
+        self.size = section_size(fields)
+        """As SETTINGS_MAX_FIELD_SECTION_SIZE counts it."""
+        self.encoded: bytes | None = None
+        """As it goes out where no dynamic table is in use, once it has."""
+
+
+class Memory(dict[Key, Value], Generic[Key, Value]):
+    """What is remembered of one kind."""
+
+    def remember(self, key: Key, fields: Fields, value: Value) -> None:
+        """Keep `value`, unless its fields hold a secret or are large."""
+        if section_size(fields) <= MAX_SIZE and SECRET_NAMES.isdisjoint(name for name, _ in fields):
+            if len(self) >= MAX_REMEMBERED:
+                self.clear()
+            self[key] = value
+
+
+class Requests(Memory[bytes, RequestHead]):
+    """Requests by the bytes of their stream."""
+
+    def remember(self, key: bytes, fields: Fields, value: RequestHead) -> None:
+        if len(key) <= MAX_ENCODED:
+            super().remember(key, fields, value)
+
+
+requests = Requests()
+"""Requests that came whole, without content, in a section that needs no dynamic table."""
+_responses = Memory[tuple[object, ...], KnownSection]()
+_promises = Memory[tuple[object, ...], KnownSection]()
+
+
+def may_look_up(config: H3Config) -> bool:
+    """True when nothing that is remembered can be over a bound of this connection."""
+    return config.max_field_section_size >= MAX_SIZE and config.max_encoded_field_section_size >= MAX_ENCODED
+
+
+def known_response(status: int, fields: Fields) -> KnownSection:
+    """A response's header section, checked; raises `LocalProtocolError` as `response_fields` does."""
+    key = (status, *fields)
+    known = _responses.get(key)
+    if known is None:
+        known = KnownSection(response_fields(status, fields), _content_length(fields))
+        _responses.remember(key, known.fields, known)
+    return known
+
+
+def known_promise(request: RequestHead) -> KnownSection:
+    """A promised request's header section, checked; raises `LocalProtocolError` as `request_fields` does."""
+    key = (request.method, request.scheme, request.authority, request.path, request.protocol, *request.fields)
+    known = _promises.get(key)
+    if known is None:
+        known = KnownSection(request_fields(request), request.content_length)
+        _promises.remember(key, known.fields, known)
+    return known
+
+
+def _content_length(fields: Fields) -> int | None:
+    """Content-Length that our caller is about to send; raises `LocalProtocolError` when it is no number."""
+    for name, value in fields:
+        if name == b"content-length" or name.lower() == b"content-length":
+            if not value.isdigit():
+                raise LocalProtocolError(f"Content-Length is a number, not {value!r}")
+            return int(value)
+    return None
