@@ -138,7 +138,8 @@ class _PushStream:
 
 
 class _OrphanStream:
-    """Bytes of a push stream without a promise: held. The transport gives no more than the first few until `resume`."""
+    """Bytes of a push stream without a promise: held. The transport gives no more than the first few until `resume`; when those
+    cut the header, one delivery more, which the stream's window bounds."""
 
     __slots__ = ("_push", "push_id")
 
