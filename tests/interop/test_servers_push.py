@@ -146,9 +146,8 @@ def test_how_much_of_the_credit_is_used(stack: Stack, usable: int, certificates:
 class Stream:
     """A server that promises as long as it may, `total` in all, on the stream of one request."""
 
-    def __init__(self, total: int, limit: int) -> None:
+    def __init__(self, total: int) -> None:
         self.total = total
-        self.limit = limit
         self.sent = 0
         self.granted: list[int] = []
         self.most_unfinished = 0
@@ -182,7 +181,7 @@ def test_a_thousand_pushes_ten_at_a_time(stack: Stack, certificates: Development
     """The window moves on as pushes are read: all arrive, and never are more than ten granted that have not been sent."""
 
     async def scenario() -> None:
-        handler = Stream(1_000, 10)
+        handler = Stream(1_000)
         async with (
             stranger_server(stack, certificates, handler) as server,
             connect(certificates, server.port, max_pushes=10) as client,
