@@ -138,8 +138,11 @@ class _PushStream:
 
 
 class _OrphanStream:
-    """Bytes of a push stream without a promise: held. The transport gives no more than the first few until `resume`; when those
-    cut the header, one delivery more, which the stream's window bounds."""
+    """Bytes of a push stream without a promise: held.
+
+    The transport gives no more than the first few until `resume`; when those cut the header, one delivery more, which the
+    stream's window bounds.
+    """
 
     __slots__ = ("_push", "push_id")
 
