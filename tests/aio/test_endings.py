@@ -437,3 +437,33 @@ def test_unknown_hosts_and_untrusted_certificates() -> None:
 def test_only_https_urls(url: str) -> None:
     with pytest.raises(ValueError, match="https"):
         h3push.connect(url)
+
+
+@pytest.mark.rfc("H3-3.3-04")
+def test_a_request_for_an_authority_that_is_not_served_gets_421() -> None:
+    """421 tells the client to ask elsewhere; the connection goes on (RFC 9110 section 15.5.20)."""
+    settings = h3push.ServerSettings(authorities=("localhost",))
+
+    async def scenario(world: World) -> list[int]:
+        statuses = []
+        for authority in (None, "localhost"):
+            response = await world.client.request("GET", "/", authority=authority)
+            await response.read()
+            statuses.append(response.status)
+        return statuses
+
+    assert in_world(lambda _: h3push.Response(), scenario, server_settings=settings) == [421, 200]
+
+
+@pytest.mark.rfc("H3-6.2.3-01", "H3-7.2.4-09")
+def test_connections_differ_in_their_reserved_values() -> None:
+    """Peers have to go on ignoring all of them, so no two connections need send the same."""
+
+    async def scenario(world: World) -> set[int | None]:
+        endpoint = world.client.connection.endpoint
+        return {endpoint.dress(h3push.H3Config()).grease_seed for _ in range(50)}
+
+    seeds = in_world(lambda _: h3push.Response(), scenario)
+    assert None not in seeds
+    assert len(seeds) > 40
+    assert any(seed is not None and seed % 8 == 7 for seed in seeds), "one in eight opens a reserved stream"

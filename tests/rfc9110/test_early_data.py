@@ -39,7 +39,6 @@ async def resume(peer: Peer, server: VirtualDriver, *early: bytes) -> tuple[int,
 
 
 @pytest.mark.rfc("ED-3-01", "ED-3-02", "ROB-34", "H3-10.9-01")
-@pytest.mark.xfail(reason="aio hands requests in early data to the handler before the handshake is done", strict=True)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_request_in_early_data_waits_for_the_handshake(method: str) -> None:
     """It may be a replay: no handler runs before the client has proved that it is there; then every request is served."""

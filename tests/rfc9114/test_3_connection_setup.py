@@ -287,11 +287,8 @@ def test_a_connection_error_is_an_application_close() -> None:
 
 @pytest.mark.rfc("H3-3.3-01")
 @pytest.mark.parametrize("covered", [True, False])
-def test_another_origin_needs_the_certificates_word(covered: bool, request: pytest.FixtureRequest) -> None:
+def test_another_origin_needs_the_certificates_word(covered: bool) -> None:
     """A request for another authority goes on this connection only when the server's certificate names that one too."""
-    if not covered:
-        reason = "aio sends a request for any authority, and the core then takes pushes for it"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     names = ["origin.example", "other.example"] if covered else ["origin.example"]
     presented = make_identity(names, seed=0)
     served: list[str | None] = []

@@ -18,7 +18,7 @@ from h3push.aio.headers import HeadersLike, encode_headers
 from h3push.aio.response import has_field
 from h3push.aio.settings import ClientSettings
 from h3push.aio.upload import Upload
-from h3push.errors import NoStreamCredit, Timeout
+from h3push.errors import LocalProtocolError, NoStreamCredit, Timeout
 from h3push.fields import RequestHead
 from h3push.h3.config import H3Config
 from h3push.h3.priority import Priority
@@ -88,9 +88,10 @@ class Client:
             headers: further fields; Content-Length is added where the length is known.
             content: see `Content`.
             priority: RFC 9218 urgency and incremental delivery.
-            authority: instead of the one of the URL that was connected to.
+            authority: instead of the one of the URL that was connected to; one that the server's certificate names.
 
         Raises:
+            LocalProtocolError: the server cannot speak for `authority`.
             RequestNotProcessed: the server certainly did not look at it; safe to retry on a new connection.
             ConnectionClosed: the connection was lost; the server may have acted on it.
             StreamFailed: the server reset it, or answered with something malformed.
@@ -98,6 +99,8 @@ class Client:
         """
         connection = self._connected
         body = normalize(content)
+        if authority is not None and not connection.is_authoritative(authority.encode("ascii")):
+            raise LocalProtocolError(f"the certificate of this server does not cover {authority}: connect to that one")
         head = self._head(method, path, headers, body, authority)
         exchange = await self._send_head(connection, head, body != b"", priority)
         try:

@@ -58,6 +58,8 @@ class ClientConnection:
         self._exchanges: dict[int, ClientExchange] = {}
         self._kept_alive = False
         self._next_look: float | None = None
+        self.is_authoritative: Callable[[bytes], bool] = lambda _: False
+        """May the server speak for an authority? Its certificate says so (RFC 9114 section 3.3)."""
 
     # the endpoint's calls
 
@@ -79,6 +81,9 @@ class ClientConnection:
 
     def acknowledged(self, stream_id: int) -> None:
         """Nothing to do."""
+
+    def abandoned(self, stream_id: int) -> None:
+        """Nothing to do: the core tells it."""
 
     def stopped(self, stream_id: int) -> None:
         """Nothing to do: the core tells it."""

@@ -156,10 +156,10 @@ async def _attempt(plan: Plan, address: Address, driver: Driver) -> ClientConnec
 
 def _connect(plan: Plan, endpoint: Endpoint, address: Address) -> ClientConnection:
     def make_owner(handle: int) -> ClientConnection:
-        core = H3ClientConnection(
-            endpoint.transport(handle), plan.config, is_authoritative=_authority_check(plan.origin, endpoint, handle)
-        )
+        check = _authority_check(plan.origin, endpoint, handle)
+        core = H3ClientConnection(endpoint.transport(handle), endpoint.dress(plan.config), is_authoritative=check)
         connection = ClientConnection(endpoint, handle, address, core, plan.settings)
+        connection.is_authoritative = check
         connection.pushes.on_push = plan.on_push
         return connection
 

@@ -69,6 +69,7 @@ class ServerConnection:
         """Streams of responses that were sent whole and not yet acknowledged; the core keeps the same account of pushes."""
         self._endpoint = endpoint
         self._handler = server.handler
+        self._authorities = server.authorities
         self._unwanted: set[int] = set()
         self._connected = False
         self._heads: dict[int, float] = {}
@@ -107,6 +108,10 @@ class ServerConnection:
         elif not stream_id & 3 and stream_id not in self.exchanges and len(self._unwanted) < MAX_UNWANTED:
             self._unwanted.add(stream_id)
 
+    def abandoned(self, stream_id: int) -> None:
+        """The client reset a stream: a header section that was not complete will not be."""
+        self._heads.pop(stream_id, None)
+
     def connected(self) -> None:
         """The handshake is done."""
         self.counters.connections += 1
@@ -116,7 +121,7 @@ class ServerConnection:
         """When `handle_timeout` is due."""
         deadline = self.core.next_timeout()
         if self._heads:
-            first = min(self._heads.values())
+            first = next(iter(self._heads.values()))  # the time-out is a constant: the oldest is due first
             return first if deadline is None else min(first, deadline)
         return deadline
 
@@ -178,6 +183,10 @@ class ServerConnection:
         if self._unwanted and stream_id in self._unwanted:
             self._unwanted.discard(stream_id)
             self.core.reject_request(stream_id)
+            return
+        if self._authorities is not None and event.request.authority not in self._authorities:
+            self.counters.rejected += 1
+            self.send_head(stream_id, 421, [(b"content-length", b"0")], True)
             return
         if self.running >= self.settings.max_concurrent_requests:
             self.counters.rejected += 1

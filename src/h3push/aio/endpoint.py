@@ -17,7 +17,9 @@ always moves later, and a wake-up too many is cheaper than `call_at` and `cancel
 import asyncio
 import heapq
 import logging
+import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Protocol
@@ -25,6 +27,7 @@ from typing import Protocol
 from h3push import _quic
 from h3push.aio.drivers import control_first
 from h3push.errors import ErrorCode
+from h3push.h3.config import H3Config
 from h3push.h3.connection import H3Connection
 from h3push.h3.events import Event
 from h3push.transport.native import Driver, NativeEvent, NativeTransport, deliver
@@ -59,6 +62,9 @@ class Owner(Protocol):
     def acknowledged(self, stream_id: int) -> None:
         """The peer has everything that was written to a stream, its end included."""
 
+    def abandoned(self, stream_id: int) -> None:
+        """The peer reset a stream, of which the core has perhaps told nothing yet."""
+
     def stopped(self, stream_id: int) -> None:
         """The peer takes no more of a stream (STOP_SENDING); the core will be told next."""
 
@@ -88,6 +94,8 @@ class Endpoint:
         """True when it was closed."""
         self._accept = accept
         self._owners: dict[int, Owner] = {}
+        self._early: dict[int, list[NativeEvent]] = {}
+        self._random = random.Random(0 if getattr(self.loop, "is_virtual", False) else None)  # noqa: S311 - grease
         self._kicked = False
         self._timer: asyncio.TimerHandle | None = None
         self._touched: set[Owner] = set()
@@ -104,6 +112,12 @@ class Endpoint:
     def transport(self, handle: int) -> NativeTransport:
         """The transport contract for one connection."""
         return NativeTransport(self.driver, handle, self.kick)
+
+    def dress(self, config: H3Config) -> H3Config:
+        """The configuration of one connection: reserved values differ from one to the next (RFC 9114 section 7.2.8)."""
+        if not config.grease or config.grease_seed is not None:
+            return config
+        return replace(config, grease_seed=self._random.getrandbits(16))
 
     def connect(
         self,
@@ -222,7 +236,9 @@ class Endpoint:
                 self._greet(event)
                 continue
             try:
-                if event[0] == _DATA:
+                if event[1] in self._early and event[0] != _quic.CLOSED:
+                    self._hold_early(owner, event, now)
+                elif event[0] == _DATA:
                     happened = owner.core.receive_data(event[2], event[3], event[4], now)
                     if happened:
                         owner.receive(happened)
@@ -238,6 +254,20 @@ class Endpoint:
         """An event of a connection that has no owner (yet)."""
         if event[0] == _quic.ACCEPTED and self._accept is not None:
             self._owners[event[1]] = self._accept(self, event[1], event[2])
+            self._early[event[1]] = []
+
+    def _hold_early(self, owner: Owner, event: NativeEvent, now: float) -> None:
+        """Keep what a client sends in early data until its handshake is done: it may be a replay (RFC 8470 section 3).
+
+        Flow control bounds what is kept.
+        """
+        if event[0] != _quic.CONNECTED:
+            self._early[event[1]].append(event)
+            return
+        early = self._early.pop(event[1])
+        self._other(owner, event, now)
+        if early:
+            self._dispatch(early)
 
     def _other(self, owner: Owner, event: NativeEvent, now: float) -> None:
         kind = event[0]
@@ -251,6 +281,8 @@ class Endpoint:
         else:
             if kind == _quic.STOP:
                 owner.stopped(event[2])
+            elif kind == _quic.RESET:
+                owner.abandoned(event[2])
             happened = deliver(owner.core, event, now)
             if happened:
                 owner.receive(happened)
@@ -260,6 +292,7 @@ class Endpoint:
 
     def _forget(self, handle: int, owner: Owner) -> None:
         self._owners.pop(handle, None)
+        self._early.pop(handle, None)
         self._deadlines.pop(owner, None)
 
     def _guard(self, owner: Owner, action: Callable[[], None]) -> None:

@@ -75,6 +75,9 @@ class Server:
         """Bounds and switches of the protocol."""
         self.settings = settings
         """Time-outs and bounds of this layer."""
+        named = settings.authorities
+        self.authorities = None if named is None else frozenset(name.encode("ascii") for name in named)
+        """`ServerSettings.authorities`, as they come on the wire."""
         self.counters = ServerCounters()
         """What happened so far."""
         self._bind = (host, port)
@@ -180,7 +183,7 @@ class Server:
         return self._endpoint
 
     def _accept(self, endpoint: Endpoint, handle: int, address: tuple[str, int]) -> ServerConnection:
-        core = H3ServerConnection(endpoint.transport(handle), self.config)
+        core = H3ServerConnection(endpoint.transport(handle), endpoint.dress(self.config))
         connection = ServerConnection(self, endpoint, handle, address, core)
         self._connections.add(connection)
         return connection

@@ -60,5 +60,5 @@ class H3Config:
     grease: bool = True
     """Send reserved settings, a reserved frame and a reserved stream, so that peers keep ignoring them (RFC 9114 section
     7.2.8); what is sent depends on `grease_seed` only."""
-    grease_seed: int = 0
-    """Picks the reserved values."""
+    grease_seed: int | None = None
+    """Picks the reserved values. None: the asyncio layer picks one for each connection; by itself the core takes 0."""

@@ -91,6 +91,7 @@ class H3Connection(ABC):
         """True when the connection is over; every further call does nothing or raises `StreamStateError`."""
 
         self._transport = transport
+        self._grease_seed = config.grease_seed or 0
         self._now = 0.0
         self._events: list[Event] = []
 
@@ -129,7 +130,7 @@ class H3Connection(ABC):
             return
         greeting = self._settings_frame() + self._first_control_frames() + self._control_backlog
         if self.config.grease:
-            greeting += encode_frame(reserved_number(self.config.grease_seed % 64), b"")
+            greeting += encode_frame(reserved_number(self._grease_seed % 64), b"")
         self._open_critical(StreamType.CONTROL, greeting)
         self._open_critical(StreamType.QPACK_ENCODER, b"")
         self._open_critical(StreamType.QPACK_DECODER, b"")
@@ -548,7 +549,7 @@ class H3Connection(ABC):
             max_field_section_size=config.max_field_section_size,
             qpack_blocked_streams=config.qpack_blocked_streams,
         )
-        seed = config.grease_seed
+        seed = self._grease_seed
         grease = (reserved_number(seed % 64), seed % 251) if config.grease else None
         return encode_frame(FrameType.SETTINGS, encode_settings(settings, grease))
 
@@ -563,10 +564,10 @@ class H3Connection(ABC):
 
     def _open_reserved_stream(self) -> None:
         """One connection in eight opens a stream of a reserved type, so that peers keep ignoring them (section 6.2.3)."""
-        if self.config.grease_seed % 8 == 7 and self._transport.stream_credit(True, 2) == 2:
+        if self._grease_seed % 8 == 7 and self._transport.stream_credit(True, 2) == 2:
             stream_id = self._transport.open_stream(True)
             if stream_id is not None:
-                self._transport.write(stream_id, encode_varint(reserved_number(self.config.grease_seed % 64)), True)
+                self._transport.write(stream_id, encode_varint(reserved_number(self._grease_seed % 64)), True)
 
     # ---------------------------------------------------------------- the peer's unidirectional streams
 
