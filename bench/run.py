@@ -63,6 +63,12 @@ SCENARIOS = (
         (*PYTHON[:1], NATIVE, *PYTHON[1:], *ASGI, *WEB),
     ),
     Scenario(
+        "distinct-1x50",
+        "Responses of 1 KB, 1 connection x 50 streams, no two requests the same",
+        ("requests", "--connections", "1", "--streams", "50", "--distinct", "1"),
+        (*PYTHON[:1], NATIVE, *PYTHON[1:], *ASGI, *WEB),
+    ),
+    Scenario(
         "requests-50x1",
         "Responses of 1 KB, 50 connections x 1 stream",
         ("requests", "--connections", "50", "--streams", "1"),
@@ -330,6 +336,8 @@ def targets(bench: Bench) -> list[Target]:
     return [
         Target("requests/s, 1 x 50: h3push / aioquic", against("requests-1x50", "h3push", "aioquic"), 10),
         Target("requests/s, 1 x 50: h3push / native", against("requests-1x50", "h3push", NATIVE), 0.8),
+        Target("requests/s, 1 x 50, all distinct: h3push / aioquic", against("distinct-1x50", "h3push", "aioquic"), 10),
+        Target("requests/s, 1 x 50, all distinct: h3push / native", against("distinct-1x50", "h3push", NATIVE), 0.8),
         Target("requests/s, 50 x 1: h3push / aioquic", against("requests-50x1", "h3push", "aioquic"), 10),
         Target("requests/s, 50 x 1: h3push / native", against("requests-50x1", "h3push", NATIVE), 0.8),
         Target("ASGI hello: h3push / Hypercorn", against("hello-asgi", "h3push, ASGI", "Hypercorn"), 8),

@@ -19,7 +19,7 @@ async def upload(request: Request) -> Response:
 
 
 def handler(request: Request):
-    path = request.path
+    path = request.path.partition("?")[0]
     body = BODIES.get(path)
     if body is not None:
         return Response(200, HEADERS, body)

@@ -40,7 +40,7 @@ class DirectProtocol(protocols.QuicConnectionProtocol):
         stream_id = event.stream_id
         if isinstance(event, h3_events.HeadersReceived):
             headers = dict(event.headers)
-            self._paths[stream_id] = headers[b":path"].decode()
+            self._paths[stream_id] = headers[b":path"].partition(b"?")[0].decode()
         elif isinstance(event, h3_events.DataReceived):
             self._uploaded[stream_id] = self._uploaded.get(stream_id, 0) + len(event.data)
         if event.stream_ended:

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! load SCENARIO ADDRESS [--OPTION VALUE]...
-//!   requests   closed loop: --connections, --streams (of each), --path
+//!   requests   closed loop: --connections, --streams (of each), --path; with --distinct 1 no two requests are the same
 //!   bulk       one response after the other: --path
 //!   upload     one POST after the other: --path, --size
 //!   connects   new connection, one request, close: --streams (at once), --path
@@ -244,11 +244,20 @@ async fn measure(options: &Options, count: &Count) -> Result<(), Failure> {
 async fn requests(endpoint: &Endpoint, options: &Options) -> Result<(), Failure> {
     let count = Arc::new(Count::default());
     let head = options.head();
+    let distinct = options.number("distinct", 0)? == 1;
+    let authority = format!("localhost:{}", options.address.port());
+    let path = options.text("path", "/1k");
+    let sent = Arc::new(AtomicU64::new(0));
     for client in open(endpoint, options, options.number("connections", 1)?, false).await? {
         for _ in 0..options.number("streams", 1)? {
-            let (client, count, head) = (client.clone(), count.clone(), head.clone());
+            let (client, count, mut head) = (client.clone(), count.clone(), head.clone());
+            let (authority, path, sent) = (authority.clone(), path.clone(), sent.clone());
             tokio::spawn(async move {
                 while count.goes_on() {
+                    if distinct {
+                        let number = sent.fetch_add(1, Ordering::Relaxed);
+                        head = request_head(&authority, &format!("{path}?n={number}"), None);
+                    }
                     let begun = Instant::now();
                     if !count.note(client.get(&head, None).await, begun) {
                         break;
