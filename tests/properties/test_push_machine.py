@@ -292,7 +292,7 @@ class PushMachine(RuleBasedStateMachine):
         self.sent[push_id] = b""
 
     @precondition(lambda self: self.live(ServerPushState.OPEN))
-    @rule(number=PICK, what=st.sampled_from(["interim", "response", "data", "end", "trailers", "everything"]))
+    @rule(number=PICK, what=st.sampled_from(["interim", "response", "data", "end", "trailers", "everything", "whole"]))
     def server_answers(self, number, what):
         """Go on with a pushed response."""
         push_id = self.pick(self.live(ServerPushState.OPEN), number)
@@ -303,6 +303,11 @@ class PushMachine(RuleBasedStateMachine):
         stream_id, core = self.opened[push_id], self.server
         data = b"%d-content " % push_id
         begun = core._senders[stream_id].state.name != "START"
+        if what == "whole" and not begun:
+            self.sent[push_id] = data
+            self.ended.add(push_id)
+            core.send_whole_response(stream_id, 200, [(b"x-push", b"%d" % push_id)], data)
+            return
         if what == "interim" and not begun:
             core.send_informational_response(stream_id, 103, [(b"link", b"</a>")])
         elif not begun:
@@ -541,7 +546,7 @@ def play(seed: int, steps: int) -> PushMachine:
         dice.choice([64, 262_144]),
     )
     number = lambda: dice.randrange(1_000)  # noqa: E731
-    whats = ["interim", "response", "data", "end", "trailers", "everything"]
+    whats = ["interim", "response", "data", "end", "trailers", "everything", "whole"]
     actions = {
         lambda: machine.server_pushes(number(), dice.choice([0, 0, 1, 2, 3]), dice.random() < 0.5): 10,
         lambda: machine.server_repeats(number(), number()): 4,

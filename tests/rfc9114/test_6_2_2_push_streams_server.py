@@ -8,7 +8,6 @@ from conformance.push_support import (
     DATA,
     HEADERS,
     PushServerRig,
-    answering,
     id_frame,
     promised,
 )
@@ -334,12 +333,10 @@ def test_a_request_cannot_trigger_more_pushes_than_the_limits():
 @pytest.mark.rfc("H3-6.2.2-01")
 def test_content_of_pushes_is_counted():
     """What a push sends is counted, also when the transport reads it from a file."""
-    rig = PushServerRig(max_push_id=3, application=answering)
-    request = rig.ask(fin=False)
-    assert rig.status(request) == 200
     rig = PushServerRig(max_push_id=3)
     request = rig.ask()
-    rig.core.send_push_promise(request, promised())
+    for number in range(2):
+        rig.core.send_push_promise(request, promised(b"/%d" % number))
     stream_id = rig.core.open_push_stream(0)
     rig.core.send_response(stream_id, 200, [])
     rig.core.send_data(stream_id, b"12345")
@@ -348,6 +345,11 @@ def test_content_of_pushes_is_counted():
     rig.run()
     assert rig.pushed_body(0) == b"12345678"
     assert rig.core.push_counters.content_bytes == 8
+    rig.core.send_whole_response(rig.core.open_push_stream(1), 200, [], b"whole")
+    rig.run()
+    assert rig.pushed_body(1) == b"whole"
+    assert rig.raw.stream(rig.push_streams()[1]).fin
+    assert rig.core.push_counters.content_bytes == 13
     rig.finish(request)
     rig.expect_alive()
 
