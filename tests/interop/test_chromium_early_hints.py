@@ -130,7 +130,6 @@ class Visit:
 
 async def visit(name: str, certificates: DevelopmentCertificates, directory: Path) -> Visit:
     """Load a sample application's page once, in a profile of its own."""
-    directory.mkdir()
     app = load(name)
     async with h3push.serve_asgi(app, port=0, certfile=certificates.certfile, keyfile=certificates.keyfile) as server:
         page = await load_page(server.address[1], certificates.certfile, directory)
@@ -151,7 +150,9 @@ def test_the_hinted_style_sheet_is_requested_before_the_page_is_there(
 ) -> None:
     """The 103 comes while the application thinks, and Chromium asks for the style sheet at once."""
     for attempt in range(ATTEMPTS):
-        seen = asyncio.run(visit(name, certificates, tmp_path / str(attempt)))
+        directory = tmp_path / str(attempt)
+        directory.mkdir()
+        seen = asyncio.run(visit(name, certificates, directory))
         assert seen.hint.has("link: </style.css?v=1>; rel=preload; as=style")
         assert seen.document.at - seen.hint.at >= THINKING * 0.8
         if seen.asked.at < seen.document.at:
