@@ -16,6 +16,7 @@ FIELDS = [(b"content-type", b"text/plain"), (b"content-length", b"5")]
 def _forgetful():
     for memory in (known.requests, known._responses, known._promises):
         memory.clear()
+        memory._seen.clear()
 
 
 def whole(server, event):
@@ -52,16 +53,19 @@ def test_a_request_is_the_same_the_second_time_and_on_another_connection():
 )
 def test_what_is_not_remembered(parts, fin):
     rig = ServerRig()
-    rig.send(*parts, fin=fin)
-    rig.run()
-    assert len(rig.requests) == 1
+    for _ in range(3):
+        rig.send(*parts, fin=fin)
+        rig.run()
+    assert len(rig.requests) == 3
     assert not known.requests
 
 
 def test_a_smaller_limit_is_not_bypassed():
     usual = ServerRig()
-    usual.send(request("GET", "/limit", ("x-some", "v" * 100)), fin=True)
-    usual.run()
+    for _ in range(2):
+        usual.send(request("GET", "/limit", ("x-some", "v" * 100)), fin=True)
+        usual.run()
+    assert len(known.requests) == 1
     small = ServerRig(config=H3Config(max_field_section_size=250))
     stream_id = small.send(request("GET", "/limit", ("x-some", "v" * 100)), fin=True)
     small.run()
@@ -71,9 +75,19 @@ def test_a_smaller_limit_is_not_bypassed():
 def test_the_memory_is_bounded():
     rig = ServerRig()
     for number in range(known.MAX_REMEMBERED + 2):
+        for _ in range(2):
+            rig.send(request("GET", f"/{number}"), fin=True)
+            rig.run()
+    assert len(known.requests) == 2
+
+
+def test_what_comes_once_is_not_kept():
+    rig = ServerRig()
+    for number in range(known.MAX_SEEN + 1):
         rig.send(request("GET", f"/{number}"), fin=True)
         rig.run()
-    assert len(known.requests) == 2
+    assert not known.requests
+    assert len(known.requests._seen) == 1
 
 
 def test_a_whole_response_is_the_same_as_one_in_pieces():

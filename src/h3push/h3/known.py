@@ -15,6 +15,8 @@ from h3push.wire.qpack.encoder import SECRET_NAMES
 
 MAX_REMEMBERED = 256
 """Of each kind; when there are more, all are forgotten."""
+MAX_SEEN = 1024
+"""Keys that came once, of each kind; when there are more, all are forgotten."""
 MAX_ENCODED = 512
 """Requests with more bytes are not remembered."""
 MAX_SIZE = 2048
@@ -41,25 +43,26 @@ class KnownSection:
 
 
 class Memory(dict[Key, Value], Generic[Key, Value]):
-    """What is remembered of one kind."""
+    """What is remembered of one kind: what comes for the second time, so that what never comes again costs a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[int] = set()
 
     def remember(self, key: Key, fields: Fields, value: Value) -> None:
-        """Keep `value`, unless its fields hold a secret or are large."""
-        if section_size(fields) <= MAX_SIZE and SECRET_NAMES.isdisjoint(name for name, _ in fields):
+        """Keep `value` if its key has come before, unless its fields hold a secret or are large."""
+        digest = hash(key)
+        if digest not in self._seen:
+            if len(self._seen) >= MAX_SEEN:
+                self._seen.clear()
+            self._seen.add(digest)
+        elif section_size(fields) <= MAX_SIZE and SECRET_NAMES.isdisjoint(name for name, _ in fields):
             if len(self) >= MAX_REMEMBERED:
                 self.clear()
             self[key] = value
 
 
-class Requests(Memory[bytes, RequestHead]):
-    """Requests by the bytes of their stream."""
-
-    def remember(self, key: bytes, fields: Fields, value: RequestHead) -> None:
-        if len(key) <= MAX_ENCODED:
-            super().remember(key, fields, value)
-
-
-requests = Requests()
+requests = Memory[bytes, RequestHead]()
 """Requests that came whole, without content, in a section that needs no dynamic table."""
 _responses = Memory[tuple[object, ...], KnownSection]()
 _promises = Memory[tuple[object, ...], KnownSection]()

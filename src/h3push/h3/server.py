@@ -44,7 +44,7 @@ from h3push.h3.events import (
     StreamReset,
     TrailersReceived,
 )
-from h3push.h3.known import KnownSection, known_promise, known_response, may_look_up, requests
+from h3push.h3.known import MAX_ENCODED, KnownSection, known_promise, known_response, may_look_up, requests
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
 from h3push.h3.priority import Priority, parse_priority, transport_priority
 from h3push.h3.push.server import PushCounters, ServerPush, ServerPushes
@@ -444,7 +444,8 @@ class H3ServerConnection(H3Connection):
         if request is None or request.content_length or request.method == b"CONNECT":
             return None
         assert fields is not None
-        requests.remember(data, fields, request)
+        if len(data) <= MAX_ENCODED:
+            requests.remember(data, fields, request)
         return request
 
     def request_received(self, stream_id: int, request: RequestHead, end: bool) -> None:
