@@ -39,7 +39,7 @@ def visit(root, scenario, *, max_pushes=100, server_settings=None, link=LINK, **
     """Run `scenario(client, handler)` against a server of `root`; its result."""
 
     async def main():
-        identity = make_identity([HOST])
+        identity = make_identity([HOST, "made.up"])
         network = VirtualNetwork(up=link, down=link)
         tls = _quic.ClientTls(trust=identity.authority)
         settings = server_settings or ServerSettings()
