@@ -41,7 +41,7 @@ MANIFEST = parse_manifest(json.dumps({"/": {path: {} for path in RESOURCES}}).en
 PAGE = b"<!doctype html>" + b"".join(b'<link href="%s">' % path.encode() for path in RESOURCES)
 
 
-async def app(scope: Any, receive: Any, send: Any) -> None:
+async def app(scope: Any, _receive: Any, send: Any) -> None:
     """The application; it knows nothing of push."""
     body = PAGE if scope["path"] == "/" else bytes(RESOURCES[scope["path"]])
     if scope["path"] == "/":
@@ -112,11 +112,12 @@ def measure(visitor: Visitor) -> float:
         trust = h3push.ClientTls(trust=identity.authority)
         own = network.client_endpoint(trust, h3push.ClientSettings().transport(visitor.max_pushes))
         manifest = None if visitor.name == "neither" else MANIFEST
-        async with h3push.serve_asgi(app, driver=driver, settings=settings, manifest=manifest, lifespan=False):
-            async with h3push.connect(f"https://{HOST}/", driver=own, max_pushes=visitor.max_pushes) as client:
-                began = asyncio.get_running_loop().time()
-                await load(client, visitor)
-                return asyncio.get_running_loop().time() - began
+        server = h3push.serve_asgi(app, driver=driver, settings=settings, manifest=manifest, lifespan=False)
+        client = h3push.connect(f"https://{HOST}/", driver=own, max_pushes=visitor.max_pushes)
+        async with server, client:
+            began = asyncio.get_running_loop().time()
+            await load(client, visitor)
+            return asyncio.get_running_loop().time() - began
 
     return run_virtual(main)
 
