@@ -43,6 +43,8 @@ GROWTH_OF_LITERALS = 2
 _REMEMBERED_SECTIONS = 32
 _REMEMBERED_SIZE = 512
 _STATIC_PREFIX = Prefix(0, 0, 2)
+_static_decoder = pylsqpack.Decoder(0, 0)
+"""Decodes what refers to no dynamic table, for every connection: it has no state."""
 
 
 class FieldSectionTooLarge(H3StreamError):  # noqa: N818 - what is wrong, like all of `errors`
@@ -68,7 +70,8 @@ class FieldDecoder:
     def __init__(
         self, *, max_table_capacity: int, blocked_streams: int, max_field_section_size: int, max_expansion: int = 16
     ) -> None:
-        self._decoder = pylsqpack.Decoder(max_table_capacity, blocked_streams)
+        self._blocked_streams = blocked_streams
+        self._own_decoder: pylsqpack.Decoder | None = None
         self._mirror = TableMirror(max_table_capacity)
         self._max_entries = max_table_capacity // ENTRY_OVERHEAD
         self._max_size = max_field_section_size
@@ -104,7 +107,7 @@ class FieldDecoder:
             return None
         size_bound = self._check_lines(section, prefix)
         try:
-            instructions, fields = self._decoder.feed_header(stream_id, section)
+            instructions, fields = self._decoder_of(prefix).feed_header(stream_id, section)
         except pylsqpack.DecompressionFailed:
             fields = self._decode_oddity(stream_id, section, prefix)
             instructions = encode_integer(0x80, 7, stream_id) if prefix.required_inserts else b""
@@ -157,6 +160,16 @@ class FieldDecoder:
         taken = b"".join(self._outgoing)
         self._outgoing.clear()
         return taken
+
+    @property
+    def _decoder(self) -> pylsqpack.Decoder:
+        """This connection's decoder; made when a dynamic table is first of interest, for it is 4 kB."""
+        if self._own_decoder is None:
+            self._own_decoder = pylsqpack.Decoder(self._mirror.max_capacity, self._blocked_streams)
+        return self._own_decoder
+
+    def _decoder_of(self, prefix: Prefix) -> pylsqpack.Decoder:
+        return self._decoder if prefix.required_inserts else _static_decoder
 
     def _check_prefix(self, section: bytes) -> Prefix:
         if section[:2] == b"\0\0":
@@ -246,7 +259,7 @@ class FieldDecoder:
                 return []
             if not nameless:
                 raise WireFormatError("its field lines cannot be decoded")
-            fields = self._decoder.feed_header(stream_id, section[: prefix.end] + b"".join(lines))[1]
+            fields = self._decoder_of(prefix).feed_header(stream_id, section[: prefix.end] + b"".join(lines))[1]
         except NotDecodableError as error:
             raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
         except WireFormatError as error:

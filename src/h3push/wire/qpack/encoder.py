@@ -45,6 +45,8 @@ SECRET_NAMES = frozenset(
 _name_of = itemgetter(0)
 _MAX_BLOCKED_STREAMS = 0xFFFF
 _STATIC_SECTION_PREFIX = b"\0\0"
+_static_encoder = pylsqpack.Encoder()
+"""Encodes secrets, for every connection: without a table it has no state."""
 
 
 class FieldEncoder:
@@ -57,7 +59,6 @@ class FieldEncoder:
     def __init__(self, capacity_limit: int) -> None:
         self._capacity_limit = capacity_limit
         self._encoder = pylsqpack.Encoder()
-        self._static_encoder = pylsqpack.Encoder()
         self._mirror = TableMirror(0)
         self._own_range = 0
         """2 * MaxEntries as pylsqpack counts it, 0 while there is no dynamic table ..."""
@@ -176,7 +177,7 @@ class FieldEncoder:
 
     def _encode_secret(self, field: Field) -> bytes:
         """A literal field line with the never-indexed bit (RFC 9204 sections 4.5.4 and 4.5.6)."""
-        line = self._static_encoder.encode(0, [field])[1][len(_STATIC_SECTION_PREFIX) :]
+        line = _static_encoder.encode(0, [field])[1][len(_STATIC_SECTION_PREFIX) :]
         if line[0] >= 0x80:
             return line  # an empty value, which the static table has
         return bytes((line[0] | (0x20 if line[0] >= 0x40 else 0x10),)) + line[1:]

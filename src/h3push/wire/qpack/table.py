@@ -25,6 +25,10 @@ from h3push.wire.qpack.instructions import (
 #     0 0 0 index (5+)                     duplicate
 
 
+_NOTHING: deque[tuple[int, int]] = deque()
+"""The entries of every table that never had one: an empty deque of its own would be half a kilobyte a connection."""
+
+
 class TableMirror:
     """Follows an encoder stream, in either direction, and knows of the dynamic table what sizes can tell.
 
@@ -40,7 +44,7 @@ class TableMirror:
         """Entries ever inserted."""
         self.largest = 0
         """Size of the largest entry ever inserted."""
-        self._entries: deque[tuple[int, int]] = deque()
+        self._entries = _NOTHING
         """Name length and size of each entry, newest first."""
         self._used = 0
         self._unread = b""
@@ -127,6 +131,8 @@ class TableMirror:
     def _insert(self, name_length: int, size: int) -> None:
         if size > self.capacity:
             raise WireFormatError(f"an entry of {size} bytes in a table of {self.capacity}")
+        if self._entries is _NOTHING:
+            self._entries = deque()
         self._entries.appendleft((name_length, size))
         self._used += size
         self._evict()
