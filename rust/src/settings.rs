@@ -84,7 +84,7 @@ impl Default for Settings {
 }
 
 /// Stream counts and windows above this are a mistake, not a wish (and a stream count costs memory at once).
-const MAX_STREAMS: u64 = 1 << 20;
+pub const MAX_STREAMS: u64 = 1 << 20;
 const MAX_WINDOW: u64 = (1 << 62) - 1;
 
 impl Settings {

@@ -42,7 +42,7 @@ use self::{
 };
 use crate::{
     events::{End, EndKind, Event, Handle},
-    settings::Settings,
+    settings::{MAX_STREAMS, Settings},
 };
 
 /// The two error codes that are sent without being told to (H3_NO_ERROR and H3_INTERNAL_ERROR): goodbye, and a failure here.
@@ -569,8 +569,9 @@ impl Core {
         self.on(handle, |work| work.conn.set_keep_alive(now, interval));
     }
 
-    /// How many streams the peer may have open.
+    /// How many streams the peer may have open: `MAX_STREAMS` at most, since quinn makes each of them at once.
     pub fn set_max_streams(&mut self, handle: Handle, unidirectional: bool, count: u64) {
+        let count = count.min(MAX_STREAMS);
         self.on(handle, |work| work.conn.link.set_max_streams(unidirectional, count));
     }
 

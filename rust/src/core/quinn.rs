@@ -13,15 +13,18 @@
 use std::{
     any::Any,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
     ConnectError, ConnectionError, ConnectionHandle, ConnectionId, DatagramEvent, Dir, EcnCodepoint, EndpointConfig,
-    EndpointEvent, IdleTimeout, MtuDiscoveryConfig, ReadError, Side, StreamEvent, StreamId, TransportConfig,
-    TransportError, TransportErrorCode, VarInt, WriteError, congestion, crypto,
+    EndpointEvent, IdleTimeout, MtuDiscoveryConfig, ReadError, RttEstimator, Side, StreamEvent, StreamId,
+    TransportConfig, TransportError, TransportErrorCode, VarInt, WriteError, congestion, crypto,
     transport_parameters::TransportParameters,
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -331,11 +334,72 @@ fn transport_config(settings: &Settings) -> TransportConfig {
         discovery.upper_bound(MTU_UPPER_BOUND.max(settings.initial_mtu));
         discovery
     }));
-    match settings.congestion {
-        Congestion::Cubic => config.congestion_controller_factory(Arc::new(congestion::CubicConfig::default())),
-        Congestion::NewReno => config.congestion_controller_factory(Arc::new(congestion::NewRenoConfig::default())),
-    };
+    config.congestion_controller_factory(Arc::new(LettingGo(settings.congestion)));
     config
+}
+
+/// Makes congestion controllers that let go at the end.
+struct LettingGo(Congestion);
+
+impl congestion::ControllerFactory for LettingGo {
+    fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn congestion::Controller> {
+        let inner = match self.0 {
+            Congestion::Cubic => Arc::new(congestion::CubicConfig::default()).build(now, current_mtu),
+            Congestion::NewReno => Arc::new(congestion::NewRenoConfig::default()).build(now, current_mtu),
+        };
+        Box::new(Releasable { inner, closing: Arc::new(AtomicBool::new(false)) })
+    }
+}
+
+/// A congestion controller whose window opens when the connection is closed.
+///
+/// quinn holds CONNECTION_CLOSE back like data when the window is full and stream data waits. A closed connection reads no
+/// acknowledgments, so it would never go out, and the peer would hear of the end by its idle time-out only.
+struct Releasable {
+    inner: Box<dyn congestion::Controller>,
+    closing: Arc<AtomicBool>,
+}
+
+impl congestion::Controller for Releasable {
+    fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.inner.on_sent(now, bytes, last_packet_number);
+    }
+
+    fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
+        self.inner.on_ack(now, sent, bytes, app_limited, rtt);
+    }
+
+    fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest: Option<u64>) {
+        self.inner.on_end_acks(now, in_flight, app_limited, largest);
+    }
+
+    fn on_congestion_event(&mut self, now: Instant, sent: Instant, persistent: bool, lost_bytes: u64) {
+        self.inner.on_congestion_event(now, sent, persistent, lost_bytes);
+    }
+
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.inner.on_mtu_update(new_mtu);
+    }
+
+    fn window(&self) -> u64 {
+        if self.closing.load(Ordering::Relaxed) { u64::MAX } else { self.inner.window() }
+    }
+
+    fn metrics(&self) -> congestion::ControllerMetrics {
+        self.inner.metrics()
+    }
+
+    fn clone_box(&self) -> Box<dyn congestion::Controller> {
+        Box::new(Releasable { inner: self.inner.clone_box(), closing: self.closing.clone() })
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.inner.initial_window()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
 }
 
 /// What a connection has to say.
@@ -473,6 +537,9 @@ impl Link {
 
     /// Close with CONNECTION_CLOSE 0x1d.
     pub fn close(&mut self, now: Instant, code: u64, reason: Bytes) {
+        if let Ok(controller) = self.connection.congestion_state().clone_box().into_any().downcast::<Releasable>() {
+            controller.closing.store(true, Ordering::Relaxed);
+        }
         self.connection.close(now, varint(code), reason);
     }
 

@@ -823,3 +823,69 @@ fn shutting_down_says_goodbye() {
     assert_eq!(pair.end_of(CLIENT).expect("an end").code, Some(super::NO_ERROR));
     assert_eq!(pair.end_of(SERVER).expect("an end").kind, EndKind::Locally);
 }
+
+#[test]
+fn the_end_is_told_at_once_although_the_window_is_full() {
+    let mut pair = settled();
+    let (_, theirs) = pair.connected();
+    let stream = pair.cores[SERVER].open(theirs, true).expect("credit");
+    pair.cores[SERVER].write(theirs, stream, &vec![7; 4_000_000], true);
+    pair.run(RTT * 3);
+    pair.cores[SERVER].close(theirs, 0x100, b"enough");
+    pair.run(RTT);
+    let end = End { kind: EndKind::ByApplication, code: Some(0x100), reason: "enough".to_owned() };
+    assert_eq!(pair.end_of(CLIENT), Some(end));
+}
+
+#[test]
+fn a_stream_limit_beyond_reason_is_cut() {
+    let mut pair = settled();
+    let (ours, theirs) = pair.connected();
+    pair.cores[SERVER].set_max_streams(theirs, true, u64::MAX);
+    pair.run(Duration::from_millis(100));
+    assert_eq!(pair.cores[CLIENT].stream_credit(ours, true, 1_000), 1_000);
+}
+
+/// Any sequence of calls: nothing panics, nothing ends by a failure of its own, and all of it can be closed.
+#[test]
+fn any_sequence_of_operations_ends_well() {
+    for seed in 0..150_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut draw = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let mut pair = settled();
+        let (ours, theirs) = pair.connected();
+        for _ in 0..200 {
+            let side = draw(2) as usize;
+            let handle = [ours, theirs][side];
+            let stream = [0, 1, 2, 3, 4, 6, 7, 400, u64::MAX][draw(9) as usize];
+            let bytes = vec![1; [0, 1, 3_000, 200_000][draw(4) as usize]];
+            let core = &mut pair.cores[side];
+            match draw(14) {
+                0 => drop(core.open(handle, draw(2) == 0)),
+                1..=3 => drop(core.write(handle, stream, &bytes, draw(4) == 0)),
+                4 => core.reset(handle, stream, draw(u64::MAX)),
+                5 => core.stop(handle, stream, draw(u64::MAX)),
+                6 => core.pause(handle, stream),
+                7 => core.resume(handle, stream),
+                8 => core.set_priority(handle, stream, draw(100) as i32 - 50),
+                9 => core.set_max_streams(handle, draw(2) == 0, draw(300)),
+                10 => core.ping(handle),
+                11 => drop(core.stream_credit(handle, draw(2) == 0, 50)),
+                12 if draw(20) == 0 => core.close(handle, draw(u64::MAX), b"any"),
+                _ => pair.run(Duration::from_millis(draw(60))),
+            }
+        }
+        pair.cores[CLIENT].close(ours, 0, b"");
+        pair.cores[SERVER].close(theirs, 0, b"");
+        pair.run(Duration::from_secs(40));
+        assert!(pair.cores.iter().all(|core| core.connection_count() == 0 && core.occupied == 0), "seed {seed}");
+        for side in [CLIENT, SERVER] {
+            assert!(pair.end_of(side).is_none_or(|end| end.kind != EndKind::Internal), "seed {seed}");
+        }
+    }
+}
