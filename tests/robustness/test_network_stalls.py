@@ -11,7 +11,6 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 @pytest.mark.rfc("ROB-22", "H3-6.2.2-23")
-@pytest.mark.xfail(strict=False, reason="unread pushes fill the window of the connection")
 @pytest.mark.parametrize("reads", [False, True], ids=["pushes_unread", "pushes_read_late"])
 def test_unread_pushes_do_not_stop_a_later_request(reads: bool) -> None:
     """Eight large pushes that nobody reads, more than the connection's window: the next request is answered all the same."""

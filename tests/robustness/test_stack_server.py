@@ -320,6 +320,27 @@ def test_header_sections_that_never_end_give_their_streams_back(dribble: bool) -
     siege(Crowd(0), scenario, settings=h3push.ServerSettings(max_concurrent_requests=50))
 
 
+@pytest.mark.rfc("ROB-12", "ROB-14")
+def test_a_header_section_that_is_reset_is_forgotten() -> None:
+    """What was reset before its header section was complete is over: nothing waits for it, and it did not time out."""
+
+    async def scenario(world: Siege) -> None:
+        attacker = world.attacker()
+        await attacker.greet()
+        for _ in range(20):
+            stream_id = attacker.send(b"\x01\x40\x64")
+            assert stream_id is not None
+            await asyncio.sleep(0.2)
+            attacker.reset(stream_id)
+            await asyncio.sleep(0.2)
+        (connection,) = world.server._connections
+        left = len(connection._heads)
+        await asyncio.sleep(12)
+        assert (left, world.server.counters.timed_out) == (0, 0)
+
+    siege(Crowd(0), scenario)
+
+
 @pytest.mark.rfc("ROB-14", "ROB-20")
 def test_stream_limits_are_exact() -> None:
     """`max_concurrent_requests` request streams, 16 unidirectional ones: not one more can be opened while those are open."""

@@ -110,7 +110,8 @@ class ClientSettings:
     """QUIC flow control for one response: it arrives at most at window / round-trip time (4 MiB at the 600 ms of a satellite:
     56 Mbit/s)."""
     connection_receive_window: int = 16 * MIB
-    """QUIC flow control for all responses and pushes together."""
+    """QUIC flow control for all responses together; each push that the client allows adds a `stream_receive_window`, so that
+    pushes that nobody reads yet cannot stop what somebody waits for."""
     send_window: int = 4 * MIB
     """Bytes sent and not acknowledged."""
     push_streams: int = 100
@@ -124,7 +125,7 @@ class ClientSettings:
             max_bidirectional_streams=0,
             max_unidirectional_streams=16 + (max(self.push_streams, max_pushes) if max_pushes else 0),
             stream_receive_window=self.stream_receive_window,
-            connection_receive_window=self.connection_receive_window,
+            connection_receive_window=self.connection_receive_window + (max_pushes or 0) * self.stream_receive_window,
             send_window=self.send_window,
             high_water=self.send_high_water,
             low_water=self.send_high_water // 4,
