@@ -69,6 +69,7 @@ class NullTransport:
         self.opened: list[int] = []
         self.closed: int | None = None
         self.credit = {True: STREAM_LIMIT, False: STREAM_LIMIT}
+        self._next = {True: 2 + self.is_server, False: 0 + self.is_server}
 
     def stream_credit(self, unidirectional: bool, wanted: int) -> int:
         return max(0, min(wanted, self.credit[unidirectional]))
@@ -77,8 +78,8 @@ class NullTransport:
         if self.credit[unidirectional] <= 0:
             return None
         self.credit[unidirectional] -= 1
-        kind = 2 * unidirectional
-        stream_id = 4 * sum(known & 2 == kind for known in self.opened) + kind + self.is_server
+        stream_id = self._next[unidirectional]
+        self._next[unidirectional] += 4
         self.opened.append(stream_id)
         return stream_id
 
