@@ -408,3 +408,16 @@ def test_with_push_switched_off_it_is_still_checked():
     rig.expect_alive()
     rig.tell(id_frame(MAX_PUSH_ID, 7))
     rig.expect_close(ErrorCode.H3_ID_ERROR)
+
+
+@pytest.mark.rfc("H3-7.2.7-11")
+@pytest.mark.parametrize(("pushes", "steps"), [(1, [0]), (2, [0, 1]), (10, [8, 9])])
+def test_a_moving_limit_can_show_itself_at_once(pushes: int, steps: list[int]) -> None:
+    """A limit that is granted in two steps tells the server that it moves; one frame alone says nothing about that."""
+    rig = PushClientRig(pushes, grant_in_two_steps=True)
+    assert rig.limits == steps
+    server = PushServerRig(max_push_id=steps[0])
+    assert not server.core.push_limit_moves
+    for step in steps[1:]:
+        server.tell(id_frame(MAX_PUSH_ID, step))
+    assert server.core.push_limit_moves is (len(steps) > 1)

@@ -261,7 +261,7 @@ def connect(
     plan = Plan(
         origin=origin,
         tls=tls if tls is not None or driver is not None else _client_tls(cafile, verify),
-        config=replace(config, release_pushes=False),
+        config=replace(config, release_pushes=False, grant_in_two_steps=True),
         settings=settings or ClientSettings(),
         io=io,
         driver=driver,

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 @click.option("--push", type=click.Choice(["auto", "off"]), default="auto",
               help="auto: push what a page and its style sheets need.")  # fmt: skip
 @click.option(
-    "--push-limit", type=click.IntRange(1), default=128, metavar="N", help="Resources that one page may push."
+    "--push-limit", type=click.IntRange(1), default=1000, metavar="N", help="Resources that one page may push."
 )
-@click.option("--push-wait", type=click.FloatRange(0), default=0.0, metavar="SECONDS",
-              help="Hold a page's stream open for this long while more push credit may come.")  # fmt: skip
+@click.option("--push-wait", type=click.FloatRange(0), default=5.0, metavar="SECONDS",
+              help="Hold a page's stream open for so long, behind its content, for more push credit.")  # fmt: skip
 @click.option("--access-log/--no-access-log", default=True, help="Print a line for each response to stdout.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How such a line looks.")
 @click.option("-q", "--quiet", is_flag=True, help="The same as --no-access-log.")

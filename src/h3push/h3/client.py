@@ -393,7 +393,10 @@ class H3ClientConnection(H3Connection):
 
     def _first_control_frames(self) -> bytes:
         limit = self._pushes.grant()
-        return b"" if limit is None else encode_single_varint(FrameType.MAX_PUSH_ID, limit)
+        if limit is None:
+            return b""
+        steps = range(max(0, limit - 1) if self.config.grant_in_two_steps else limit, limit + 1)
+        return b"".join(encode_single_varint(FrameType.MAX_PUSH_ID, step) for step in steps)
 
     # ---------------------------------------------------------------- push streams
 

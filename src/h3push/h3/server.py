@@ -273,6 +273,14 @@ class H3ServerConnection(H3Connection):
         return self._pushes.max_push_id
 
     @property
+    def push_limit_moves(self) -> bool:
+        """True when the client has raised its limit before: waiting for more credit is worth it.
+
+        A client with a fixed number of pushes sends MAX_PUSH_ID once; one whose window moves (ours) raises it in its first flight.
+        """
+        return self._pushes.limit_moves
+
+    @property
     def push_counters(self) -> PushCounters:
         """What became of the pushes of this connection."""
         return self._pushes.counters

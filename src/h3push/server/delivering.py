@@ -73,7 +73,8 @@ class DeliveryState:
     """By request that was really sent: everything promised on its stream, so that no chain of pushes leads back into itself."""
     patience: float = 0.0
     """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
-    the time anew. 0: what has no credit at once is not pushed."""
+    the time anew. Only for clients whose limit has moved before: with a fixed number of pushes none would come. 0: what has no
+    credit at once is not pushed."""
 
     def page(self, request: Request) -> "PageDelivery":
         """A delivery for one request."""
@@ -151,7 +152,8 @@ class PageDelivery:
         if push is not None:
             return self._done(resource, Way.PUSH, None, push)
         assert why_not is not None
-        if why_not is WhyNot.NO_CREDIT and self._state.patience > 0:
+        more_may_come = self._state.patience > 0 and self.request.connection.core.push_limit_moves
+        if why_not is WhyNot.NO_CREDIT and more_may_come:
             self._waiting.append(resource)
             return Delivered(resource.path, Way.NONE, why_not)
         way = Way.NONE

@@ -73,6 +73,8 @@ class ServerPushes:
     def __init__(self, config: H3Config) -> None:
         self.max_push_id: int | None = None
         """The client's limit, inclusive; None: the client has allowed nothing."""
+        self.limit_moves = False
+        """True when the client has raised its limit: it will do so again as pushes end."""
         self.next_push_id = 0
         """The push ID that the next promise takes; IDs are never used again (RFC 9114 section 4.6)."""
         self.counters = PushCounters()
@@ -95,6 +97,7 @@ class ServerPushes:
                 ErrorCode.H3_ID_ERROR, f"MAX_PUSH_ID went back from {self.max_push_id} to {push_id}"
             )
         raised = push_id != self.max_push_id
+        self.limit_moves = self.limit_moves or (raised and self.max_push_id is not None)
         self.max_push_id = push_id
         return raised
 
