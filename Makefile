@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install install-test format rust-test fuzz clean bench bench-page-loads
+.PHONY: help demo test check conformance install install-test format rust-test fuzz clean bench bench-page-loads
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ fuzz: install-test ## coverage-guided fuzzing, FUZZ_SECONDS (60) for each of FUZ
 		$(BIN)/python -m fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=4096 \
 			-artifact_prefix=fuzz/found/$$target- -print_final_stats=1 fuzz/corpus/$$target || exit 1; \
 	done
+
+conformance: install-test ## count which rules of the checklist have tests, and write docs/conformance.md
+	$(BIN)/python tools/conformance.py
 
 format: install-test ## rewrite the sources in the house style
 	$(BIN)/ruff format .

@@ -111,7 +111,9 @@ def rust_code(path: Path) -> str:
 
 
 def test_one_rust_file_alone_names_quinn_proto() -> None:
-    naming = {path.name for path in (ROOT / "rust" / "src").rglob("*.rs") if re.search(r"\bquinn_proto::", rust_code(path))}
+    naming = {
+        path.name for path in (ROOT / "rust" / "src").rglob("*.rs") if re.search(r"\bquinn_proto::", rust_code(path))
+    }
     assert len(naming) == 1, naming
 
 

@@ -1,7 +1,6 @@
 """Draw the state tables of the code into `docs/push.md`: the tables are the truth, the page only shows them.
 
-    python tools/draw_states.py            rewrite docs/push.md
-    python tools/draw_states.py --check    exit 1 when the page is out of date
+`python tools/draw_states.py` rewrites docs/push.md; with `--check` it exits 1 when the page is out of date.
 """
 
 import sys
@@ -43,13 +42,11 @@ def picture(title: str, edges: Mapping[tuple[IntEnum, IntEnum], IntEnum]) -> lis
     return [*lines, "```", ""]
 
 
-def table(
-    states: type[IntEnum], inputs: type[IntEnum], cells: Mapping[tuple[IntEnum, IntEnum], str]
-) -> list[str]:
+def table(states: type[IntEnum], inputs: type[IntEnum], cells: Mapping[tuple[IntEnum, IntEnum], str]) -> list[str]:
     lines = ["| state | " + " | ".join(words(happened.name) for happened in inputs) + " |"]
     lines.append("| --- |" + " --- |" * len(inputs))
     for state in states:
-        row = [cells.get((state, happened), "–") for happened in inputs]
+        row = [cells.get((state, happened), "\N{EN DASH}") for happened in inputs]
         lines.append(f"| **{state.name}** | " + " | ".join(row) + " |")
     return [*lines, ""]
 

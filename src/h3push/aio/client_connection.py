@@ -333,7 +333,7 @@ class ClientConnection:
     }
 
 
-class HandshakeFailed(Exception):  # noqa: N818 - named like ConnectFailed
+class HandshakeFailed(Exception):
     """The connection was over before its handshake was done; `connecting` makes a sentence of it."""
 
     def __init__(self, kind: str, error_code: int | None, reason: str) -> None:

@@ -19,7 +19,7 @@ from h3push.aio.headers import Headers
 from h3push.errors import Timeout
 
 
-class ContentTooLarge(ValueError):  # noqa: N818 - named like its siblings in h3push.errors
+class ContentTooLarge(ValueError):
     """Content is larger than the limit given to `read`; a server's handler that lets it pass answers 413."""
 
 

@@ -28,8 +28,8 @@ class H3Config:
     """Client: how many pushes the server may have granted and unfinished at any instant; `None` (the default) never sends
     MAX_PUSH_ID, so that nothing may be pushed (RFC 9114 section 7.2.7)."""
     grant_in_two_steps: bool = False
-    """Client: send the first MAX_PUSH_ID as two frames, the second one higher. So the server sees at once that this limit moves, and
-    may keep a response open for what had no credit yet. `h3push.connect` does it, because its window always moves."""
+    """Client: send the first MAX_PUSH_ID as two frames, the second one higher. So the server sees at once that this limit moves,
+    and may keep a response open for what had no credit yet. `h3push.connect` does it, because its window always moves."""
     release_pushes: bool = True
     """Client: a push gives its credit back when its stream ended. False: only when `release_push` is called, so that what the
     application has not read yet counts too."""

@@ -276,7 +276,7 @@ class H3ServerConnection(H3Connection):
     def push_limit_moves(self) -> bool:
         """True when the client has raised its limit before: waiting for more credit is worth it.
 
-        A client with a fixed number of pushes sends MAX_PUSH_ID once; one whose window moves (ours) raises it in its first flight.
+        A client with a fixed number of pushes sends MAX_PUSH_ID once; ours, whose window moves, raises it in its first flight.
         """
         return self._pushes.limit_moves
 

@@ -12,7 +12,7 @@ from h3push.transport.link import NANOSECONDS
 Entry = tuple[int, int, Callable[..., None], tuple[object, ...]]
 
 
-class Livelock(AssertionError):  # noqa: N818 - the word is the error
+class Livelock(AssertionError):
     """A rig ran more steps than its bound: two ends keep each other busy for ever, or a timer is always due."""
 
 

@@ -33,7 +33,7 @@ _TOLERANCE = 0.25
 """Nanoseconds by which a float may be off; beyond, it lies between two whole nanoseconds."""
 
 
-class Deadlock(RuntimeError):  # noqa: N818 - the word is the error
+class Deadlock(RuntimeError):
     """Every task waits and nothing is scheduled: in virtual time nobody would ever wake the program."""
 
 

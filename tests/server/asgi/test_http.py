@@ -25,6 +25,7 @@ def get(app: Any, path: str = "/", method: str = "GET", **options: Any) -> Any:
     return in_world(app, scenario, **options)
 
 
+@pytest.mark.rfc("H3-4.3.1-02")
 def test_the_scope_says_what_asgi_asks_for() -> None:
     """Version "3"; path decoded, raw path and query apart, Host from `:authority`, TLS facts, our marker; no push offered."""
     seen = {}

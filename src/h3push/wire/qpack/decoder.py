@@ -47,7 +47,7 @@ _static_decoder = pylsqpack.Decoder(0, 0)
 """Decodes what refers to no dynamic table, for every connection: it has no state."""
 
 
-class FieldSectionTooLarge(H3StreamError):  # noqa: N818 - what is wrong, like all of `errors`
+class FieldSectionTooLarge(H3StreamError):
     """A field section over SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 section 4.2.2).
 
     The QPACK state is in step: the stream alone is concerned, and a server may answer 431 instead of resetting it.
@@ -163,7 +163,7 @@ class FieldDecoder:
 
     @property
     def _decoder(self) -> pylsqpack.Decoder:
-        """This connection's decoder; made when a dynamic table is first of interest, for it is 4 kB."""
+        """The decoder of this connection; made when a dynamic table is first of interest, for it is 4 kB."""
         if self._own_decoder is None:
             self._own_decoder = pylsqpack.Decoder(self._mirror.max_capacity, self._blocked_streams)
         return self._own_decoder
