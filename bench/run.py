@@ -305,15 +305,18 @@ class Target:
     """The bound."""
     at_most: bool = False
     """True when less is better."""
+    by_cpu: float | None = None
+    """For a ratio of rates: the same of what a second of CPU does, which other work on the machine disturbs less."""
 
     @property
     def row(self) -> list[str]:
         """The row of the table."""
         sign = "<=" if self.at_most else ">="
         if self.measured is None:
-            return [self.text, "-", f"{sign} {self.wanted:g}", "not measured"]
+            return [self.text, "-", "", f"{sign} {self.wanted:g}", "not measured"]
         met = self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
-        return [self.text, f"{self.measured:.2f}", f"{sign} {self.wanted:g}", "pass" if met else "SHORT"]
+        by_cpu = "" if self.by_cpu is None else f"{self.by_cpu:.2f}"
+        return [self.text, f"{self.measured:.2f}", by_cpu, f"{sign} {self.wanted:g}", "pass" if met else "SHORT"]
 
 
 def targets(bench: Bench) -> list[Target]:
@@ -330,31 +333,28 @@ def targets(bench: Bench) -> list[Target]:
     def ratio(one: float | None, other: float | None) -> float | None:
         return one / other if one is not None and other else None
 
-    def against(scenario: str, ours: str, theirs: str) -> float | None:
-        return ratio(rate(scenario, ours), rate(scenario, theirs))
+    def versus(text: str, scenario: str, ours: str, theirs: str, wanted: float) -> Target:
+        by_cpu = ratio(cost(scenario, theirs), cost(scenario, ours))
+        return Target(text, ratio(rate(scenario, ours), rate(scenario, theirs)), wanted, by_cpu=by_cpu)
 
+    growth = ratio(cost("growth-1000", "h3push"), cost("growth-10", "h3push"))
     return [
-        Target("requests/s, 1 x 50: h3push / aioquic", against("requests-1x50", "h3push", "aioquic"), 10),
-        Target("requests/s, 1 x 50: h3push / native", against("requests-1x50", "h3push", NATIVE), 0.8),
-        Target("requests/s, 1 x 50, all distinct: h3push / aioquic", against("distinct-1x50", "h3push", "aioquic"), 10),
-        Target("requests/s, 1 x 50, all distinct: h3push / native", against("distinct-1x50", "h3push", NATIVE), 0.8),
-        Target("requests/s, 50 x 1: h3push / aioquic", against("requests-50x1", "h3push", "aioquic"), 10),
-        Target("requests/s, 50 x 1: h3push / native", against("requests-50x1", "h3push", NATIVE), 0.8),
-        Target("ASGI hello: h3push / Hypercorn", against("hello-asgi", "h3push, ASGI", "Hypercorn"), 8),
-        Target("bulk: h3push / aioquic", against("bulk", "h3push", "aioquic"), 20),
-        Target("bulk: h3push / native", against("bulk", "h3push", NATIVE), 0.9),
+        versus("requests/s, 1 x 50: h3push / aioquic", "requests-1x50", "h3push", "aioquic", 10),
+        versus("requests/s, 1 x 50: h3push / native", "requests-1x50", "h3push", NATIVE, 0.8),
+        versus("requests/s, 1 x 50, all distinct: h3push / aioquic", "distinct-1x50", "h3push", "aioquic", 10),
+        versus("requests/s, 1 x 50, all distinct: h3push / native", "distinct-1x50", "h3push", NATIVE, 0.8),
+        versus("requests/s, 50 x 1: h3push / aioquic", "requests-50x1", "h3push", "aioquic", 10),
+        versus("requests/s, 50 x 1: h3push / native", "requests-50x1", "h3push", NATIVE, 0.8),
+        versus("ASGI hello: h3push / Hypercorn", "hello-asgi", "h3push, ASGI", "Hypercorn", 8),
+        versus("bulk: h3push / aioquic", "bulk", "h3push", "aioquic", 20),
+        versus("bulk: h3push / native", "bulk", "h3push", NATIVE, 0.9),
         Target("CPU of a 1 KB response: pushed / requested", _pushed_cost(cost), 0.6, at_most=True),
-        Target("new connections/s: h3push / aioquic", against("connects", "h3push", "aioquic"), 3),
+        versus("new connections/s: h3push / aioquic", "connects", "h3push", "aioquic", 3),
         Target("KB of memory for an idle connection", rate("idle", "h3push"), 40, at_most=True),
-        Target(
-            "CPU per request: 1,000 connections / 10",
-            ratio(cost("growth-1000", "h3push"), cost("growth-10", "h3push")),
-            1.5,
-            at_most=True,
-        ),
-        Target("requests/s, 1 x 50: h3push / Caddy", against("requests-1x50", "h3push", "Caddy"), 3),
-        Target("requests/s, 1 x 50: h3push / nginx", against("requests-1x50", "h3push", "nginx"), 1),
-        Target("bulk: h3push / nginx", against("bulk", "h3push", "nginx"), 1),
+        Target("CPU per request: 1,000 connections / 10", growth, 1.5, at_most=True),
+        versus("requests/s, 1 x 50: h3push / Caddy", "requests-1x50", "h3push", "Caddy", 3),
+        versus("requests/s, 1 x 50: h3push / nginx", "requests-1x50", "h3push", "nginx", 1),
+        versus("bulk: h3push / nginx", "bulk", "h3push", "nginx", 1),
     ]
 
 
@@ -379,7 +379,8 @@ def report(bench: Bench, servers: Mapping[str, Server], arguments: argparse.Name
     """Print everything, and return it as Markdown."""
     missing = [f"{server.name}: {server.missing}" for server in servers.values() if server.version is None]
     facts = [
-        f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}.",
+        f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}; load average {arguments.load:.1f} before, "
+        f"{os.getloadavg()[1]:.1f} at the end (1 to 2 is this benchmark alone).",
         f"Versions: {versions(servers)}.",
         f"{arguments.rounds} rounds of {arguments.seconds:g} s, medians; server on one core, load client on another.",
         *(f"Missing: {sentence}." for sentence in missing),
@@ -393,7 +394,7 @@ def report(bench: Bench, servers: Mapping[str, Server], arguments: argparse.Name
         print(f"\n{key}, {name} failed: {failure}")
         page.append(f"{key}, {name} failed: {failure}")
     rows = [target.row for target in targets(bench)]
-    header = ["", "measured", "target", ""]
+    header = ["", "measured", "by CPU", "target", ""]
     print(f"\nTargets\n\n{text_table(header, rows)}")
     page.append(f"### Targets\n\n{markdown_table(header, rows)}")
     return "\n\n".join(page)
@@ -402,13 +403,14 @@ def report(bench: Bench, servers: Mapping[str, Server], arguments: argparse.Name
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--only", default="", help="regular expression on names of scenarios")
     parser.add_argument("--servers", default="", help="regular expression on names of servers")
     parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md as it is")
     arguments = parser.parse_args()
     if (os.cpu_count() or 1) <= CLIENT_CORE:
         raise SystemExit("the benchmark needs two cores: one for the server, one for the load client")
+    arguments.load = os.getloadavg()[0]
     servers = {server.name: server for server in all_servers()}
     with tempfile.TemporaryDirectory(prefix="h3push-bench-") as folder:
         bench = Bench(_setting(Path(folder)), arguments.seconds)
