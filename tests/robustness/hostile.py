@@ -296,6 +296,10 @@ class Attack:
             "finished": max(1, config.remembered_pushes),
             "held": (config.max_concurrent_pushes or 0) * LARGEST_READ,
         }
+        core = self.core
+        stale = core._pauses.keys() - core._receivers.keys() - core._senders.keys() - core._unidirectional.keys()
+        if stale:
+            raise BrokenPromiseError(f"streams {stale} are over and still counted as paused")
         for name, bound in bounds.items():
             if sizes.get(name, 0) > bound:
                 raise BrokenPromiseError(f"{name}: {sizes[name]} held, {bound} allowed")
