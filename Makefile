@@ -12,7 +12,7 @@ help: ## list the targets
 
 $(BIN)/pip:
 	@command -v cargo >/dev/null || { echo 'Rust is needed to build the native module: https://rustup.rs' >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x" * (sys.version_info < (3, 11)))'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
 	@echo 'Making $(VENV)'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
