@@ -1,8 +1,8 @@
 """What was seen before is served faster, and just the same."""
 
 import pytest
-from tests.conformance.support import ServerRig, data, request
 
+from conformance.support import ServerRig, data, request
 from h3push.errors import LocalProtocolError, StreamStateError
 from h3push.h3 import known
 from h3push.h3.config import H3Config
