@@ -321,3 +321,13 @@ def test_a_reader_is_done_at_content_length_although_the_stream_goes_on() -> Non
     assert content == b"hello"
     assert read < 0.2
     assert ended > 10
+
+
+def test_content_can_be_read_again() -> None:
+    """A second `read` gives the same content, not nothing."""
+
+    async def scenario(world: World) -> tuple[bytes, bytes]:
+        response = await world.client.get("/")
+        return await response.read(), await response.read()
+
+    assert in_world(lambda _: h3push.Response(content=b"once"), scenario) == (b"once", b"once")

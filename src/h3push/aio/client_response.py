@@ -102,6 +102,7 @@ class ClientResponse:
         self.content = content
         """The content on its way; use `read` or `stream`."""
         self._exchange = exchange
+        self._read: bytes | None = None
 
     @property
     def request(self) -> SentRequest:
@@ -134,7 +135,7 @@ class ClientResponse:
         return self._exchange.stream_id
 
     async def read(self, limit: int | None = None) -> bytes:
-        """All of the content.
+        """All of the content; the same again when it is called again.
 
         Raises:
             ContentTooLarge: more than `limit` bytes.
@@ -142,9 +143,10 @@ class ClientResponse:
             ConnectionClosed: the connection was lost.
             Timeout: nothing came for `read_timeout`.
         """
-        data = await self.content.read(limit)
-        self._exchange.read_to_end()
-        return data
+        if self._read is None:
+            self._read = await self.content.read(limit)
+            self._exchange.read_to_end()
+        return self._read
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The content, piece by piece as it arrives. Raises what `read` raises."""
