@@ -331,3 +331,21 @@ def test_content_can_be_read_again() -> None:
         return await response.read(), await response.read()
 
     assert in_world(lambda _: h3push.Response(content=b"once"), scenario) == (b"once", b"once")
+
+
+def test_what_a_handler_does_to_its_headers_is_its_own_affair() -> None:
+    """Requests that are alike share a parsed header section; changing one must not reach another."""
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    def handler(request: h3push.Request) -> h3push.Response:
+        seen.append(list(request.headers.raw))
+        request.headers.raw.append((b"x-spoiled", b"1"))
+        return h3push.Response()
+
+    async def scenario(world: World) -> None:
+        for _ in range(4):
+            await (await world.client.get("/")).read()
+
+    in_world(handler, scenario, server_config=h3push.H3Config(qpack_max_table_capacity=0))
+    assert len(seen) == 4
+    assert all(fields == seen[0] for fields in seen)

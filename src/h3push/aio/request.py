@@ -50,7 +50,7 @@ class Request(Exchange):
     @property
     def headers(self) -> Headers:
         """The header fields."""
-        return Headers.wrap(self.head.fields)
+        return Headers.wrap(self.head.fields.copy())  # heads are shared between requests that are alike
 
     @property
     def trailers(self) -> Headers | None:
