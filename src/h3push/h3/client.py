@@ -19,32 +19,27 @@ from h3push.fields import (
     Fields,
     RequestHead,
     parse_promised_request,
-    parse_response,
-    parse_trailers,
     request_fields,
 )
 from h3push.h3.config import H3Config
 from h3push.h3.connection import H3Connection
 from h3push.h3.events import (
     CancelledBy,
-    DataReceived,
     Event,
     GoawayReceived,
-    InformationalResponseReceived,
     MessageFailed,
     PushCancelled,
     PushPromiseReceived,
     RequestUnprocessed,
-    ResponseReceived,
     StopSendingReceived,
     StreamReset,
-    TrailersReceived,
 )
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
 from h3push.h3.priority import Priority, encode_priority
 from h3push.h3.push.client import ClientPush, ClientPushes
 from h3push.h3.push.server import PushCounters
 from h3push.h3.push.states import ClientPushAction, ClientPushInput, ClientPushState
+from h3push.h3.response import OrphanStream, PushStream, ResponseReceiver
 from h3push.transport.interface import Transport
 from h3push.wire.frames import (
     encode_priority_update,
@@ -54,105 +49,7 @@ from h3push.wire.frames import (
     parse_single_varint,
 )
 from h3push.wire.qpack import FieldSectionTooLarge
-from h3push.wire.reader import FrameReader
-from h3push.wire.registry import FrameType, Role, StreamKind
-
-NO_CONTENT_STATUSES = frozenset({204, 304})
-"""Final responses without content (RFC 9110 section 6.4.1)."""
-
-
-class ResponseReceiver(MessageReceiver):
-    """Reads one response, on a request stream or a push stream."""
-
-    __slots__ = ("_connection", "_interim", "_trailers", "push_id", "request")
-
-    def __init__(
-        self, stream_id: int, request: RequestHead, connection: "H3ClientConnection", push_id: int | None = None
-    ) -> None:
-        kind = StreamKind.REQUEST if push_id is None else StreamKind.PUSH
-        reader = FrameReader(Role.CLIENT, kind, max_buffered=connection.config.max_encoded_field_section_size)
-        super().__init__(stream_id, reader, connection)
-        self.request = request
-        """What is answered: our request, or the promised one."""
-        self.push_id = push_id
-        """The push, on a push stream."""
-        self._connection = connection
-        self._interim = 0
-        self._trailers: Fields | None = None
-
-    def header_section(self, fields: Fields, end: bool) -> None:
-        response = parse_response(fields)
-        if response.status < 200:
-            self._count_interim()
-            self.advance(MessageInput.INTERIM)
-            self._connection.tell(InformationalResponseReceived(self.stream_id, response, self.push_id))
-            return
-        if self.request.method == b"CONNECT" and response.status < 300:
-            self.advance(MessageInput.CONNECT)
-            self._connection.tunnel_opened(self.stream_id)
-        else:
-            no_content = self.request.method == b"HEAD" or response.status in NO_CONTENT_STATUSES
-            self.content_length.expected = 0 if no_content else response.content_length
-            self.advance(MessageInput.HEADERS)
-        if end:
-            self.check_end()
-        self._connection.tell(ResponseReceived(self.stream_id, response, end, self.push_id))
-
-    def content(self, data: bytes, end: bool) -> None:
-        if self.push_id is not None:
-            self._connection.push_counters.content_bytes += len(data)
-        self._connection.tell(DataReceived(self.stream_id, data, end, self.push_id))
-
-    def trailer_section(self, fields: Fields) -> None:
-        self._trailers = parse_trailers(fields)
-
-    def ended(self) -> None:
-        if self._trailers is not None:
-            self._connection.tell(TrailersReceived(self.stream_id, self._trailers, self.push_id))
-        else:
-            self._connection.tell(DataReceived(self.stream_id, b"", True, self.push_id))
-
-    def ended_early(self) -> None:
-        raise H3StreamError(ErrorCode.H3_MESSAGE_ERROR, "the stream ended without a final response")
-
-    def promise(self, payload: bytes) -> bool:
-        return self._connection.promise_received(self, payload)
-
-    def _count_interim(self) -> None:
-        self._interim += 1
-        if self._interim > self._connection.config.max_interim_responses:
-            raise H3StreamError(ErrorCode.H3_EXCESSIVE_LOAD, "too many interim responses")
-
-
-class _PushStream:
-    """Bytes of a push stream whose promise is known: a response."""
-
-    __slots__ = ("_connection", "_receiver")
-
-    def __init__(self, connection: "H3ClientConnection", receiver: ResponseReceiver) -> None:
-        self._connection = connection
-        self._receiver = receiver
-
-    def receive(self, data: bytes, end: bool) -> None:
-        self._connection.receive_message(self._receiver, data, end)
-
-
-class _OrphanStream:
-    """Bytes of a push stream without a promise: held.
-
-    The transport gives no more than the first few until `resume`; when those cut the header, one delivery more, which the
-    stream's window bounds.
-    """
-
-    __slots__ = ("_push", "push_id")
-
-    def __init__(self, push: ClientPush) -> None:
-        self._push = push
-        self.push_id = push.push_id
-
-    def receive(self, data: bytes, end: bool) -> None:
-        self._push.held += data
-        self._push.held_end = end
+from h3push.wire.registry import FrameType, Role
 
 
 class H3ClientConnection(H3Connection):
@@ -379,7 +276,7 @@ class H3ClientConnection(H3Connection):
         assert push.request is not None
         receiver = ResponseReceiver(stream_id, push.request, self, push.push_id)
         self._receivers[stream_id] = receiver
-        self._unidirectional[stream_id] = _PushStream(self, receiver)
+        self._unidirectional[stream_id] = PushStream(self, receiver)
         self._transport.resume(stream_id)
         self.receive_message(receiver, data, end)
 
@@ -412,7 +309,7 @@ class H3ClientConnection(H3Connection):
             self._deliver(push, data, end)
         elif action is ClientPushAction.HOLD and not self._shutdown.excludes(push_id):
             push.held, push.held_end = data, end
-            self._unidirectional[stream_id] = _OrphanStream(push)
+            self._unidirectional[stream_id] = OrphanStream(push)
             self._transport.pause(stream_id)  # the header may have taken more than the first read
         elif action is ClientPushAction.STOP:
             self._stop_push_stream(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
@@ -446,7 +343,7 @@ class H3ClientConnection(H3Connection):
     def _reset_received(self, stream_id: int, error_code: int) -> None:
         stream = self._unidirectional.get(stream_id)
         super()._reset_received(stream_id, error_code)
-        if isinstance(stream, _OrphanStream):
+        if isinstance(stream, OrphanStream):
             self._move_push(stream.push_id, ClientPushInput.RECEIVE_RESET, CancelledBy.PEER, error_code)
 
     def _message_stopped(self, stream_id: int, error_code: int) -> None:

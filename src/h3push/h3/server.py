@@ -25,7 +25,6 @@ from h3push.fields import (
     Fields,
     RequestHead,
     parse_request,
-    parse_trailers,
     request_fields,
     response_fields,
 )
@@ -49,6 +48,7 @@ from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, Mess
 from h3push.h3.priority import Priority, parse_priority, transport_priority
 from h3push.h3.push.server import PushCounters, ServerPush, ServerPushes
 from h3push.h3.push.states import ServerPushAction, ServerPushInput
+from h3push.h3.request import RequestReceiver, ResponseSender
 from h3push.transport.interface import Transport
 from h3push.wire.frames import (
     encode_push_promise,
@@ -58,71 +58,11 @@ from h3push.wire.frames import (
     parse_single_varint,
 )
 from h3push.wire.qpack import FieldSectionTooLarge
-from h3push.wire.reader import FrameReader
-from h3push.wire.registry import FrameType, Role, StreamKind, StreamType
+from h3push.wire.registry import FrameType, Role, StreamType
 from h3push.wire.varint import VARINT_MAX, decode_varint, encode_varint
 
 LAST_REQUEST_STREAM = VARINT_MAX - 3
 """The largest request stream ID, 2^62-4: the GOAWAY identifier that announces shutdown and excludes nothing yet."""
-
-
-class RequestReceiver(MessageReceiver):
-    """Reads one request."""
-
-    __slots__ = ("_connection", "_trailers", "request")
-
-    def __init__(self, stream_id: int, connection: "H3ServerConnection") -> None:
-        reader = FrameReader(
-            Role.SERVER, StreamKind.REQUEST, max_buffered=connection.config.max_encoded_field_section_size
-        )
-        super().__init__(stream_id, reader, connection)
-        self._connection = connection
-        self._trailers: Fields | None = None
-        self.request: RequestHead | None = None
-        """The header section, once it is complete."""
-
-    def header_section(self, fields: Fields, end: bool) -> None:
-        request = self.request = parse_request(fields)
-        self.content_length.expected = request.content_length
-        self.advance(MessageInput.HEADERS)
-        if end:
-            self.check_end()
-        self._connection.request_received(self.stream_id, request, end)
-
-    def content(self, data: bytes, end: bool) -> None:
-        self._connection.tell(DataReceived(self.stream_id, data, end, None))
-
-    def trailer_section(self, fields: Fields) -> None:
-        self._trailers = parse_trailers(fields)
-
-    def ended(self) -> None:
-        if self._trailers is not None:
-            self._connection.tell(TrailersReceived(self.stream_id, self._trailers, None))
-        else:
-            self._connection.tell(DataReceived(self.stream_id, b"", True, None))
-
-    def ended_early(self) -> None:
-        raise H3StreamError(ErrorCode.H3_REQUEST_INCOMPLETE, "the stream ended before the request was complete")
-
-    def promise(self, payload: bytes) -> bool:
-        raise H3ConnectionError(ErrorCode.H3_FRAME_UNEXPECTED, "a client cannot promise")
-
-
-class ResponseSender(MessageSender):
-    """Sends one response, on a request stream or a push stream."""
-
-    __slots__ = ("order", "priority", "push_id", "request")
-
-    def __init__(self, request: RequestHead | None, priority: Priority, order: int, push_id: int | None = None) -> None:
-        super().__init__()
-        self.request = request
-        """What is answered; None when the request was too large to be read."""
-        self.priority = priority
-        """RFC 9218 priority in force."""
-        self.order = order
-        """Position among the streams of one urgency: the older first."""
-        self.push_id = push_id
-        """The push, on a push stream."""
 
 
 class H3ServerConnection(H3Connection):

@@ -1,0 +1,85 @@
+"""A request as a server reads it, and the response that it sends: one half of a stream each."""
+
+from typing import Protocol
+
+from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError
+from h3push.fields import Fields, RequestHead, parse_request, parse_trailers
+from h3push.h3.config import H3Config
+from h3push.h3.events import DataReceived, TrailersReceived
+from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, SectionDecoder
+from h3push.h3.priority import Priority
+from h3push.wire.reader import FrameReader
+from h3push.wire.registry import Role, StreamKind
+
+
+class ServerOwner(SectionDecoder, Protocol):
+    """What a request tells its connection."""
+
+    @property
+    def config(self) -> H3Config:
+        """Bounds and switches."""
+
+    def request_received(self, stream_id: int, request: RequestHead, end: bool) -> None:
+        """The header section is complete."""
+
+    def tell(self, event: DataReceived | TrailersReceived) -> None:
+        """Add an event."""
+
+
+class RequestReceiver(MessageReceiver):
+    """Reads one request."""
+
+    __slots__ = ("_connection", "_trailers", "request")
+
+    def __init__(self, stream_id: int, connection: "ServerOwner") -> None:
+        reader = FrameReader(
+            Role.SERVER, StreamKind.REQUEST, max_buffered=connection.config.max_encoded_field_section_size
+        )
+        super().__init__(stream_id, reader, connection)
+        self._connection = connection
+        self._trailers: Fields | None = None
+        self.request: RequestHead | None = None
+        """The header section, once it is complete."""
+
+    def header_section(self, fields: Fields, end: bool) -> None:
+        request = self.request = parse_request(fields)
+        self.content_length.expected = request.content_length
+        self.advance(MessageInput.HEADERS)
+        if end:
+            self.check_end()
+        self._connection.request_received(self.stream_id, request, end)
+
+    def content(self, data: bytes, end: bool) -> None:
+        self._connection.tell(DataReceived(self.stream_id, data, end, None))
+
+    def trailer_section(self, fields: Fields) -> None:
+        self._trailers = parse_trailers(fields)
+
+    def ended(self) -> None:
+        if self._trailers is not None:
+            self._connection.tell(TrailersReceived(self.stream_id, self._trailers, None))
+        else:
+            self._connection.tell(DataReceived(self.stream_id, b"", True, None))
+
+    def ended_early(self) -> None:
+        raise H3StreamError(ErrorCode.H3_REQUEST_INCOMPLETE, "the stream ended before the request was complete")
+
+    def promise(self, payload: bytes) -> bool:
+        raise H3ConnectionError(ErrorCode.H3_FRAME_UNEXPECTED, "a client cannot promise")
+
+
+class ResponseSender(MessageSender):
+    """Sends one response, on a request stream or a push stream."""
+
+    __slots__ = ("order", "priority", "push_id", "request")
+
+    def __init__(self, request: RequestHead | None, priority: Priority, order: int, push_id: int | None = None) -> None:
+        super().__init__()
+        self.request = request
+        """What is answered; None when the request was too large to be read."""
+        self.priority = priority
+        """RFC 9218 priority in force."""
+        self.order = order
+        """Position among the streams of one urgency: the older first."""
+        self.push_id = push_id
+        """The push, on a push stream."""
