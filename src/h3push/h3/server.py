@@ -59,10 +59,7 @@ from h3push.wire.frames import (
 )
 from h3push.wire.qpack import FieldSectionTooLarge
 from h3push.wire.registry import FrameType, Role, StreamType
-from h3push.wire.varint import VARINT_MAX, decode_varint, encode_varint
-
-LAST_REQUEST_STREAM = VARINT_MAX - 3
-"""The largest request stream ID, 2^62-4: the GOAWAY identifier that announces shutdown and excludes nothing yet."""
+from h3push.wire.varint import decode_varint, encode_varint
 
 
 class H3ServerConnection(H3Connection):
@@ -312,10 +309,6 @@ class H3ServerConnection(H3Connection):
         if push_id >= self._pushes.next_push_id:
             raise StreamStateError(f"push {push_id} was not promised")
         self._act(push_id, self._pushes.apply(push_id, ServerPushInput.CANCEL), CancelledBy.LOCAL, error_code)
-
-    def promised_request(self, push_id: int) -> RequestHead:
-        """The request of a push; raises `StreamStateError` when it is unknown or long finished."""
-        return self._pushes.get(push_id).request
 
     def _repeat_promise(self, stream_id: int, request: RequestHead, push_id: int) -> int:
         push = self._pushes.get(push_id)
