@@ -91,9 +91,9 @@ def test_the_sender_moves_by_all_steps_or_none() -> None:
     sender.advance(HEADERS)
     with pytest.raises(StreamStateError):
         sender.advance(DATA, TRAILER_SECTION, DATA, size=5)
-    assert (sender.state, sender.content_length.seen) == (CONTENT, 0)
+    assert (sender.state, sender.content_sent) == (CONTENT, 0)
     sender.advance(DATA, TRAILER_SECTION, END, size=5)
-    assert (sender.state, sender.content_length.seen) == (COMPLETE, 5)
+    assert (sender.state, sender.content_sent) == (COMPLETE, 5)
 
 
 @pytest.mark.parametrize("no_content", [False, True])
@@ -103,7 +103,7 @@ def test_the_sender_is_held_to_its_length(no_content: bool, announced: int | Non
     """Never more than announced, never an end with less; not where a message never has content."""
     sender = MessageSender()
     sender.advance(HEADERS)
-    sender.content_length.expected, sender.no_content = announced, no_content
+    sender.content_length, sender.no_content = announced, no_content
     free = announced is None or no_content
     if free or sent <= (announced or 0):
         sender.advance(DATA, size=sent)

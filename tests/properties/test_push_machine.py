@@ -286,6 +286,17 @@ class PushMachine(RuleBasedStateMachine):
         assert push_id is not None
         self.open(push_id)
 
+    @precondition(lambda self: self.live(ServerPushState.PROMISED))
+    @rule(number=PICK)
+    def server_answers_whole(self, number):
+        """Open a push stream and send the whole response with it."""
+        push_id = self.pick(self.live(ServerPushState.PROMISED), number)
+        assert push_id is not None
+        assert push_id not in self.opened
+        data = self.sent[push_id] = b"%d-whole " % push_id
+        self.opened[push_id] = self.server.send_whole_push(push_id, 200, [(b"x-push", b"%d" % push_id)], data)
+        self.ended.add(push_id)
+
     def open(self, push_id: int) -> None:
         assert push_id not in self.opened
         self.opened[push_id] = self.server.open_push_stream(push_id)

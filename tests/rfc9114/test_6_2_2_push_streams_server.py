@@ -43,6 +43,53 @@ def test_a_push_is_answered_on_a_unidirectional_stream(chunk):
 
 
 @ways_to_arrive
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize(("status", "content"), [(200, b"pushed"), (200, b""), (404, b"x" * 20_000), (204, b"")])
+@pytest.mark.parametrize("settings", ["", "01 50 00 07 10"], ids=["static", "dynamic table"])
+@pytest.mark.rfc("H3-6.2.2-01")
+def test_a_whole_push_is_the_same_as_one_in_steps(chunk, method, status, content, settings):
+    """Header, HEADERS, DATA and FIN in one write are what the separate calls send."""
+    rig = PushServerRig(max_push_id=100, chunk=chunk, settings=settings)
+    request = rig.ask()
+    fields = [(b"x-push", b"1"), (b"content-type", b"text/plain")]
+    for _ in range(4):  # the third time, sections are remembered
+        steps, whole = (rig.core.send_push_promise(request, promised(method=method)) for _ in range(2))
+        stream_id = rig.core.open_push_stream(steps)
+        rig.core.send_whole_response(stream_id, status, fields, content)
+        other = rig.core.send_whole_push(whole, status, fields, content)
+        assert other == stream_id + 4
+        rig.run()
+        frames, expected = rig.pushed_frames(whole), rig.pushed_frames(steps)
+        assert [kind for kind, _ in frames] == [kind for kind, _ in expected]
+        assert frames == expected or settings
+        assert rig.pushed_body(whole) == (b"" if method == b"HEAD" else content)
+        assert rig.raw.stream(other).fin
+    assert rig.core.pushes_under_way == 8, "nothing was acknowledged yet"
+    rig.finish(request)
+    rig.expect_alive()
+
+
+@pytest.mark.rfc("H3-6.2.2-01")
+def test_a_whole_push_that_cannot_be_sent_opens_nothing():
+    """What is wrong with a response is found before its stream is opened."""
+    rig = PushServerRig(max_push_id=9, streams=3 + 2)
+    request = rig.ask()
+    push_id = rig.core.send_push_promise(request, promised())
+    for fields, error in [([(b"bad name", b"")], LocalProtocolError), ([(b"content-length", b"9")], StreamStateError)]:
+        with pytest.raises(error):
+            rig.core.send_whole_push(push_id, 200, fields, b"hello")
+    with pytest.raises(StreamStateError):
+        rig.core.send_whole_push(push_id + 1, 200, [], b"hello")
+    rig.core.send_whole_push(push_id, 200, [], b"hello")
+    with pytest.raises(StreamStateError):
+        rig.core.send_whole_push(push_id, 200, [], b"hello")
+    rig.run()
+    assert rig.pushed_body(push_id) == b"hello"
+    rig.finish(request)
+    rig.expect_alive()
+
+
+@ways_to_arrive
 @pytest.mark.parametrize("written", ["01", "01 00", "40 01", "01 00 01 00"])
 @pytest.mark.parametrize("enable_push", [True, False])
 @pytest.mark.parametrize("limit", ["", "0d 01 05"])

@@ -61,6 +61,8 @@ class ServerConnection:
         """Requests and pushes under way that something may still happen to, by stream."""
         self.pushes = ServerPushes(self, endpoint.loop)
         """The pushes of this connection."""
+        self.date: Callable[[], Field | None] = server.date if self.settings.send_date else _no_date
+        """Gives the Date field to add to responses, if any."""
         self.piece = min(PIECE_BYTES, self.settings.send_high_water)
         """Content up to this size goes out at once, in bytes."""
         self.running = 0
@@ -94,8 +96,11 @@ class ServerConnection:
         """The client has all of a response."""
         self.unacknowledged.discard(stream_id)
         if stream_id & 2:
-            self.receive(self.core.receive_acknowledged(stream_id, self._endpoint.loop.time()))
-        self.server.progressed(self)
+            happened = self.core.receive_acknowledged(stream_id, self._endpoint.loop.time())
+            if happened:
+                self.receive(happened)
+        if self.server.is_shutting_down:
+            self.server.progressed()
 
     def stopped(self, stream_id: int) -> None:
         """The client takes no more of a stream, so it will not acknowledge all of it either.
@@ -104,7 +109,7 @@ class ServerConnection:
         """
         if stream_id in self.unacknowledged:
             self.unacknowledged.discard(stream_id)
-            self.server.progressed(self)
+            self.server.progressed()
         elif not stream_id & 3 and stream_id not in self.exchanges and len(self._unwanted) < MAX_UNWANTED:
             self._unwanted.add(stream_id)
 
@@ -156,10 +161,6 @@ class ServerConnection:
         self.core.resume(stream_id)
         self.kick()
 
-    def date(self) -> Field | None:
-        """The Date field to add to responses, if any."""
-        return self.server.date() if self.settings.send_date else None
-
     def send_head(self, stream_id: int, status: int, fields: Fields, end: bool) -> int:
         """Send a final header section, with Date where it is missing."""
         date = self.date()
@@ -205,25 +206,25 @@ class ServerConnection:
 
     def run(self, request: Request) -> None:
         """Call the handler; answer at once where that is possible."""
-        if request.fulfils is None:
-            self.running += 1
         try:
             result = self._handler(request)
             if isinstance(result, Response):
                 if request.respond_now(result):
-                    self._finished(request)
+                    self._over(request)
                     return
                 result = request.respond(result)
             elif result is None:
                 self._complete(request)
-                self._finished(request)
+                self._over(request)
                 return
             elif not isinstance(result, Awaitable):
                 raise TypeError(f"a handler returns a Response, None or an awaitable of these, not {result!r}")
         except Exception as error:
             self._handler_failed(request, error)
-            self._finished(request)
+            self._over(request)
             return
+        if request.fulfils is None:
+            self.running += 1
         if request.stream_id is not None:
             self.exchanges[request.stream_id] = request
         task = request.task = self.server.spawn(self._run_task(request, result))
@@ -276,9 +277,13 @@ class ServerConnection:
             request.respond_now(Response(status))
 
     def _finished(self, request: Request) -> None:
-        """The handler is done and the response sent, reset or given up."""
+        """A handler's task is done."""
         if request.fulfils is None:
             self.running -= 1
+        self._over(request)
+
+    def _over(self, request: Request) -> None:
+        """The handler is done and the response sent, reset or given up."""
         stream_id = request.stream_id
         if stream_id is not None:
             self.exchanges.pop(stream_id, None)
@@ -287,7 +292,8 @@ class ServerConnection:
                 # RFC 9114 section 4.1: the rest of the request is not needed, and that is no error.
                 self.core.stop_stream(stream_id, ErrorCode.H3_NO_ERROR)
                 self.kick()
-        self.server.progressed(self)
+        if self.server.is_shutting_down:
+            self.server.progressed()
 
     def _too_large(self, event: h3.RequestTooLarge) -> None:
         self._heads.pop(event.stream_id, None)
@@ -391,6 +397,10 @@ class ServerConnection:
         h3.GoawayReceived: _goaway,
         h3.ConnectionTerminated: _terminated,
     }
+
+
+def _no_date() -> None:
+    """For servers that send no Date."""
 
 
 def _status_of(error: Exception) -> int:

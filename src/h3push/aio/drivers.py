@@ -40,7 +40,7 @@ def _comes_later(event: NativeEvent) -> bool:
 
 
 def send_file(
-    core: H3Connection, driver: Driver, handle: int, stream_id: int, file: FileContent, size: int, end: bool
+    core: H3Connection[Any], driver: Driver, handle: int, stream_id: int, file: FileContent, size: int, end: bool
 ) -> None:
     """Send `size` bytes of a file as one DATA frame whose payload only the transport sees. `OSError` when it cannot be opened."""
     with Path(file.path).open("rb"):

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from h3push import _quic
 from h3push.aio.drivers import control_first
@@ -35,6 +35,7 @@ from h3push.transport.native import Driver, NativeEvent, NativeTransport, delive
 logger = logging.getLogger("h3push.endpoint")
 
 _DATA = _quic.DATA
+_ACKED = _quic.ACKED
 
 TIMER_SLACK = 0.0005
 """Seconds by which a deadline must be earlier than the armed one to be worth a new TimerHandle."""
@@ -44,7 +45,7 @@ class Owner(Protocol):
     """Whoever a connection belongs to: a server's connection or a client's."""
 
     @property
-    def core(self) -> H3Connection:
+    def core(self) -> H3Connection[Any]:
         """The protocol core."""
 
     address: tuple[str, int]
@@ -230,20 +231,24 @@ class Endpoint:
         now = self.loop.time()
         if self._accept is not None and len(events) > 1:
             events = control_first(events)
+        owners, early = self._owners, self._early
         for event in events:
-            owner = self._owners.get(event[1])
+            kind, handle = event[0], event[1]
+            owner = owners.get(handle)
             if owner is None:
                 self._greet(event)
                 continue
             try:
-                if event[1] in self._early and event[0] != _quic.CLOSED:
+                if early and handle in early and kind != _quic.CLOSED:
                     self._hold_early(owner, event, now)
-                elif event[0] == _DATA:
+                elif kind == _DATA:
                     happened = owner.core.receive_data(event[2], event[3], event[4], now)
                     if happened:
                         owner.receive(happened)
                     else:
                         owner.quiet(event[2])
+                elif kind == _ACKED:
+                    owner.acknowledged(event[2])
                 else:
                     self._other(owner, event, now)
             except Exception:
@@ -271,9 +276,7 @@ class Endpoint:
 
     def _other(self, owner: Owner, event: NativeEvent, now: float) -> None:
         kind = event[0]
-        if kind == _quic.ACKED:
-            owner.acknowledged(event[2])
-        elif kind == _quic.CONNECTED:
+        if kind == _quic.CONNECTED:
             owner.core.start(now)
             owner.connected()
         elif kind == _quic.PATH_CHANGED:

@@ -164,17 +164,17 @@ class Exchange:
         status = response.status
         if self.status is not None or status in NO_CONTENT_STATUSES or self.head.method == b"HEAD":
             return self._respond_carefully(response, body)
-        stream_id = self.stream_id
-        if stream_id is None:
+        fields = response.fields(connection.date())
+        if self.stream_id is None:
             try:
-                stream_id = connection.pushes.open(self)
+                connection.pushes.send_whole(self, status, fields, body)
             except NoStreamCredit:
                 return False
-        connection.core.send_whole_response(stream_id, status, response.fields(connection.date()), body)
+        else:
+            connection.core.send_whole_response(self.stream_id, status, fields, body)
         self.status = status
         self._count(len(body))
         self._end()
-        connection.kick()
         return True
 
     def _respond_carefully(self, response: Response, body: bytes) -> bool:

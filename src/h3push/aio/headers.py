@@ -1,6 +1,7 @@
 """Header fields for people: case-insensitive names and `str` values over the bytes that are on the wire."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from h3push.fields import Field, Fields
 
@@ -72,7 +73,7 @@ def encode_headers(headers: HeadersLike | None) -> Fields:
         return []
     if isinstance(headers, Headers):
         return headers.raw
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs = headers.items() if type(headers) is dict or isinstance(headers, Mapping) else headers
     return [
         (name.lower(), value) if type(name) is bytes and type(value) is bytes else _encode_field(name, value)
         for name, value in pairs
@@ -89,5 +90,6 @@ def _encode_field(name: str | bytes, value: str | bytes) -> Field:
         raise ValueError(f"header {name!r}: {value!r} has characters outside latin-1") from None
 
 
+@lru_cache(maxsize=512)
 def _encode_name(name: str) -> bytes:
     return name.lower().encode("latin-1", "replace")

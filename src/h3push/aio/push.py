@@ -13,6 +13,7 @@ called again, with the promised request; what it answers goes out on a push stre
 import asyncio
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -59,6 +60,8 @@ class PushRefusal(Enum):
     """Our own setting."""
 
 
+_UNDER_WAY = (PushState.PROMISED, PushState.OPEN)
+
 WAITABLE = frozenset({PushRefusal.NO_PUSH_CREDIT, PushRefusal.NO_STREAM_CREDIT})
 """Refusals that end when the client gives more credit."""
 
@@ -83,7 +86,7 @@ class Push:
         self, connection: "ServerConnection", path: str, push_id: int | None, refusal: PushRefusal | None
     ) -> None:
         self._connection = connection
-        self._ended = Signal()
+        self._ended: Signal | None = None
         self.path = path
         """The path that was promised, percent-encoded, with its query."""
         self.push_id = push_id
@@ -100,24 +103,26 @@ class Push:
         """As given to `push`; pushes always come after what was requested."""
         self.request: Request | None = None
         """The promised request, which the handler gets."""
-        if refusal is not None:
-            self._ended.set()
 
     def cancel(self) -> None:
         """Call it off: CANCEL_PUSH goes out, an open push stream is reset, the handler is told. Harmless when it is over."""
-        if self.state in {PushState.PROMISED, PushState.OPEN}:
+        if self.state in _UNDER_WAY:
             self._connection.pushes.cancel(self)
 
     async def done(self) -> PushState:
         """Wait until it is FULFILLED, CANCELLED or REFUSED, and return which."""
-        await self._ended.wait()
+        if self.state in _UNDER_WAY:
+            if self._ended is None:
+                self._ended = Signal()
+            await self._ended.wait()
         return self.state
 
     def end(self, state: PushState, by: CancelledBy | None = None) -> None:
         """It is over (called by the connection)."""
         self.state = state
         self.cancelled_by = by
-        self._ended.set()
+        if self._ended is not None:
+            self._ended.set()
 
     def __repr__(self) -> str:
         why = self.refusal.name if self.refusal else self.cancelled_by.name if self.cancelled_by else ""
@@ -166,6 +171,7 @@ already is not encoded again. Square brackets are no path characters, but common
 _PLAIN_PATH = re.compile("[A-Za-z0-9" + re.escape(SAFE_IN_PATH) + "]+")
 
 
+@lru_cache(maxsize=1024)
 def resolve_push_path(base: str, path: str) -> tuple[str, str | None]:
     """What may stand in `push(path)` as (path with query, authority or `None` for that of the request).
 

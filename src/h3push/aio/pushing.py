@@ -55,21 +55,26 @@ class ServerPushes:
 
     def refusal(self, request: Exchange) -> PushRefusal | None:
         """Why a push would be refused now; `None` when one would be promised."""
-        root = request.root
-        limited = (
-            root.promises >= self._settings.max_pushes_per_request or root.pushed_bytes >= self._settings.max_push_bytes
-        )
-        if not self._connection.core.config.enable_push:
+        refusal = self._refusal_but_credit(request.root)
+        if refusal is None and self._connection.core.push_allowance(1) < 1:
+            return PushRefusal.NO_PUSH_CREDIT
+        return refusal
+
+    def _refusal_but_credit(self, root: Exchange) -> PushRefusal | None:
+        """The same without the question whether the client gives credit now, which the core asks anyway."""
+        core = self._connection.core
+        if not core.config.enable_push:
             return PushRefusal.DISABLED
-        if self._connection.core.is_closed or self._client_going_away:
+        if core.is_closed or self._client_going_away:
             return PushRefusal.GOING_AWAY
         if root.response_ended or root.disconnected:
             return PushRefusal.RESPONSE_ENDED
-        if self._connection.core.max_push_id is None:
+        if core.max_push_id is None:
             return PushRefusal.NOT_ALLOWED_BY_CLIENT
-        if limited:
+        settings = self._settings
+        if root.promises >= settings.max_pushes_per_request or root.pushed_bytes >= settings.max_push_bytes:
             return PushRefusal.LIMIT
-        return None if self._connection.core.push_allowance() > 0 else PushRefusal.NO_PUSH_CREDIT
+        return None
 
     def promise(
         self,
@@ -81,25 +86,28 @@ class ServerPushes:
         priority: Priority | None,
     ) -> Push:
         """Promise a request on the stream of the request that was really sent, and queue the promised one."""
-        if method.encode("latin-1") not in PUSHABLE_METHODS:  # a mistake, with credit or without
+        method_bytes = method.encode("latin-1")
+        if method_bytes not in PUSHABLE_METHODS:  # a mistake, with credit or without
             raise PushNotAllowed(f"{method} is not safe and cacheable: push GET or HEAD only")
         path, named = resolve_push_path(initiator.path, path)
         fields = encode_headers(headers)
         host = authority or named
         head = RequestHead(
-            method=method.encode("latin-1"),
+            method=method_bytes,
             scheme=b"https",
-            authority=host.encode("ascii") if host is not None else initiator.head.authority,
+            authority=initiator.head.authority if host is None else host.encode("ascii"),
             path=path.encode("ascii"),
             fields=fields,
             content_length=_content_length(fields),
         )
-        refusal = self.refusal(initiator)
+        root = initiator.root
+        refusal = self._refusal_but_credit(root)
         if refusal is None:
-            refusal, push_id = self._send_promise(initiator.root, head)
+            refusal, push_id = self._send_promise(root, head)
         if refusal is not None:
             self._counters.pushes_refused += 1
             return Push(self._connection, path, None, refusal)
+        root.promises += 1
         return self._promised(initiator, head, path, push_id, priority)
 
     def _send_promise(self, root: Exchange, head: RequestHead) -> tuple[PushRefusal | None, int]:
@@ -121,7 +129,6 @@ class ServerPushes:
         request.fulfils = push
         request.initiator = initiator
         push.priority = priority
-        initiator.root.promises += 1
         self._counters.pushes += 1
         self.live[push_id] = push
         if not self._queued:
@@ -146,6 +153,13 @@ class ServerPushes:
         if push.request is not None:
             self._connection.exchanges[stream_id] = push.request
         return stream_id
+
+    def send_whole(self, exchange: Exchange, status: int, fields: Fields, content: bytes) -> None:
+        """Open a push stream and send all of the promised response. `NoStreamCredit` when it has to wait."""
+        push = exchange.fulfils
+        assert push is not None
+        assert push.push_id is not None
+        exchange.stream_id = self._connection.core.send_whole_push(push.push_id, status, fields, content, push.priority)
 
     def count(self, exchange: Exchange, size: int) -> None:
         """Pushed content went out; the push that passes the bound is called off."""
@@ -183,7 +197,7 @@ class ServerPushes:
             if push.request.stream_id is not None:
                 self._connection.exchanges.pop(push.request.stream_id, None)
             push.request.disconnect(error)
-        self._connection.server.progressed(self._connection)
+        self._connection.server.progressed()
 
     # what the client says
 

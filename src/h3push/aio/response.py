@@ -30,7 +30,7 @@ class Response:
     ) -> None:
         self.status = status
         """The final status, 200 to 599."""
-        self.body: Body = normalize(content)
+        self.body: Body = content if type(content) is bytes else normalize(content)
         """The content; iterators are used up by the first response they are sent with."""
         self.trailers = None if trailers is None else encode_headers(trailers)
         """Trailer fields, sent after the content."""
@@ -61,10 +61,12 @@ class Response:
                 sized = True
             elif name == b"date":
                 self._dated = True
-        length = None if sized or self.status in NO_LENGTH_STATUSES else known_length(self.body)
-        if length is not None:
-            fields = [*fields, (b"content-length", b"%d" % length)]
-        if type(self.body) is bytes:  # a file may change its size, an iterator has none
+        body = self.body
+        if not sized and self.status not in NO_LENGTH_STATUSES:
+            length = len(body) if type(body) is bytes else known_length(body)
+            if length is not None:
+                fields = [*fields, (b"content-length", b"%d" % length)]
+        if type(body) is bytes:  # a file may change its size, an iterator has none
             self._fields = fields
         return fields
 

@@ -88,7 +88,8 @@ class Server:
         self._connections: set[ServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = Signal()
-        self._shutting_down = False
+        self.is_shutting_down = False
+        """True from the beginning of `shutdown`: connections tell when something has ended (`progressed`)."""
         self._progress: asyncio.Event | None = None
         self._date: tuple[int, Field] = (0, (b"date", b""))
 
@@ -132,10 +133,10 @@ class Server:
         if self._closed.is_set or self._endpoint is None:
             self._closed.set()
             return
-        if self._shutting_down:
+        if self.is_shutting_down:
             await self._closed.wait()
             return
-        self._shutting_down = True
+        self.is_shutting_down = True
         try:
             await self._drain(self.settings.graceful_timeout if grace is None else grace)
         finally:
@@ -169,7 +170,7 @@ class Server:
         if self._progress is not None:
             self._progress.set()
 
-    def progressed(self, _connection: ServerConnection) -> None:
+    def progressed(self) -> None:
         """Something ended on a connection: a graceful shutdown looks again."""
         if self._progress is not None:
             self._progress.set()

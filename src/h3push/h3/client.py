@@ -52,7 +52,7 @@ from h3push.wire.qpack import FieldSectionTooLarge
 from h3push.wire.registry import FrameType, Role
 
 
-class H3ClientConnection(H3Connection):
+class H3ClientConnection(H3Connection[MessageSender]):
     """The client's end of an HTTP/3 connection (RFC 9114). Every `send_*` acts on the transport at once.
 
     Args:
@@ -100,8 +100,7 @@ class H3ClientConnection(H3Connection):
         fields = request_fields(request)
         if priority is not None:
             fields.append((b"priority", encode_priority(priority)))
-        sender = MessageSender()
-        sender.content_length.expected = request.content_length
+        sender = MessageSender(content_length=request.content_length)
         end = (MessageInput.END,) if end_stream else ()
         sender.advance(MessageInput.HEADERS, *end)
         self._check_section_size(fields)

@@ -20,12 +20,12 @@ A received stream that has ended in both directions is forgotten at once. QUIC d
 reset or our STOP_SENDING, so whatever arrives on an unknown stream begins a new one.
 
 Field sections. Encoding may write to our encoder stream first, decoding may leave acknowledgments for our decoder stream; the
-latter are written once, at the end of each `receive_*`.
+latter are written once, at the end of each `receive_*`, and when a message is abandoned.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Protocol, TypeVarTuple
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, TypeVarTuple
 
 from h3push.errors import (
     ErrorCode,
@@ -64,6 +64,7 @@ OWN_STREAMS = 3
 """Unidirectional streams that each side needs: control and two for QPACK (RFC 9114 section 6.2)."""
 
 Arguments = TypeVarTuple("Arguments")
+Sender = TypeVar("Sender", bound=MessageSender)
 
 
 class IncomingStream(Protocol):
@@ -73,7 +74,7 @@ class IncomingStream(Protocol):
         """Take what arrived; raises the errors of the protocol."""
 
 
-class H3Connection(ABC):
+class H3Connection(ABC, Generic[Sender]):
     """What `H3ServerConnection` and `H3ClientConnection` have in common.
 
     Args:
@@ -97,7 +98,7 @@ class H3Connection(ABC):
 
         # Streams.
         self._receivers: dict[int, MessageReceiver] = {}
-        self._senders: dict[int, MessageSender] = {}
+        self._senders: dict[int, Sender] = {}
         self._unidirectional: dict[int, IncomingStream] = {}
         self._critical: dict[StreamType, int] = {}
         self._own_critical: dict[StreamType, int] = {}
@@ -152,8 +153,11 @@ class H3Connection(ABC):
             else:
                 receiver = self._receivers.get(stream_id)
                 if receiver is None:
-                    if fin and self._receive_whole(stream_id, data):
-                        return self._take_events()
+                    event = self._receive_whole(stream_id, data) if fin else None
+                    if event is not None:
+                        self._events.append(event)
+                        events, self._events = self._events, []
+                        return events
                     receiver = self._accept_bidirectional(stream_id)
                 if receiver is not None:
                     self.receive_message(receiver, data, fin)
@@ -171,7 +175,10 @@ class H3Connection(ABC):
 
     def receive_acknowledged(self, stream_id: int, now: float) -> list[Event]:
         """Everything we wrote to a stream, and its end, has been acknowledged."""
-        return self._guarded(now, self._acknowledged, stream_id)
+        self._now = now
+        if not self.is_closed:
+            self._acknowledged(stream_id)
+        return self._take_events()
 
     def receive_stream_credit(self, unidirectional: bool, now: float) -> list[Event]:
         """The peer raised its limit on streams that we open (MAX_STREAMS)."""
@@ -317,9 +324,12 @@ class H3Connection(ABC):
     def _accept_bidirectional(self, stream_id: int) -> MessageReceiver | None:
         """Something arrived on a new bidirectional stream; None when it is refused or ignored."""
 
-    def _receive_whole(self, stream_id: int, data: bytes) -> bool:
-        """A new bidirectional stream came whole; True when that was dealt with."""
-        return False
+    def _receive_whole(self, stream_id: int, data: bytes) -> Event | None:
+        """A new bidirectional stream came whole; what that means, or None when it takes the long way.
+
+        What is told here needed no dynamic table, so there is nothing to acknowledge on the decoder stream.
+        """
+        return None
 
     @abstractmethod
     def _accept_push_stream(self, stream_id: int) -> None:
@@ -383,14 +393,18 @@ class H3Connection(ABC):
         return self._take_events()
 
     def _take_events(self) -> list[Event]:
+        self._write_decoder_stream()
+        events = self._events
+        self._events = []
+        return events
+
+    def _write_decoder_stream(self) -> None:
+        """Tell the peer's encoder what it has to know by now (RFC 9204 section 4.4)."""
         decoder_stream = self._own_critical.get(StreamType.QPACK_DECODER)
         if decoder_stream is not None and not self.is_closed:
             acknowledgments = self._decoder.take_decoder_stream()
             if acknowledgments:
                 self._transport.write(decoder_stream, acknowledgments, False)
-        events = self._events
-        self._events = []
-        return events
 
     def _fail(self, error: H3ConnectionError) -> None:
         self._transport.close(error.error_code, error.reason)
@@ -440,6 +454,7 @@ class H3Connection(ABC):
         receiver.abort()
         self._transport.stop(receiver.stream_id, error_code)
         self._lost(receiver)
+        self._write_decoder_stream()  # perhaps our caller's doing: nothing may arrive for long
 
     def _lost(self, receiver: MessageReceiver) -> None:
         """Forget a message that will not be complete."""
@@ -449,12 +464,8 @@ class H3Connection(ABC):
         self._forget_if_done(receiver.stream_id)
 
     def _forget_if_done(self, stream_id: int) -> None:
-        if stream_id not in self._senders and stream_id not in self._receivers:
+        if self._pauses and stream_id not in self._senders and stream_id not in self._receivers:
             self._pauses.pop(stream_id, None)
-            self._stream_done(stream_id)
-
-    def _stream_done(self, stream_id: int) -> None:
-        """Both directions of a request stream are over."""
 
     def decode_section(self, stream_id: int, section: bytes) -> Fields | None:
         """Decode a field section of a stream; None while it waits for the encoder stream."""
@@ -483,7 +494,7 @@ class H3Connection(ABC):
 
     # ---------------------------------------------------------------- sending
 
-    def _sender(self, stream_id: int) -> MessageSender:
+    def _sender(self, stream_id: int) -> Sender:
         sender = self._senders.get(stream_id)
         if sender is None:
             raise StreamStateError(f"stream {stream_id} is not open for sending")
@@ -675,7 +686,7 @@ class _StreamHeader:
 
     __slots__ = ("_connection", "_reader", "_stream_id", "_type_told")
 
-    def __init__(self, connection: H3Connection, stream_id: int) -> None:
+    def __init__(self, connection: H3Connection[Any], stream_id: int) -> None:
         self._connection = connection
         self._stream_id = stream_id
         self._reader = StreamHeaderReader(connection.role)

@@ -33,4 +33,5 @@ class FloodBudget:
 
     def earn(self) -> None:
         """The peer made real progress."""
-        self._tokens = min(self._burst, self._tokens + self.EARNED_BY_PROGRESS)
+        tokens = self._tokens + self.EARNED_BY_PROGRESS
+        self._tokens = tokens if tokens < self._burst else self._burst

@@ -29,7 +29,7 @@ Value = TypeVar("Value")
 class KnownSection:
     """A header section that has been checked."""
 
-    __slots__ = ("content_length", "encoded", "fields", "size")
+    __slots__ = ("content_length", "encoded", "fields", "head_of_whole", "size")
 
     def __init__(self, fields: Fields, content_length: int | None) -> None:
         self.fields = fields
@@ -40,6 +40,8 @@ class KnownSection:
         """As SETTINGS_MAX_FIELD_SECTION_SIZE counts it."""
         self.encoded: bytes | None = None
         """As it goes out where no dynamic table is in use, once it has."""
+        self.head_of_whole: bytes | None = None
+        """The same as a HEADERS frame, with the header of a DATA frame of `content_length` bytes behind it."""
 
 
 class Memory(dict[Key, Value], Generic[Key, Value]):

@@ -22,6 +22,7 @@ The end of a message is told with its last event. To know that an event is the l
 first and then worked off; a delivery that ends in an error has its good frames worked off before the error is raised.
 """
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
@@ -105,7 +106,7 @@ class SectionDecoder(Protocol):
 
 
 class ContentLength:
-    """Holds a message to its Content-Length (RFC 9114 section 4.1.2), in both directions."""
+    """Holds a received message to its Content-Length (RFC 9114 section 4.1.2)."""
 
     __slots__ = ("expected", "seen")
 
@@ -324,16 +325,18 @@ class MessageReceiver:
         self.ended()
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class MessageSender:
     """The sending half of a stream: holds our own caller to `MESSAGE` and to the announced length."""
 
-    __slots__ = ("content_length", "no_content", "state")
-
-    def __init__(self) -> None:
-        self.state = MessageState.START
-        self.content_length = ContentLength()
-        self.no_content = False
-        """The message never has content: HEAD, 204, 304 (RFC 9110 section 6.4.1)."""
+    state: MessageState = MessageState.START
+    """How far the message has come."""
+    content_length: int | None = None
+    """What Content-Length announced, in bytes; `None`: nothing."""
+    content_sent: int = 0
+    """Content so far, in bytes."""
+    no_content: bool = False
+    """The message never has content: HEAD, 204, 304 (RFC 9110 section 6.4.1)."""
 
     def advance(self, *happened: MessageInput, size: int = 0) -> None:
         """Account for what is about to be sent: moves along `MESSAGE`, with `size` bytes of content among them.
@@ -347,17 +350,17 @@ class MessageSender:
             if following is None:
                 raise StreamStateError(f"cannot send {step.name} now: the message is in state {self.state.name}")
             state = following
-        length = self.content_length
-        seen = length.seen + size
-        if length.expected is not None and not self.no_content:
-            if seen > length.expected:
-                raise StreamStateError(f"more content than the Content-Length of {length.expected} that was sent")
-            if state is MessageState.COMPLETE and seen < length.expected:
+        announced = self.content_length
+        sent = self.content_sent + size
+        if announced is not None and not self.no_content:
+            if sent > announced:
+                raise StreamStateError(f"more content than the Content-Length of {announced} that was sent")
+            if state is MessageState.COMPLETE and sent < announced:
                 raise StreamStateError(
-                    f"the content ends after {seen} bytes, but a Content-Length of {length.expected} was sent"
+                    f"the content ends after {sent} bytes, but a Content-Length of {announced} was sent"
                 )
         self.state = state
-        length.seen = seen
+        self.content_sent = sent
 
     @property
     def ended(self) -> bool:

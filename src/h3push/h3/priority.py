@@ -106,6 +106,6 @@ def transport_priority(priority: Priority, *, order: int, pushed: bool) -> int:
     Returns:
         A signed number of 32 bits, below `CRITICAL_PRIORITY`. Orders from 2^27 - 2 on share one level.
     """
-    level = 0 if priority.incremental else max(_LEVELS - 2 - order, 1)
+    level = 0 if priority.incremental else _LEVELS - 2 - order if order < _LEVELS - 3 else 1
     base = _PUSHED_BASE if pushed else _REQUESTED_BASE
     return base + (LOWEST_URGENCY - priority.urgency) * _LEVELS + level

@@ -1,5 +1,6 @@
 """A request as a server reads it, and the response that it sends: one half of a stream each."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError
@@ -68,18 +69,15 @@ class RequestReceiver(MessageReceiver):
         raise H3ConnectionError(ErrorCode.H3_FRAME_UNEXPECTED, "a client cannot promise")
 
 
+@dataclass(slots=True, eq=False)
 class ResponseSender(MessageSender):
     """Sends one response, on a request stream or a push stream."""
 
-    __slots__ = ("order", "priority", "push_id", "request")
-
-    def __init__(self, request: RequestHead | None, priority: Priority, order: int, push_id: int | None = None) -> None:
-        super().__init__()
-        self.request = request
-        """What is answered; None when the request was too large to be read."""
-        self.priority = priority
-        """RFC 9218 priority in force."""
-        self.order = order
-        """Position among the streams of one urgency: the older first."""
-        self.push_id = push_id
-        """The push, on a push stream."""
+    request: RequestHead | None
+    """What is answered; None when the request was too large to be read."""
+    priority: Priority
+    """RFC 9218 priority in force."""
+    order: int
+    """Position among the streams of one urgency: the older first."""
+    push_id: int | None = None
+    """The push, on a push stream."""

@@ -11,6 +11,7 @@ and `cancel_push` calls it off at any point.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from math import inf
 
 from h3push.errors import (
     ErrorCode,
@@ -44,7 +45,7 @@ from h3push.h3.events import (
     TrailersReceived,
 )
 from h3push.h3.known import MAX_ENCODED, KnownSection, known_promise, known_response, may_look_up, requests
-from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
+from h3push.h3.message import MessageInput, MessageReceiver, MessageState
 from h3push.h3.priority import Priority, parse_priority, transport_priority
 from h3push.h3.push.server import PushCounters, ServerPush, ServerPushes
 from h3push.h3.push.states import ServerPushAction, ServerPushInput
@@ -56,13 +57,17 @@ from h3push.wire.frames import (
     frame_header,
     parse_priority_update,
     parse_single_varint,
+    push_stream_header,
 )
 from h3push.wire.qpack import FieldSectionTooLarge
-from h3push.wire.registry import FrameType, Role, StreamType
+from h3push.wire.registry import FrameType, Role
 from h3push.wire.varint import decode_varint, encode_varint
 
+STREAM_CREDIT_AHEAD = 8
+"""Push streams that QUIC is asked for beyond what is needed now, so that a page's pushes do not ask one by one."""
 
-class H3ServerConnection(H3Connection):
+
+class H3ServerConnection(H3Connection[ResponseSender]):
     """The server's end of an HTTP/3 connection (RFC 9114). Every `send_*` acts on the transport at once."""
 
     role = Role.SERVER
@@ -74,6 +79,8 @@ class H3ServerConnection(H3Connection):
         self._early_priorities: OrderedDict[int, Priority] = OrderedDict()
         self._push_priorities: dict[int, Priority] = {}
         self._remembers = may_look_up(self.config)
+        self._peer_section_limit: float = inf
+        self._stream_credit = 0
 
     # ---------------------------------------------------------------- responses
 
@@ -104,14 +111,14 @@ class H3ServerConnection(H3Connection):
         if not 200 <= status <= 599:
             raise LocalProtocolError(f"a final response has a status of 200 to 599, not {status}")
         sender = self._sender(stream_id)
-        request = sender.request if isinstance(sender, ResponseSender) else None
+        request = sender.request
         is_tunnel = request is not None and request.method == b"CONNECT" and status < 300
         if is_tunnel:  # RFC 9110 section 8.6
             fields = [field for field in fields if field[0].lower() != b"content-length"]
         known = known_response(status, fields)
         section = known.fields
         if sender.state is MessageState.START:
-            sender.content_length.expected = known.content_length
+            sender.content_length = known.content_length
             sender.no_content = status in (204, 304) or (request is not None and request.method == b"HEAD")
         happened = MessageInput.CONNECT if is_tunnel else MessageInput.HEADERS
         end = (MessageInput.END,) if end_stream else ()
@@ -129,33 +136,38 @@ class H3ServerConnection(H3Connection):
         Returns and raises as those do.
         """
         sender = self._senders.get(stream_id)
-        if not isinstance(sender, ResponseSender) or not _is_plain(sender, status, content):
+        if sender is None or sender.state is not MessageState.START or not _is_plain(sender.request, status, content):
             waiting = self.send_response(stream_id, status, fields, not content)
             return self.send_data(stream_id, content, True) if content else waiting
-        known = known_response(status, fields)
-        if known.content_length is not None and known.content_length != len(content):
-            raise StreamStateError(f"{len(content)} bytes of content, but Content-Length says {known.content_length}")
-        section = self._known_section(stream_id, known)
+        head = self._head_of_whole(stream_id, known_response(status, fields), len(content))
         sender.state = MessageState.COMPLETE
         if sender.push_id is not None:
             self._pushes.counters.content_bytes += len(content)
-        headers, data = frame_header(FrameType.HEADERS, len(section)), frame_header(FrameType.DATA, len(content))
-        whole = b"".join((headers, section, data, content))
-        waiting = self._transport.write(stream_id, whole, True)
+        waiting = self._transport.write(stream_id, head + content, True)
         self._sending_ended(stream_id)
         return waiting
+
+    def _head_of_whole(self, stream_id: int, known: KnownSection, size: int) -> bytes:
+        """The HEADERS frame, and the header of the DATA frame behind it; where no table is in use, made once for all."""
+        announced = known.content_length
+        if announced is not None and announced != size:
+            raise StreamStateError(f"{size} bytes of content, but Content-Length says {announced}")
+        head = known.head_of_whole
+        if head is None or known.size > self._peer_section_limit or self._encoder.uses_table:
+            section = self._known_section(stream_id, known)
+            head = frame_header(FrameType.HEADERS, len(section)) + section + frame_header(FrameType.DATA, size)
+            if announced is not None and not self._encoder.uses_table:
+                known.head_of_whole = head
+        return head
 
     def _known_section(self, stream_id: int, known: KnownSection) -> bytes:
         """Encode a section; where no dynamic table is in use, once for all."""
         if self._encoder.uses_table:
             return self._encode_section(stream_id, known.fields)
+        if known.size > self._peer_section_limit:
+            self._check_section_size(known.fields)
         if known.encoded is None:
             known.encoded = self._encode_section(stream_id, known.fields)
-        else:
-            settings = self.peer_settings
-            limit = settings.max_field_section_size if settings is not None else None
-            if limit is not None and known.size > limit:
-                self._check_section_size(known.fields)
         return known.encoded
 
     def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> int:
@@ -171,8 +183,8 @@ class H3ServerConnection(H3Connection):
             self._count_content(sender, length)
         return announced
 
-    def _count_content(self, sender: MessageSender | None, size: int) -> None:
-        if isinstance(sender, ResponseSender) and sender.push_id is not None and not sender.no_content:
+    def _count_content(self, sender: ResponseSender | None, size: int) -> None:
+        if sender is not None and sender.push_id is not None and not sender.no_content:
             self._pushes.counters.content_bytes += size
 
     def reject_request(self, stream_id: int) -> None:
@@ -190,7 +202,7 @@ class H3ServerConnection(H3Connection):
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         """Abandon a response; that of a push is cancelled with CANCEL_PUSH as well (RFC 9114 section 7.2.3)."""
         sender = self._senders.get(stream_id)
-        if isinstance(sender, ResponseSender) and sender.push_id is not None:
+        if sender is not None and sender.push_id is not None:
             self.cancel_push(sender.push_id, error_code)
         else:
             super().reset_stream(stream_id, error_code)
@@ -198,9 +210,8 @@ class H3ServerConnection(H3Connection):
     def set_priority(self, stream_id: int, priority: Priority) -> None:
         """Give a response another priority than the client asked for (RFC 9218 section 8)."""
         sender = self._sender(stream_id)
-        if isinstance(sender, ResponseSender):
-            sender.priority = priority
-            self._apply_priority(stream_id, sender)
+        sender.priority = priority
+        self._apply_priority(stream_id, sender)
 
     # ---------------------------------------------------------------- pushes
 
@@ -259,7 +270,7 @@ class H3ServerConnection(H3Connection):
             LocalProtocolError: the request's fields are invalid or larger than the client takes.
         """
         sender = self._sender(stream_id)
-        if not isinstance(sender, ResponseSender) or sender.push_id is not None:
+        if sender.push_id is not None:
             raise StreamStateError("a promise goes on the stream of a request, not on a push stream")
         if sender.state is MessageState.TUNNEL:
             raise StreamStateError("a promise cannot go on a CONNECT tunnel")
@@ -288,18 +299,45 @@ class H3ServerConnection(H3Connection):
             NoStreamCredit: QUIC allows no further stream now (it was promised, so this does not last).
         """
         push = self._pushes.get(push_id)
-        if self._transport.stream_credit(True, 1) < 1:
-            raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
-        self._pushes.apply(push_id, ServerPushInput.OPEN_STREAM)
+        stream_id, priority = self._open_push_stream(push, priority)
+        self._senders[stream_id] = ResponseSender(push.request, priority, push_id, push_id)
+        self._transport.write(stream_id, push_stream_header(push_id), False)
+        return stream_id
+
+    def send_whole_push(
+        self, push_id: int, status: int, fields: Fields, content: bytes, priority: Priority | None = None
+    ) -> int:
+        """Open a push stream and send the whole response on it: `open_push_stream` and `send_whole_response` in one write.
+
+        Returns the stream ID, raises as those do.
+        """
+        push = self._pushes.get(push_id)
+        if not _is_plain(push.request, status, content) or self._encoder.uses_table:
+            stream_id = self.open_push_stream(push_id, priority)
+            self.send_whole_response(stream_id, status, fields, content)
+            return stream_id
+        head = self._head_of_whole(
+            0, known_response(status, fields), len(content)
+        )  # no table: the stream does not matter
+        stream_id, _ = self._open_push_stream(push, priority)
+        self._transport.write(stream_id, push_stream_header(push_id) + head + content, True)
+        self._pushes.counters.content_bytes += len(content)
+        self._pushes.advance(push, ServerPushInput.END)
+        return stream_id
+
+    def _open_push_stream(self, push: ServerPush, priority: Priority | None) -> tuple[int, Priority]:
+        """Open the stream of a push, with its priority; nothing is written to it yet."""
+        self._need_stream_credit(1)
+        self._pushes.advance(push, ServerPushInput.OPEN_STREAM)
         stream_id = self._transport.open_stream(True)
         if stream_id is None:
             raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+        self._stream_credit -= 1
         self._pushes.opened(push, stream_id)
-        priority = self._push_priorities.pop(push_id, None) or priority or _requested_priority(push.request)
-        sender = self._senders[stream_id] = ResponseSender(push.request, priority, push_id, push_id)
-        self._apply_priority(stream_id, sender)
-        self._transport.write(stream_id, encode_varint(StreamType.PUSH) + encode_varint(push_id), False)
-        return stream_id
+        given = self._push_priorities.pop(push.push_id, None) if self._push_priorities else None
+        priority = given or priority or _requested_priority(push.request)
+        self._transport.set_priority(stream_id, transport_priority(priority, order=push.push_id, pushed=True))
+        return stream_id, priority
 
     def cancel_push(self, push_id: int, error_code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
         """Call a push off: CANCEL_PUSH, and RESET_STREAM with `error_code` when its stream is open.
@@ -325,12 +363,20 @@ class H3ServerConnection(H3Connection):
             if self._shutdown.received is not None:
                 raise NoPushCredit("the client is shutting down (GOAWAY)")
             self._pushes.check_credit()
-            needed = self._pushes.unopened + 1
-            if self._transport.stream_credit(True, needed) < needed:
-                raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+            self._need_stream_credit(self._pushes.unopened + 1)
         except (NoPushCredit, NoStreamCredit):
             self._pushes.counters.refused_for_credit += 1
             raise
+
+    def _need_stream_credit(self, needed: int) -> None:
+        """Raise `NoStreamCredit` unless so many push streams can be opened now.
+
+        QUIC is asked for some more than needed, and not again before these are used: credit is never taken back.
+        """
+        if self._stream_credit < needed:
+            self._stream_credit = self._transport.stream_credit(True, needed + STREAM_CREDIT_AHEAD)
+            if self._stream_credit < needed:
+                raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
 
     def _act(self, push_id: int, action: ServerPushAction, by: CancelledBy, error_code: int) -> None:
         """Put on the wire, and tell, what the push table says."""
@@ -349,22 +395,22 @@ class H3ServerConnection(H3Connection):
 
     # ---------------------------------------------------------------- requests
 
-    def _receive_whole(self, stream_id: int, data: bytes) -> bool:
+    def _receive_whole(self, stream_id: int, data: bytes) -> RequestReceived | None:
         """Take a request that came whole and has no content: one HEADERS frame, and no table needed to read it. Most are so.
 
-        False: it is something else, or something is wrong with it; nothing has happened then, and `RequestReceiver` judges.
+        None: it is something else, or something is wrong with it; nothing has happened then, and `RequestReceiver` judges.
         """
         if self._shutdown.sent is not None:
-            return False
+            return None
         request = requests.get(data) if self._remembers else None
         if request is None:
             request = self._parse_whole(stream_id, data)
             if request is None:
-                return False
+                return None
         if self._highest_request is None or stream_id > self._highest_request:
             self._highest_request = stream_id
-        self.request_received(stream_id, request, True)
-        return True
+        self._answerable(stream_id, request)
+        return RequestReceived(stream_id, request, True)
 
     def _parse_whole(self, stream_id: int, data: bytes) -> RequestHead | None:
         length = decode_varint(data, 1) if data[:1] == _HEADERS else None
@@ -391,9 +437,13 @@ class H3ServerConnection(H3Connection):
 
     def request_received(self, stream_id: int, request: RequestHead, end: bool) -> None:
         """A request's header section is complete (called by its receiver)."""
-        priority = self._early_priorities.pop(stream_id, None) or _requested_priority(request)
-        self._open_sender(stream_id, ResponseSender(request, priority, stream_id >> 2))
+        self._answerable(stream_id, request)
         self._events.append(RequestReceived(stream_id, request, end))
+
+    def _answerable(self, stream_id: int, request: RequestHead) -> None:
+        """A request can be answered now, with the priority that the client asked for."""
+        early = self._early_priorities.pop(stream_id, None) if self._early_priorities else None
+        self._open_sender(stream_id, ResponseSender(request, early or _requested_priority(request), stream_id >> 2))
 
     def tell(self, event: DataReceived | TrailersReceived) -> None:
         """Add an event (called by receivers)."""
@@ -425,7 +475,7 @@ class H3ServerConnection(H3Connection):
 
     def _sending_ended(self, stream_id: int) -> None:
         sender = self._senders.pop(stream_id, None)
-        if isinstance(sender, ResponseSender) and sender.push_id is not None:
+        if sender is not None and sender.push_id is not None:
             self._pushes.apply(sender.push_id, ServerPushInput.END)
             return
         self._flood.earn()
@@ -475,6 +525,12 @@ class H3ServerConnection(H3Connection):
 
     # ---------------------------------------------------------------- the client's control stream
 
+    def _settings_received(self, payload: bytes) -> None:
+        super()._settings_received(payload)
+        assert self.peer_settings is not None
+        limit = self.peer_settings.max_field_section_size
+        self._peer_section_limit = inf if limit is None else limit
+
     def _control_handlers(self) -> dict[int, Callable[[bytes], None]]:
         return {
             FrameType.CANCEL_PUSH: self._cancel_push_received,
@@ -518,7 +574,7 @@ class H3ServerConnection(H3Connection):
         self.spend("PRIORITY_UPDATE frames")
         priority = _priority_or_default(value)
         sender = self._senders.get(stream_id)
-        if isinstance(sender, ResponseSender):
+        if sender is not None:
             sender.priority = priority
             self._apply_priority(stream_id, sender)
             self._events.append(PriorityUpdated(stream_id, None, priority))
@@ -563,20 +619,18 @@ _TELLS = (ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushActi
 
 
 _HEADERS = encode_varint(FrameType.HEADERS)
+_WITHOUT_CONTENT = (204, 304)
+_SPECIAL_METHODS = (b"HEAD", b"CONNECT")
 
 
-def _is_plain(sender: ResponseSender, status: int, content: bytes) -> bool:
+def _is_plain(request: RequestHead | None, status: int, content: bytes) -> bool:
     """True for a final response with content that nothing makes special, of a size that is written in one piece."""
-    request = sender.request
     return (
-        sender.state is MessageState.START
-        and 0 < len(content) <= JOINED_WRITE
+        0 < len(content) <= JOINED_WRITE
         and 200 <= status <= 599
-        and status != 204
-        and status != 304
+        and status not in _WITHOUT_CONTENT
         and request is not None
-        and request.method != b"HEAD"
-        and request.method != b"CONNECT"
+        and request.method not in _SPECIAL_METHODS
     )
 
 

@@ -7,11 +7,11 @@ there. The reader that cuts a stream into frames is in `reader`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from h3push.errors import ErrorCode, H3ConnectionError
-from h3push.wire.registry import HTTP2_FRAME_TYPES, FrameType, Role, StreamKind
+from h3push.wire.registry import HTTP2_FRAME_TYPES, FrameType, Role, StreamKind, StreamType
 from h3push.wire.varint import decode_varint, encode_varint
 
 
@@ -88,6 +88,7 @@ def frame_name(frame_type: int) -> str:
 #     Type (varint), Length (varint), Frame Payload (Length bytes)
 
 
+@lru_cache(maxsize=1024)
 def frame_header(frame_type: int, length: int) -> bytes:
     """Type and Length of a frame whose payload has `length` bytes (RFC 9114 section 7.1).
 
@@ -127,6 +128,19 @@ def parse_single_varint(frame_type: int, payload: bytes) -> int:
     if end != len(payload):
         raise _frame_error(f"{frame_name(frame_type)} goes on after its ID")
     return value
+
+
+# Push stream header (RFC 9114 section 6.2.2), in front of the frames of a pushed response:
+#
+#     Stream Type (varint) = 0x01, Push ID (varint)
+
+
+def push_stream_header(push_id: int) -> bytes:
+    """Encode the header of a push stream (RFC 9114 section 6.2.2)."""
+    return _PUSH_STREAM + encode_varint(push_id)
+
+
+_PUSH_STREAM = encode_varint(StreamType.PUSH)
 
 
 # PUSH_PROMISE (RFC 9114 section 7.2.5):

@@ -23,6 +23,7 @@ PUSHABLE_METHODS = frozenset({b"GET", b"HEAD"})
 CONTENT_FIELDS = frozenset({b"expect", b"content-encoding", b"transfer-encoding", b"trailer"})
 """Fields that say that a request has content or trailers, which a promised request never has (RFC 9114 section 4.6)."""
 
+_PROMISE = ServerPushInput.PROMISE
 _PROMISED = ServerPushState.PROMISED
 _FULFILLED = ServerPushState.FULFILLED
 """FULFILLED and what is behind it, CANCELLED, are the ends."""
@@ -84,6 +85,7 @@ class ServerPushes:
         self._config = config
         self._live: dict[int, ServerPush] = {}
         self._finished: OrderedDict[int, ServerPush] = OrderedDict()
+        self._remembered = max(1, config.remembered_pushes)  # the last one that ended is still to be acted on
         self._by_stream: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -116,7 +118,7 @@ class ServerPushes:
         """
         if request.method not in PUSHABLE_METHODS:
             raise PushNotAllowed(f"{request.method.decode('latin-1')} is not safe and cacheable: push GET or HEAD only")
-        if request.content_length or any(name in CONTENT_FIELDS for name, _ in request.fields):
+        if request.content_length or (request.fields and any(name in CONTENT_FIELDS for name, _ in request.fields)):
             raise PushNotAllowed("a promised request has no content and no trailers")
         if request.scheme != b"https":
             raise PushNotAllowed("a promised request has the scheme https")
@@ -141,7 +143,7 @@ class ServerPushes:
         self.next_push_id += 1
         self._live[push.push_id] = push
         self.counters.promised += 1
-        self._apply(push, ServerPushInput.PROMISE)
+        self.advance(push, ServerPushInput.PROMISE)
         return push
 
     def repeat_promise(self, push_id: int) -> ServerPush:
@@ -149,7 +151,7 @@ class ServerPushes:
         push = self.get(push_id)
         if push.promises >= self._config.max_repeated_promises:
             raise StreamStateError(f"push {push_id} was promised {push.promises} times already")
-        self._apply(push, ServerPushInput.PROMISE)
+        self.advance(push, ServerPushInput.PROMISE)
         return push
 
     def get(self, push_id: int) -> ServerPush:
@@ -175,7 +177,7 @@ class ServerPushes:
             if push_id < self.next_push_id and push_id not in self._finished:
                 return ServerPushAction.NOTHING
             push = self.get(push_id)
-        return self._apply(push, happened)
+        return self.advance(push, happened)
 
     def receive_cancel_push(self, push_id: int) -> ServerPushAction:
         """The client's CANCEL_PUSH; raises H3_ID_ERROR for a push that was not promised (section 7.2.3)."""
@@ -195,27 +197,27 @@ class ServerPushes:
         """Pushes under way that the client's GOAWAY excludes."""
         return [push_id for push_id in self._live if push_id >= goaway]
 
-    def _apply(self, push: ServerPush, happened: ServerPushInput) -> ServerPushAction:
+    def advance(self, push: ServerPush, happened: ServerPushInput) -> ServerPushAction:
+        """The same for a push that is at hand."""
         before = push.state
         row = SERVER_PUSH.get((before, happened))
         if row is None:
             raise StreamStateError(f"push {push.push_id} is {before.name}: {happened.name} is not possible")
-        push.state, action = row
-        if push.state is not before:
-            self._moved(push, before, action)
-        if happened is ServerPushInput.PROMISE:
+        state, action = row
+        push.state = state
+        if happened is _PROMISE:
             push.promises += 1
+        if state is not before:
+            if state is _PROMISED:
+                self.unopened += 1
+            elif before is _PROMISED:
+                self.unopened -= 1
+            if state >= _FULFILLED:
+                self._over(push, action)
         return action
 
-    def _moved(self, push: ServerPush, before: ServerPushState, action: ServerPushAction) -> None:
-        state = push.state
-        if state is _PROMISED:
-            self.unopened += 1
-        elif before is _PROMISED:
-            self.unopened -= 1
-        if state < _FULFILLED:
-            return
-        if state is _FULFILLED:
+    def _over(self, push: ServerPush, action: ServerPushAction) -> None:
+        if push.state is _FULFILLED:
             self.counters.fulfilled += 1
         elif action in _TELLING:
             self.counters.cancelled_by_peer += 1
@@ -224,5 +226,5 @@ class ServerPushes:
         self._finished[push.push_id] = self._live.pop(push.push_id)
         if push.stream_id is not None:
             self._by_stream.pop(push.stream_id, None)
-        while len(self._finished) > max(1, self._config.remembered_pushes):  # this one is still to be acted on
+        while len(self._finished) > self._remembered:
             self._finished.popitem(last=False)
