@@ -147,7 +147,12 @@ class _Streams:
     def stream_credit(self, connection: int, unidirectional: bool, wanted: int) -> int:
         """How many of `wanted` streams `open` could give now."""
     def write(self, connection: int, stream: int, data: bytes, fin: bool) -> int:
-        """Take everything; return the bytes of this stream that quinn has not taken yet (a file's rest included)."""
+        """Take everything; return the bytes of this stream that quinn has not taken yet (a file's rest included).
+
+        From 16 KiB on, `data` is kept until it has been acknowledged, not copied.
+        """
+    def write_part(self, connection: int, stream: int, data: bytes, offset: int, length: int, fin: bool) -> int:
+        """The same for `length` bytes of `data` from `offset` on. `ValueError` when they are not within it."""
     def writev(self, connection: int, stream: int, buffers: Sequence[bytes], fin: bool) -> int: ...
     def write_file(self, connection: int, stream: int, path: str, offset: int, length: int, fin: bool) -> None:
         """Send a part of a file, read in Rust as the stream takes it. `OSError` when it cannot be opened. A file that turns

@@ -1,6 +1,7 @@
 """How requests, connections and servers end: cancelled, failed, timed out, shut down."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -292,6 +293,44 @@ def test_a_reader_that_takes_nothing_is_reset() -> None:
         server_settings=h3push.ServerSettings(drain_timeout=5),
         client_settings=h3push.ClientSettings(receive_high_water=100_000, stream_receive_window=100_000),
     )
+
+
+@pytest.mark.rfc("ROB-12")
+def test_a_reader_that_takes_little_is_waited_for() -> None:
+    """`drain_timeout` is for those who take nothing: a slow client gets all of a response, and a slow server of an upload."""
+    content = bytes(range(256)) * 8_000
+
+    async def slowly(stream: AsyncIterator[bytes]) -> bytes:
+        pieces = []
+        async for piece in stream:
+            pieces.append(piece)
+            await asyncio.sleep(1)
+        return b"".join(pieces)
+
+    async def handler(request: h3push.Request) -> h3push.Response:
+        assert await slowly(request.stream()) == content
+        return h3push.Response(content=content)
+
+    async def scenario(world: World) -> bytes:
+        return await slowly((await world.client.post("/", content=content)).stream())
+
+    small = 60_000
+    answer = in_world(
+        handler,
+        scenario,
+        server_settings=h3push.ServerSettings(
+            drain_timeout=5, receive_high_water=small, stream_receive_window=small, send_window=small, read_timeout=60
+        ),
+        client_settings=h3push.ClientSettings(
+            drain_timeout=5,
+            receive_high_water=small,
+            stream_receive_window=small,
+            send_window=small,
+            response_timeout=3600,
+            read_timeout=60,
+        ),
+    )
+    assert answer == content
 
 
 def test_a_handler_that_waits_for_content_too_long_answers_408() -> None:

@@ -5,6 +5,7 @@ import gc
 import os
 import select
 import socket
+import sys
 import threading
 import time
 
@@ -61,6 +62,66 @@ def test_bytes_travel_both_ways(bind):
     loop.until(lambda: data_of(loop.told[client], stream)[1])
     assert data_of(loop.told[client], stream)[0] == sent[::-1]
     loop.until(lambda: loop.seen(server, _quic.ACKED))
+
+
+def test_large_bytes_are_sent_in_parts_and_let_go_of(bind):
+    """A large write keeps the object until it has been acknowledged, and no longer."""
+    server, client = bind("server"), bind("client")
+    loop, ours, _ = connected(server, client)
+    stream = client.open(ours, False)
+    sent = os.urandom(3_000_000)
+    references = sys.getrefcount(sent)
+    client.write_part(ours, stream, sent, 0, 1_000_000, False)
+    client.write_part(ours, stream, sent, 1_000_000, 10, False)
+    client.write_part(ours, stream, sent, 1_000_010, 0, False)
+    client.write(ours, stream, b"between", False)
+    client.write_part(ours, stream, sent, 1_000_010, 1_999_990, False)
+    assert sys.getrefcount(sent) > references
+    client.write(ours, stream, sent, True)
+    loop.until(lambda: data_of(loop.told[server], stream)[1])
+    assert data_of(loop.told[server], stream)[0] == sent[:1_000_010] + b"between" + sent[1_000_010:] + sent
+    loop.until(lambda: client.info(ours) and sys.getrefcount(sent) == references)
+
+
+def test_what_waits_is_let_go_of_with_its_stream(bind):
+    server, client = bind("server"), bind("client")
+    _, ours, _ = connected(server, client)
+    sent = bytes(30_000_000)
+    references = sys.getrefcount(sent)
+    stream = client.open(ours, True)
+    assert client.write(ours, stream, sent, False) > 0
+    assert client.write_part(ours, stream, sent, 1, 29_999_999, True) > 0
+    assert sys.getrefcount(sent) > references
+    client.reset(ours, stream, 1)
+    assert client.write(ours, stream, sent, True) == 0
+    assert sys.getrefcount(sent) == references
+
+
+def test_objects_with_code_of_their_own_are_copied(bind):
+    """Letting go of one would run its code in the midst of ours."""
+
+    class Bytes(bytes):
+        def __del__(self):
+            gone.append(client.info(ours))
+
+    gone = []
+    server, client = bind("server"), bind("client")
+    loop, ours, _ = connected(server, client)
+    stream = client.open(ours, False)
+    client.write(ours, stream, Bytes(100_000), True)
+    assert len(gone) == 1
+    loop.until(lambda: data_of(loop.told[server], stream)[1])
+    assert data_of(loop.told[server], stream)[0] == bytes(100_000)
+
+
+def test_a_part_is_within_its_bytes(bind):
+    server, client = bind("server"), bind("client")
+    _, ours, _ = connected(server, client)
+    stream = client.open(ours, False)
+    for offset, length in ((0, 4), (4, 0), (1, 2**64 - 1), (2**63, 2**63)):
+        with pytest.raises(ValueError, match="within"):
+            client.write_part(ours, stream, b"abc", offset, length, False)
+    assert client.write_part(ours, stream, b"abc", 3, 0, False) == 0
 
 
 def test_ipv6_and_the_unspecified_address(bind):

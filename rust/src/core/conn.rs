@@ -23,7 +23,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     INTERNAL_ERROR,
     quinn::{Happening, Link, LinkEvent, ReadEnd},
-    streams::{FILE_PIECE, Outgoing, Pumped, Took},
+    streams::{FILE_PIECE, Outgoing, Pumped, Sink, Took},
 };
 use crate::{
     events::{End, EndKind, Event, Handle, Payload},
@@ -372,6 +372,26 @@ impl Conn {
         self.queue(stream, data, fin, settings)
     }
 
+    /// The same for bytes that somebody else keeps: they are not copied.
+    pub fn write_shared(&mut self, stream: u64, mut data: Bytes, fin: bool, settings: &Settings) -> u64 {
+        if !self.queues.contains_key(&stream) {
+            let Some(mut sink) = self.link.sink(stream) else {
+                return 0;
+            };
+            match sink.take(&mut data) {
+                Took::Gone => return 0,
+                Took::All => {
+                    if fin {
+                        sink.finish();
+                    }
+                    return 0;
+                }
+                Took::Blocked => {}
+            }
+        }
+        self.enqueue(stream, data, fin, settings)
+    }
+
     /// Take all of several buffers; return what waits outside of quinn.
     pub fn write_all(&mut self, stream: u64, buffers: &[&[u8]], fin: bool, settings: &Settings) -> u64 {
         let total: usize = buffers.iter().map(|buffer| buffer.len()).sum();
@@ -389,8 +409,12 @@ impl Conn {
     }
 
     fn queue(&mut self, stream: u64, data: &[u8], fin: bool, settings: &Settings) -> u64 {
+        self.enqueue(stream, Bytes::copy_from_slice(data), fin, settings)
+    }
+
+    fn enqueue(&mut self, stream: u64, data: Bytes, fin: bool, settings: &Settings) -> u64 {
         let outgoing = &mut self.queues.entry(stream).or_default().outgoing;
-        outgoing.push(Bytes::copy_from_slice(data));
+        outgoing.push(data);
         if fin {
             outgoing.finish();
         }

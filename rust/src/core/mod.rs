@@ -622,6 +622,11 @@ impl Core {
         self.on(handle, |work| work.conn.write(stream, data, fin, work.settings))
     }
 
+    /// The same for bytes that somebody else keeps, without a copy.
+    pub fn write_shared(&mut self, handle: Handle, stream: u64, data: Bytes, fin: bool) -> u64 {
+        self.on(handle, |work| work.conn.write_shared(stream, data, fin, work.settings))
+    }
+
     /// Send several buffers.
     pub fn write_all(&mut self, handle: Handle, stream: u64, buffers: &[&[u8]], fin: bool) -> u64 {
         self.on(handle, |work| work.conn.write_all(stream, buffers, fin, work.settings))

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use quinn_proto::{
     ConnectError, ConnectionError, ConnectionHandle, ConnectionId, DatagramEvent, Dir, EcnCodepoint, EndpointConfig,
     EndpointEvent, IdleTimeout, MtuDiscoveryConfig, ReadError, RttEstimator, Side, StreamEvent, StreamId,
@@ -742,12 +742,19 @@ impl Link {
     }
 }
 
+/// The largest buffer that quinn is given, in bytes: a dozen packets.
+const SEND_CHUNK: usize = 16 << 10;
+
 impl Sink for quinn_proto::SendStream<'_> {
     // Until quinn says "blocked": only then it promises an event.
+    //
+    // quinn counts a buffer against the send window until the last byte of it has been acknowledged, so it is given small ones:
+    // a single large one would keep every other stream, control streams too, waiting until all of it has arrived.
     fn take(&mut self, data: &mut Bytes) -> Took {
         while !data.is_empty() {
-            match self.write_chunks(std::slice::from_mut(data)) {
-                Ok(_) => {}
+            let size = data.len().min(SEND_CHUNK);
+            match self.write_chunks(&mut [data.slice(..size)]) {
+                Ok(written) => data.advance(written.bytes),
                 Err(WriteError::Blocked) => return Took::Blocked,
                 Err(_) => return Took::Gone,
             }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::{Core, INTERNAL_ERROR, Sent, quinn::Identity};
 use crate::{
@@ -642,6 +642,41 @@ fn a_file_is_sent_between_other_writes_with_little_in_memory() {
     assert_eq!(pair.data(SERVER, stream), (expected, true));
     assert!(pair.has(CLIENT, |event| matches!(event, Event::Drained { .. })));
     std::fs::remove_file(path).expect("still there");
+}
+
+#[test]
+fn bytes_that_somebody_else_keeps_are_sent_in_their_place() {
+    let content: Bytes = (0..3_000_000u32).map(|n| (n / 7) as u8).collect::<Vec<_>>().into();
+    let mut pair = settled();
+    let (ours, _) = pair.connected();
+    let stream = pair.cores[CLIENT].open(ours, false).expect("credit");
+    assert_eq!(pair.cores[CLIENT].write_shared(ours, stream, content.slice(..1_000), false), 0);
+    assert!(pair.cores[CLIENT].write_shared(ours, stream, content.slice(1_000..), false) > 0);
+    pair.cores[CLIENT].write(ours, stream, b"between", false);
+    assert!(pair.cores[CLIENT].write_shared(ours, stream, content.clone(), true) > 3_000_000);
+    pair.run(Duration::from_secs(4));
+    let expected = [&content[..], b"between", &content[..]].concat();
+    assert_eq!(pair.data(SERVER, stream), (expected, true));
+    assert!(pair.has(CLIENT, |event| matches!(event, Event::Drained { .. })));
+    assert_eq!(pair.cores[CLIENT].write_shared(ours, stream, content, true), 0, "it has ended");
+}
+
+#[test]
+fn a_large_write_does_not_keep_the_others_waiting() {
+    let settings = Settings { send_window: 100_000, ..Settings::default() };
+    let mut pair = Pair::new(settings, Settings::default());
+    let (ours, _) = pair.connected();
+    let large = pair.cores[CLIENT].open(ours, false).expect("credit");
+    pair.cores[CLIENT].write_shared(ours, large, vec![7; 5_000_000].into(), true);
+    pair.run(Duration::from_millis(5));
+    let urgent = pair.cores[CLIENT].open(ours, false).expect("credit");
+    pair.cores[CLIENT].set_priority(ours, urgent, 1);
+    pair.cores[CLIENT].write(ours, urgent, b"urgent", true);
+    while !pair.data(SERVER, urgent).1 {
+        pair.run(Duration::from_millis(5));
+    }
+    let ahead = pair.data(SERVER, large).0.len();
+    assert!(ahead < 60_000, "{ahead} bytes went first; only what was on its way may");
 }
 
 #[test]

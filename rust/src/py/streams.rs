@@ -2,9 +2,11 @@
 
 use std::{fs::File, net::SocketAddr, sync::Arc};
 
+use bytes::Bytes;
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
+    pybacked::PyBackedBytes,
     types::{PyBytes, PyDict, PyList},
 };
 
@@ -17,6 +19,8 @@ use crate::{core::quinn::ConnectFailed, threaded::Shared};
 /// Error codes, keying material: numbers and lengths that cannot be are a mistake of the caller.
 const MAX_CODE: u64 = (1 << 62) - 1;
 const MAX_EXPORT: usize = 8160;
+/// From here on a write keeps its object instead of copying: below, the copy costs less.
+const SHARE_FROM: usize = 16 << 10;
 
 /// `_Streams`: what every driver can do with its connections.
 #[pyclass(subclass, frozen, name = "_Streams", module = "h3push._quic")]
@@ -35,6 +39,17 @@ impl Streams {
             SocketAddr::V4(v4) if self.maps_ipv4 => Ok(SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())),
             other => Ok(other),
         }
+    }
+}
+
+/// Python's bytes as ours, without a copy: they live until the last of them has been acknowledged.
+///
+/// Letting go of an object runs its class's code, and that may happen under the core's lock: nothing but plain `bytes` is kept.
+fn shared(data: &Bound<'_, PyBytes>) -> Bytes {
+    if data.is_exact_instance_of::<PyBytes>() {
+        Bytes::from_owner(PyBackedBytes::from(data.clone()))
+    } else {
+        Bytes::copy_from_slice(data.as_bytes())
     }
 }
 
@@ -58,8 +73,32 @@ impl Streams {
     }
 
     /// Take everything; return the bytes of this stream that quinn has not taken yet.
-    fn write(&self, connection: u64, stream: u64, data: &[u8], fin: bool) -> u64 {
-        self.shared.with(|core| core.write(connection, stream, data, fin))
+    fn write(&self, connection: u64, stream: u64, data: &Bound<'_, PyBytes>, fin: bool) -> u64 {
+        let size = data.as_bytes().len();
+        if size < SHARE_FROM {
+            self.shared.with(|core| core.write(connection, stream, data.as_bytes(), fin))
+        } else {
+            self.shared.with(|core| core.write_shared(connection, stream, shared(data), fin))
+        }
+    }
+
+    /// The same for a part of `data`, which is not cut out of it.
+    fn write_part(
+        &self,
+        connection: u64,
+        stream: u64,
+        data: &Bound<'_, PyBytes>,
+        offset: usize,
+        length: usize,
+        fin: bool,
+    ) -> PyResult<u64> {
+        let part = offset.checked_add(length).and_then(|end| data.as_bytes().get(offset..end));
+        let part = part.ok_or_else(|| PyValueError::new_err("the part is not within the data"))?;
+        if length < SHARE_FROM {
+            return Ok(self.shared.with(|core| core.write(connection, stream, part, fin)));
+        }
+        let part = shared(data).slice(offset..offset + length);
+        Ok(self.shared.with(|core| core.write_shared(connection, stream, part, fin)))
     }
 
     fn writev(&self, connection: u64, stream: u64, buffers: Vec<Bound<'_, PyBytes>>, fin: bool) -> u64 {

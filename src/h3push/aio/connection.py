@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from h3push.aio.content import PIECE_BYTES, FileContent
-from h3push.aio.drivers import send_file
+from h3push.aio.content import PIECE_BYTES, BytesPart, FileContent
+from h3push.aio.drivers import send_file, send_part
 from h3push.aio.endpoint import Endpoint
 from h3push.aio.headers import Headers
 from h3push.aio.pushing import ServerPushes
@@ -174,6 +174,16 @@ class ServerConnection:
         """Send a part of a file as one DATA frame."""
         send_file(self.core, self._endpoint.driver, self.handle, stream_id, file, size, end)
         self.kick()
+
+    def send_part(self, stream_id: int, part: BytesPart, end: bool) -> int:
+        """Send a part of larger bytes as one DATA frame; how many bytes wait."""
+        queued = send_part(self.core, self._endpoint.driver, self.handle, stream_id, part, end)
+        self.kick()
+        return queued
+
+    def waiting(self, stream_id: int) -> int:
+        """How many bytes of a stream wait for the client to take them."""
+        return self._endpoint.driver.write(self.handle, stream_id, b"", False)
 
     # requests
 

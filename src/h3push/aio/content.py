@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 PIECE_BYTES = 64 * 1024
-"""Large bytes and files go out in pieces of this size, so that never more than the high-water mark waits."""
+"""Content up to this size is sent at once; what is read to be sent is read in pieces of this size."""
+PART_BYTES = 1024 * 1024
+"""Larger bytes go out in parts of this size. The transport copies none of it, and their owner keeps them anyway, so that what
+waits costs no memory; what the parts cost is a wake-up each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,18 @@ class FileContent:
         return self.length
 
 
+@dataclass(frozen=True, slots=True)
+class BytesPart:
+    """A part of bytes that are in memory anyway, as content. The transport keeps a reference, nothing is copied."""
+
+    data: bytes
+    """All of them."""
+    offset: int
+    """First byte to send."""
+    length: int
+    """How many bytes."""
+
+
 Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes] | FileContent | None
 """What `content=` arguments take. `str` is sent as UTF-8."""
 
@@ -49,6 +64,9 @@ class Sink(Protocol):
 
     async def send(self, data: bytes, *, end_stream: bool = False) -> None:
         """Send a piece; waits when too much is queued."""
+
+    async def send_part(self, part: BytesPart, *, end_stream: bool = False) -> None:
+        """Send a part of larger bytes; waits when too much is queued."""
 
     async def send_file(
         self, path: str | os.PathLike[str], offset: int = 0, length: int | None = None, *, end_stream: bool = False
@@ -98,11 +116,12 @@ async def send_content(sink: Sink, body: Body, *, end_stream: bool) -> None:
 
 
 async def _send_bytes(sink: Sink, body: bytes, end_stream: bool) -> None:
-    for start in range(0, max(len(body), 1), PIECE_BYTES):
+    size = len(body)
+    for start in range(0, max(size, 1), PART_BYTES):
         if sink.gone:
             return
-        last = start + PIECE_BYTES >= len(body)
-        await sink.send(body[start : start + PIECE_BYTES], end_stream=end_stream and last)
+        part = BytesPart(body, start, min(PART_BYTES, size - start))
+        await sink.send_part(part, end_stream=end_stream and start + part.length == size)
 
 
 async def _send_async(sink: Sink, body: AsyncIterable[bytes]) -> None:

@@ -1,11 +1,11 @@
-"""Drivers with a socket, and two things to do with any driver: send a file, put control streams first."""
+"""Drivers with a socket, and what to do with any driver: send content past the core, put control streams first."""
 
 import os
 from pathlib import Path
 from typing import Any, Literal
 
 from h3push import _quic
-from h3push.aio.content import FileContent
+from h3push.aio.content import BytesPart, FileContent
 from h3push.h3.connection import H3Connection
 from h3push.transport.native import Driver, NativeEvent, SocketDriver
 
@@ -47,6 +47,13 @@ def send_file(
         pass  # before the frame header is out: afterwards the stream could only be reset
     if core.send_data_header(stream_id, size, end):
         driver.write_file(handle, stream_id, os.fspath(file.path), file.offset, size, end)
+
+
+def send_part(core: H3Connection[Any], driver: Driver, handle: int, stream_id: int, part: BytesPart, end: bool) -> int:
+    """Send a part of larger bytes as one DATA frame; how many bytes of the stream wait."""
+    if core.send_data_header(stream_id, part.length, end):
+        return driver.write_part(handle, stream_id, part.data, part.offset, part.length, end)
+    return 0
 
 
 def open_driver(io: Literal["loop", "thread"], address: tuple[str, int], **options: Any) -> Driver:

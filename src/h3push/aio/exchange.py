@@ -10,7 +10,7 @@ Everything here takes effect at once; the waiting (back-pressure, stream credit)
 import asyncio
 from typing import TYPE_CHECKING
 
-from h3push.aio.content import Body, FileContent
+from h3push.aio.content import Body, BytesPart, FileContent
 from h3push.aio.response import NO_CONTENT_STATUSES, Response
 from h3push.aio.streams import Drain, Incoming, Signal
 from h3push.errors import ErrorCode, H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, StreamStateError
@@ -103,15 +103,21 @@ class Exchange:
         """Send content; dropped where the response has none by definition (HEAD, 204, 304)."""
         if self.disconnected or self._bodyless:
             return 0
-        if self.status is None or self.stream_id is None:
-            raise StreamStateError("content before the response began: call start_response first")
-        if self.response_ended:
-            raise StreamStateError("content after the end of the response")
-        queued = self.connection.core.send_data(self.stream_id, data, end)
+        queued = self.connection.core.send_data(self._stream_for_content(), data, end)
         self._count(len(data))
         if end:
             self._end()
         self.connection.kick()
+        return queued
+
+    def write_part(self, part: BytesPart, end: bool) -> int:
+        """Send a part of larger bytes; otherwise as `write`."""
+        if self.disconnected or self._bodyless:
+            return 0
+        queued = self.connection.send_part(self._stream_for_content(), part, end)
+        self._count(part.length)
+        if end:
+            self._end()
         return queued
 
     def write_file(self, file: FileContent, end: bool) -> None:
@@ -122,12 +128,17 @@ class Exchange:
         if size == 0:
             self.write(b"", end)
             return
-        if self.status is None or self.stream_id is None:
-            raise StreamStateError("content before the response began: call start_response first")
-        self.connection.send_file(self.stream_id, file, size, end)
+        self.connection.send_file(self._stream_for_content(), file, size, end)
         self._count(size)
         if end and not self.response_ended:
             self._end()
+
+    def _stream_for_content(self) -> int:
+        if self.status is None or self.stream_id is None:
+            raise StreamStateError("content before the response began: call start_response first")
+        if self.response_ended:
+            raise StreamStateError("content after the end of the response")
+        return self.stream_id
 
     def write_trailers(self, fields: Fields) -> None:
         """Send the trailer section, which ends the response."""

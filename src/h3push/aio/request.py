@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING
 
-from h3push.aio.content import FileContent, send_content
+from h3push.aio.content import BytesPart, FileContent, send_content
 from h3push.aio.exchange import Exchange
 from h3push.aio.headers import Headers, HeadersLike, encode_headers
 from h3push.aio.push import WAITABLE, Push
@@ -114,10 +115,15 @@ class Request(Exchange):
 
         `Timeout` when the client takes nothing for `drain_timeout`.
         """
-        if self.write(data, end_stream) > self.connection.settings.send_high_water and not end_stream:
-            if self._drain is None:
-                self._drain = Drain()
-            await self._drain.wait(self.connection.settings.drain_timeout)
+        waiting = self.write(data, end_stream)
+        if waiting > self.connection.settings.send_high_water and not end_stream:
+            await self._wait_until_drained()
+
+    async def send_part(self, part: BytesPart, *, end_stream: bool = False) -> None:
+        """Send a part of larger bytes, which is not copied; otherwise as `send`."""
+        waiting = self.write_part(part, end_stream)
+        if waiting > self.connection.settings.send_high_water and not end_stream:
+            await self._wait_until_drained()
 
     async def send_trailers(self, headers: HeadersLike) -> None:
         """Send the trailer section; it ends the response."""
@@ -198,6 +204,13 @@ class Request(Exchange):
         if self._gone is None:
             self._gone = Signal()
         await self._gone.wait()
+
+    async def _wait_until_drained(self) -> None:
+        stream_id = self.stream_id
+        assert stream_id is not None
+        if self._drain is None:
+            self._drain = Drain()
+        await self._drain.wait(self.connection.settings.drain_timeout, partial(self.connection.waiting, stream_id))
 
     async def _wait_for_stream(self) -> None:
         if not self.disconnected:

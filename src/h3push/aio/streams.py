@@ -12,7 +12,7 @@ Neither class keeps a task or a timer while nobody waits.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from h3push.aio.headers import Headers
@@ -199,8 +199,18 @@ class Drain:
         """The stream takes more, or it is gone: either way the sender goes on."""
         wake(self._waiter)
 
-    async def wait(self, seconds: float) -> None:
-        """Until `drained`; `Timeout` when the peer takes nothing for `seconds`."""
+    async def wait(self, seconds: float, waiting: Callable[[], int]) -> None:
+        """Until `drained`; `Timeout` when the peer takes nothing for `seconds`. `waiting` tells how many bytes wait now."""
+        left = waiting()
+        while True:
+            try:
+                return await self._wait(seconds)
+            except Timeout:
+                before, left = left, waiting()
+                if left >= before:
+                    raise
+
+    async def _wait(self, seconds: float) -> None:
         if self._waiter is not None:
             raise RuntimeError("two tasks send on the same stream: send in one place")
         self._waiter = asyncio.get_running_loop().create_future()

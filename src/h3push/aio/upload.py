@@ -1,10 +1,12 @@
 """A request's content on its way out."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from h3push.aio.content import Body, FileContent, send_content
-from h3push.aio.drivers import send_file
+from h3push.aio.content import Body, BytesPart, FileContent, send_content
+from h3push.aio.drivers import send_file, send_part
 from h3push.aio.streams import Drain
 from h3push.errors import StreamStateError
 
@@ -37,12 +39,30 @@ class Upload:
 
     def write(self, data: bytes, end: bool) -> int:
         """Send a piece; how many bytes wait."""
+        return self._write(partial(self._connection.core.send_data, self._stream_id, data, end), end)
+
+    async def send(self, data: bytes, *, end_stream: bool = False) -> None:
+        """Send a piece; waits while too much is queued."""
+        await self._wait_until_drained(self.write(data, end_stream), end_stream)
+
+    async def send_part(self, part: BytesPart, *, end_stream: bool = False) -> None:
+        """Send a part of larger bytes; waits while too much is queued."""
+        connection = self._connection
+        driver, handle = connection.endpoint.driver, connection.handle
+        send = partial(send_part, connection.core, driver, handle, self._stream_id, part, end_stream)
+        await self._wait_until_drained(self._write(send, end_stream), end_stream)
+
+    @property
+    def _stream_id(self) -> int:
+        assert self._exchange.stream_id is not None
+        return self._exchange.stream_id
+
+    def _write(self, send: Callable[[], int], end: bool) -> int:
         exchange, connection = self._exchange, self._connection
         if not exchange.sending:
             return 0
-        assert exchange.stream_id is not None
         try:
-            queued = connection.core.send_data(exchange.stream_id, data, end)
+            queued = send()
         except StreamStateError:
             if connection.core.is_closed:
                 return 0
@@ -53,14 +73,15 @@ class Upload:
             connection.upload_ended(exchange)
         return queued
 
-    async def send(self, data: bytes, *, end_stream: bool = False) -> None:
-        """Send a piece; waits while too much is queued."""
-        settings = self._connection.settings
-        if self.write(data, end_stream) > settings.send_high_water and not end_stream:
-            if self._exchange.drain is None:
-                self._exchange.drain = Drain()
-            await self._exchange.drain.wait(settings.drain_timeout)
-            self._exchange.active_at = self._connection.now()
+    async def _wait_until_drained(self, waiting: int, end: bool) -> None:
+        settings, exchange, connection = self._connection.settings, self._exchange, self._connection
+        if waiting <= settings.send_high_water or end:
+            return
+        if exchange.drain is None:
+            exchange.drain = Drain()
+        still = partial(connection.endpoint.driver.write, connection.handle, self._stream_id, b"", False)
+        await exchange.drain.wait(settings.drain_timeout, still)
+        exchange.active_at = connection.now()
 
     async def send_file(
         self, path: str | os.PathLike[str], offset: int = 0, length: int | None = None, *, end_stream: bool = False

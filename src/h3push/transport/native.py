@@ -37,6 +37,9 @@ class Streams(Protocol):
     def write(self, connection: int, stream: int, data: bytes, fin: bool) -> int:
         """Queue bytes; how many wait."""
 
+    def write_part(self, connection: int, stream: int, data: bytes, offset: int, length: int, fin: bool) -> int:
+        """Queue a part of `data`, without a copy; how many bytes wait."""
+
     def writev(self, connection: int, stream: int, buffers: Sequence[bytes], fin: bool) -> int:
         """Queue buffers; how many bytes wait."""
 
@@ -145,6 +148,7 @@ class NativeCalls:
         self.open = native.open
         self.stream_credit = native.stream_credit
         self.write = native.write
+        self.write_part = native.write_part
         self.writev = native.writev
         self.write_file = native.write_file
         self.reset = native.reset
