@@ -19,10 +19,9 @@ Only names that fail the joint check are looked at one by one. The names that ca
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from h3push.errors import ErrorCode, H3StreamError, LocalProtocolError
 
@@ -30,8 +29,7 @@ Field = tuple[bytes, bytes]
 Fields = list[Field]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A request's header section."""
 
     method: bytes
@@ -50,8 +48,7 @@ class RequestHead:
     """`:protocol` of extended CONNECT (RFC 9220)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """A response's header section."""
 
     status: int
