@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from h3push import fields as fields_module
 from h3push.errors import ErrorCode, H3StreamError, LocalProtocolError
 from h3push.fields import (
     CONNECTION_SPECIFIC,
     NOT_IN_TRAILERS,
+    SECRET_NAMES,
     Fields,
     RequestHead,
     ResponseHead,
@@ -633,3 +635,61 @@ def test_section_size() -> None:
     """Name, value and 32 bytes for each field, pseudo-header fields too."""
     assert section_size([]) == 0
     assert section_size([(b":method", b"GET"), (b"a", b"")]) == (7 + 3 + 32) + (1 + 32)
+
+
+# What is remembered
+
+
+@pytest.fixture
+def _forgetful() -> None:
+    fields_module._plain_fields.clear()
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_what_was_seen_before_is_parsed_just_the_same() -> None:
+    """The second time nothing is checked, and nothing is different."""
+    fields = [
+        (b"accept", b"*/*"),
+        (b"host", b"example.com"),
+        (b"x-some", b"thing"),
+        (b"te", b"trailers"),
+        (b"cookie", b"a=b"),
+    ]
+    first, second = parse_request(GET + fields), parse_request(GET + fields)
+    assert first == second
+    assert first.fields == fields
+    assert fields_module._plain_fields == {(b"accept", b"*/*"), (b"x-some", b"thing")}
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_one_bad_field_among_known_ones_is_found() -> None:
+    """A known name does not vouch for its value, nor a known value for its name."""
+    good = [(b"accept", b"*/*"), (b"x-some", b"thing")]
+    parse_request(GET + good)
+    for bad in (
+        (b"x-some", b"thing "),
+        (b"x-some", b"th\ning"),
+        (b"X-Some", b"thing"),
+        (b":path", b"/"),
+        (b"upgrade", b"h2c"),
+    ):
+        malformed("request", [*GET, good[0], bad, good[1]])
+        malformed("request", [*GET, good[0], bad, good[1]])
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_neither_a_secret_nor_a_long_field_is_remembered() -> None:
+    """Only what is short, and of use to others, outlives its request."""
+    secrets = [(name, b"secret") for name in sorted(SECRET_NAMES)]
+    long = [(b"x-long", b"v" * 257), (b"n" * 65, b"v")]
+    parse_request(GET + secrets + long)
+    assert not fields_module._plain_fields
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_the_fields_that_are_remembered_are_bounded() -> None:
+    """Fields that never come again, and authorities, take no more room than their bounds say."""
+    for number in range(2000):
+        parse_request([*request(authority=b"%d.example" % number), (b"x-request-id", b"%d" % number)])
+        assert len(fields_module._plain_fields) <= fields_module._MAX_PLAIN_FIELDS
+        assert len(fields_module._verified_authorities) <= fields_module._MAX_VERIFIED_AUTHORITIES

@@ -8,18 +8,21 @@ A field section is a list of name and value pairs, pseudo-header fields first. `
 `H3StreamError` with H3_MESSAGE_ERROR and one sentence. `request_fields` and `response_fields` go the other way and hold our
 own callers to the same rules, with `LocalProtocolError`.
 
-Most sections are made of names seen before and innocent values, so what is usual is checked for all fields at once, in C:
+Most fields were seen before: a client says the same about itself in each of its requests. So a field of a request is checked
+once and then a member of `_plain_fields`, unless its name carries a rule of its own (`_REQUEST_RULES`), it holds a secret, or
+it is long. Only what is not in that set is looked at, one by one.
+
+The fields of responses and trailers change more often (lengths, dates, tags), so they are checked together, in C:
 
 * every name is a member of `_verified_names`, a bounded set of names that were once checked one by one;
 * all values, joined, hold no control byte; and none changes when blanks are stripped from it.
 
-Only names that fail the joint check are looked at one by one. The names that carry a rule of their own (`_REQUEST_RULES`,
-`_RESPONSE_RULES`) are found the same way.
+Only names that fail the joint check are looked at one by one. The names with a rule of their own (`_RESPONSE_RULES`) are found
+the same way.
 """
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple, NoReturn
 
@@ -77,7 +80,13 @@ NOT_IN_TRAILERS = frozenset(
 )
 """Trailer fields that are dropped: merged into the header section they would change what the message means."""
 
-_REQUEST_PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
+SECRET_NAMES = frozenset(
+    b"cookie set-cookie authorization proxy-authorization authentication-info proxy-authentication-info "
+    b"x-api-key x-auth-token x-access-token x-csrf-token x-xsrf-token x-amz-security-token".split()
+)
+"""Fields with a secret: they never enter a dynamic table, are marked so that no intermediary puts them into one, and are
+remembered nowhere."""
+
 _REQUEST_RULES = CONNECTION_SPECIFIC | {b"te", b"host", b"cookie", b"content-length"}
 _RESPONSE_RULES = CONNECTION_SPECIFIC | {b"te", b"content-length"}
 _NEVER_SENT = CONNECTION_SPECIFIC | {b"te"}
@@ -98,8 +107,22 @@ _USUAL_NAMES = frozenset(
     b"x-forwarded-proto x-frame-options x-request-id x-requested-with x-xss-protection".split()
 )
 _verified_names: set[bytes] = set(_USUAL_NAMES)
+"""Names that were checked once ..."""
 _MAX_VERIFIED_NAMES = 1024
-_MAX_REMEMBERED_SIZE = 64
+_MAX_NAME_SIZE = 64
+"""... as far as they are short, which names are: 64 kB at most."""
+_plain_fields: set[Field] = set()
+"""Fields of requests that were checked once: good name, good value, no rule of their own, no secret ..."""
+_MAX_PLAIN_FIELDS = 1024
+"""... this many of them, and forgotten when there are more: some hundred kinds of client, with a dozen fields each that others
+have too ..."""
+_MAX_PLAIN_SIZE = 256
+"""... whose value is no longer: twice a browser's User-Agent. So all of them are 320 kB at most."""
+_verified_authorities: set[bytes] = set()
+"""Authorities that were checked once ..."""
+_MAX_VERIFIED_AUTHORITIES = 256
+_MAX_AUTHORITY_SIZE = 64
+"""... as far as they are short: 16 kB at most."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
@@ -127,37 +150,21 @@ def parse_request(fields: Fields, *, connect_protocol: bool = False) -> RequestH
     Raises:
         H3StreamError: H3_MESSAGE_ERROR, with the first defect that was found.
     """
-    pseudo: dict[bytes, bytes] = {}
-    for name, value in fields:
-        if name not in _REQUEST_PSEUDO:
-            break
-        if name in pseudo:
-            _malformed(f"two {_show(name)} fields")
-        pseudo[name] = value
-    regular = fields[len(pseudo) :]
-    content_length, host = None, None
-    if regular:
-        names, values = zip(*regular, strict=True)
-        _check_names(names)
-        _check_values((*pseudo.values(), *values))
-        if not _REQUEST_RULES.isdisjoint(names):
-            regular, content_length, host = _apply_request_rules(regular)
-    else:
-        _check_values((*pseudo.values(),))
-    get = pseudo.get
-    method, scheme, authority, path = get(b":method"), get(b":scheme"), get(b":authority"), get(b":path")
-    if method == b"CONNECT" or b":protocol" in pseudo:
-        _check_connect(pseudo, connect_protocol)
+    method, scheme, authority, path, protocol, count = _read_pseudo_fields(fields)
+    regular = fields[count:]
+    content_length = host = None
+    if not _plain_fields.issuperset(regular):
+        regular, content_length, host = _check_request_fields(regular)
+    if method == b"CONNECT" or protocol is not None:
+        _check_connect(method, scheme, authority, path, protocol, connect_protocol)
     else:
         _check_target(method, scheme, path)
     assert method is not None
     if host is not None or not authority:
         authority = _effective_authority(scheme, authority, host)
-    if authority is not None:
-        sentence = _authority_defect(authority)
-        if sentence:
-            _malformed(sentence)
-    return RequestHead(method, scheme, authority, path, regular, content_length, get(b":protocol"))
+    if authority is not None and authority not in _verified_authorities:
+        _check_authority(authority)
+    return RequestHead(method, scheme, authority, path, regular, content_length, protocol)
 
 
 def parse_promised_request(fields: Fields) -> RequestHead:
@@ -169,6 +176,31 @@ def parse_promised_request(fields: Fields) -> RequestHead:
         H3StreamError: H3_MESSAGE_ERROR, with the first defect that was found.
     """
     return parse_request(fields)
+
+
+def _read_pseudo_fields(
+    fields: Fields,
+) -> tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None, int]:
+    """`:method`, `:scheme`, `:authority`, `:path` and `:protocol`, and how many of them there are; not checked yet."""
+    method = scheme = authority = path = protocol = before = None
+    count = 0
+    for name, value in fields:
+        if name == b":method":
+            before, method = method, value
+        elif name == b":scheme":
+            before, scheme = scheme, value
+        elif name == b":authority":
+            before, authority = authority, value
+        elif name == b":path":
+            before, path = path, value
+        elif name == b":protocol":
+            before, protocol = protocol, value
+        else:
+            break
+        if before is not None:
+            _malformed(f"two {_show(name)} fields")
+        count += 1
+    return method, scheme, authority, path, protocol, count
 
 
 def _check_target(method: bytes | None, scheme: bytes | None, path: bytes | None) -> None:
@@ -187,25 +219,31 @@ def _check_target(method: bytes | None, scheme: bytes | None, path: bytes | None
         _malformed(":path holds a blank or a '#'")
 
 
-def _check_connect(pseudo: dict[bytes, bytes], connect_protocol: bool) -> None:
+def _check_connect(
+    method: bytes | None,
+    scheme: bytes | None,
+    authority: bytes | None,
+    path: bytes | None,
+    protocol: bytes | None,
+    connect_protocol: bool,
+) -> None:
     """CONNECT (RFC 9114 section 4.4) and extended CONNECT (RFC 9220 section 3, RFC 8441 section 4)."""
-    protocol = pseudo.get(b":protocol")
     if protocol is None:
-        if b":scheme" in pseudo or b":path" in pseudo:
+        if scheme is not None or path is not None:
             _malformed("CONNECT with :scheme or :path")
-        match = _AUTHORITY.fullmatch(pseudo.get(b":authority", b""))
+        match = _AUTHORITY.fullmatch(authority or b"")
         if match is None or not match[1]:
             _malformed("CONNECT without a host and port in :authority")
         return
     if not connect_protocol:
         _malformed(":protocol is not known: extended CONNECT was not negotiated")
-    if pseudo.get(b":method") != b"CONNECT":
+    if method != b"CONNECT":
         _malformed(":protocol with a method other than CONNECT")
     if not _TOKEN.fullmatch(protocol):
         _malformed(f":protocol {_show(protocol)} is not a token")
-    if not pseudo.get(b":authority"):
+    if not authority:
         _malformed("extended CONNECT without :authority")
-    _check_target(b"CONNECT", pseudo.get(b":scheme"), pseudo.get(b":path"))
+    _check_target(method, scheme, path)
 
 
 def _effective_authority(scheme: bytes | None, authority: bytes | None, host: bytes | None) -> bytes | None:
@@ -221,53 +259,67 @@ def _effective_authority(scheme: bytes | None, authority: bytes | None, host: by
     return effective or None
 
 
-@lru_cache(maxsize=256)
-def _short_authority_defect(authority: bytes) -> str:
+def _check_authority(authority: bytes) -> None:
+    """A host and optional port (RFC 9114 section 4.3.1)."""
     match = _AUTHORITY.fullmatch(authority)
-    if match is not None and (not match[1] or int(match[1]) <= 0xFFFF):
-        return ""
-    if b"@" in authority:
-        return "user information in :authority"
-    return f"{_show(authority)} is not a host, or a host and port"
+    if match is None or (match[1] and int(match[1]) > 0xFFFF):
+        if b"@" in authority:
+            _malformed("user information in :authority")
+        _malformed(f"{_show(authority)} is not a host, or a host and port")
+    if len(authority) <= _MAX_AUTHORITY_SIZE:
+        if len(_verified_authorities) >= _MAX_VERIFIED_AUTHORITIES:
+            _verified_authorities.clear()
+        _verified_authorities.add(authority)
 
 
-def _authority_defect(authority: bytes) -> str:
-    """Sentence about what is wrong with a host and optional port (RFC 9114 section 4.3.1); empty when nothing is."""
-    if len(authority) <= _MAX_REMEMBERED_SIZE:
-        return _short_authority_defect(authority)
-    return _short_authority_defect.__wrapped__(authority)
-
-
-def _apply_request_rules(fields: Fields) -> tuple[Fields, int | None, bytes | None]:
-    """Check the fields with rules of their own. Returns the fields, Content-Length and Host."""
-    kept: Fields = []
+def _check_request_fields(fields: Fields) -> tuple[Fields, int | None, bytes | None]:
+    """Check regular fields. Returns them, with Cookie lines joined and Content-Length once; Content-Length; and Host."""
     content_length: int | None = None
     host: bytes | None = None
-    cookie_at: int | None = None
-    for field in fields:
+    cookies, repeated = 0, False
+    for field in [field for field in fields if field not in _plain_fields]:
         name, value = field
+        if name not in _verified_names:
+            _check_name(name)
+        _check_value(value)
         if name not in _REQUEST_RULES:
-            kept.append(field)
+            _remember_plain(field)
         elif name == b"cookie":
-            if cookie_at is None:
-                cookie_at = len(kept)
-                kept.append(field)
-            else:  # RFC 9114 section 4.2.1
-                kept[cookie_at] = (name, b"; ".join((kept[cookie_at][1], value)))
+            cookies += 1
         elif name == b"content-length":
             content_length, repeated = _content_length(value, content_length)
-            if not repeated:
-                kept.append(field)
         elif name == b"host":
             if host is not None:
                 _malformed("two Host fields")
             host = value
-            kept.append(field)
-        elif name == b"te" and value.lower() == b"trailers":
-            kept.append(field)
-        else:
+        elif name != b"te" or value.lower() != b"trailers":
             _malformed(f"{_show(name)} has no meaning in HTTP/3")
-    return kept, content_length, host
+    if cookies > 1 or repeated:
+        fields = _joined(fields)
+    return fields, content_length, host
+
+
+def _remember_plain(field: Field) -> None:
+    """Note that a field is good as it is, so that it need not be checked again."""
+    name, value = field
+    if len(value) <= _MAX_PLAIN_SIZE and len(name) <= _MAX_NAME_SIZE and name not in SECRET_NAMES:
+        if len(_plain_fields) >= _MAX_PLAIN_FIELDS:
+            _plain_fields.clear()
+        _plain_fields.add(field)
+
+
+def _joined(fields: Fields) -> Fields:
+    """The fields with all Cookie lines in the place of the first (RFC 9114 section 4.2.1), and Content-Length once."""
+    cookie = b"; ".join(value for name, value in fields if name == b"cookie")
+    joined: Fields = []
+    seen: set[bytes] = set()
+    for name, value in fields:
+        if name == b"cookie" or name == b"content-length":
+            if name in seen:
+                continue
+            seen.add(name)
+        joined.append((name, cookie if name == b"cookie" else value))
+    return joined
 
 
 # Responses and trailers
@@ -449,15 +501,17 @@ def _content_length(value: bytes, before: int | None) -> tuple[int, bool]:
 
 def _check_names(names: Sequence[bytes]) -> None:
     """Every name is a token in lower case (RFC 9114 section 4.2)."""
-    if _verified_names.issuperset(names):
-        return
-    for name in names:
-        if name in _verified_names:
-            continue
-        if not _NAME.fullmatch(name):
-            _malformed(_name_defect(name))
-        if len(_verified_names) < _MAX_VERIFIED_NAMES and len(name) <= _MAX_REMEMBERED_SIZE:
-            _verified_names.add(name)
+    if not _verified_names.issuperset(names):
+        for name in names:
+            if name not in _verified_names:
+                _check_name(name)
+
+
+def _check_name(name: bytes) -> None:
+    if not _NAME.fullmatch(name):
+        _malformed(_name_defect(name))
+    if len(_verified_names) < _MAX_VERIFIED_NAMES and len(name) <= _MAX_NAME_SIZE:
+        _verified_names.add(name)
 
 
 def _name_defect(name: bytes) -> str:
@@ -470,9 +524,15 @@ def _name_defect(name: bytes) -> str:
 
 def _check_values(values: tuple[bytes, ...]) -> None:
     """No value holds control bytes or begins or ends with a blank (RFC 9110 section 5.5); bytes from 0x80 on are opaque."""
-    if b"".join(values).translate(None, _GOOD_VALUE_BYTES):
+    if not _are_good_values(values):
+        for value in values:
+            _check_value(value)
+
+
+def _check_value(value: bytes) -> None:
+    if value.translate(None, _GOOD_VALUE_BYTES):
         _malformed("a field value holds a control character")
-    if tuple(map(bytes.strip, values)) != values:
+    if value.strip() != value:
         _malformed("a field value begins or ends with a blank")
 
 

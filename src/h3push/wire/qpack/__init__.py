@@ -18,7 +18,8 @@ be smaller than the peer's maximum. What is left: a section whose Base lies more
 Count is refused although it is legal; no encoder makes one.
 """
 
+from h3push.fields import SECRET_NAMES
 from h3push.wire.qpack.decoder import FieldDecoder, FieldSectionTooLarge
-from h3push.wire.qpack.encoder import SECRET_NAMES, FieldEncoder
+from h3push.wire.qpack.encoder import FieldEncoder
 
 __all__ = ["SECRET_NAMES", "FieldDecoder", "FieldEncoder", "FieldSectionTooLarge"]

@@ -24,7 +24,7 @@ from operator import itemgetter
 import pylsqpack
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError
-from h3push.fields import Field, Fields
+from h3push.fields import SECRET_NAMES, Field, Fields
 from h3push.wire.qpack.instructions import (
     ENTRY_OVERHEAD,
     NotDecodableError,
@@ -35,12 +35,6 @@ from h3push.wire.qpack.instructions import (
     prefix_end,
 )
 from h3push.wire.qpack.table import TableMirror
-
-SECRET_NAMES = frozenset(
-    b"cookie set-cookie authorization proxy-authorization authentication-info proxy-authentication-info "
-    b"x-api-key x-auth-token x-access-token x-csrf-token x-xsrf-token x-amz-security-token".split()
-)
-"""Fields that never enter the dynamic table, and are marked so that no intermediary puts them into one."""
 
 _name_of = itemgetter(0)
 _MAX_BLOCKED_STREAMS = 0xFFFF
