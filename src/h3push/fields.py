@@ -88,6 +88,7 @@ SECRET_NAMES = frozenset(
 remembered nowhere."""
 
 _REQUEST_RULES = CONNECTION_SPECIFIC | {b"te", b"host", b"cookie", b"content-length"}
+_NEVER_PLAIN = _REQUEST_RULES | SECRET_NAMES
 _RESPONSE_RULES = CONNECTION_SPECIFIC | {b"te", b"content-length"}
 _NEVER_SENT = CONNECTION_SPECIFIC | {b"te"}
 _USUAL_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT"})
@@ -117,7 +118,7 @@ _MAX_PLAIN_FIELDS = 1024
 """... this many of them, and forgotten when there are more: some hundred kinds of client, with a dozen fields each that others
 have too ..."""
 _MAX_PLAIN_SIZE = 256
-"""... whose value is no longer: twice a browser's User-Agent. So all of them are 320 kB at most."""
+"""... that are no longer, name and value: twice a browser's User-Agent. So all of them are 256 kB at most."""
 _verified_authorities: set[bytes] = set()
 """Authorities that were checked once ..."""
 _MAX_VERIFIED_AUTHORITIES = 256
@@ -153,8 +154,9 @@ def parse_request(fields: Fields, *, connect_protocol: bool = False) -> RequestH
     method, scheme, authority, path, protocol, count = _read_pseudo_fields(fields)
     regular = fields[count:]
     content_length = host = None
-    if not _plain_fields.issuperset(regular):
-        regular, content_length, host = _check_request_fields(regular)
+    unknown = [field for field in regular if field not in _plain_fields]
+    if unknown:
+        regular, content_length, host = _check_request_fields(regular, unknown)
     if method == b"CONNECT" or protocol is not None:
         _check_connect(method, scheme, authority, path, protocol, connect_protocol)
     else:
@@ -272,17 +274,17 @@ def _check_authority(authority: bytes) -> None:
         _verified_authorities.add(authority)
 
 
-def _check_request_fields(fields: Fields) -> tuple[Fields, int | None, bytes | None]:
-    """Check regular fields. Returns them, with Cookie lines joined and Content-Length once; Content-Length; and Host."""
+def _check_request_fields(fields: Fields, unknown: Fields) -> tuple[Fields, int | None, bytes | None]:
+    """Check the regular fields that are `unknown`. Returns all as they are to be used, Content-Length and Host."""
     content_length: int | None = None
     host: bytes | None = None
     cookies, repeated = 0, False
-    for field in [field for field in fields if field not in _plain_fields]:
+    for field in unknown:
         name, value = field
         if name not in _verified_names:
             _check_name(name)
         _check_value(value)
-        if name not in _REQUEST_RULES:
+        if name not in _NEVER_PLAIN:
             _remember_plain(field)
         elif name == b"cookie":
             cookies += 1
@@ -292,7 +294,7 @@ def _check_request_fields(fields: Fields) -> tuple[Fields, int | None, bytes | N
             if host is not None:
                 _malformed("two Host fields")
             host = value
-        elif name != b"te" or value.lower() != b"trailers":
+        elif name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
             _malformed(f"{_show(name)} has no meaning in HTTP/3")
     if cookies > 1 or repeated:
         fields = _joined(fields)
@@ -300,9 +302,7 @@ def _check_request_fields(fields: Fields) -> tuple[Fields, int | None, bytes | N
 
 
 def _remember_plain(field: Field) -> None:
-    """Note that a field is good as it is, so that it need not be checked again."""
-    name, value = field
-    if len(value) <= _MAX_PLAIN_SIZE and len(name) <= _MAX_NAME_SIZE and name not in SECRET_NAMES:
+    if len(field[0]) + len(field[1]) <= _MAX_PLAIN_SIZE:
         if len(_plain_fields) >= _MAX_PLAIN_FIELDS:
             _plain_fields.clear()
         _plain_fields.add(field)
