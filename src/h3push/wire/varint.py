@@ -14,7 +14,7 @@ VARINT_MAX = (1 << 62) - 1
 """The largest value that a varint holds, 2^62 - 1."""
 
 _ONE_BYTE = tuple(bytes((value,)) for value in range(0x40))
-_VALUE_BITS = {2: (1 << 14) - 1, 4: (1 << 30) - 1, 8: VARINT_MAX}
+_VALUE_BITS = {4: (1 << 30) - 1, 8: VARINT_MAX}
 
 
 def encode_varint(value: int) -> bytes:
@@ -49,4 +49,6 @@ def decode_varint(data: bytes, offset: int) -> tuple[int, int] | None:
     end = offset + length
     if end > len(data):
         return None
+    if length == 2:
+        return (first & 0x3F) << 8 | data[offset + 1], end
     return int.from_bytes(data[offset:end], "big") & _VALUE_BITS[length], end
