@@ -59,7 +59,7 @@ from h3push.wire.frames import (
     parse_single_varint,
     push_stream_header,
 )
-from h3push.wire.qpack import FieldSectionTooLarge
+from h3push.wire.qpack import STATIC_PREFIX, FieldSectionTooLarge
 from h3push.wire.registry import FrameType, Role
 from h3push.wire.varint import decode_varint, encode_varint
 
@@ -413,24 +413,22 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         return RequestReceived(stream_id, request, True)
 
     def _parse_whole(self, stream_id: int, data: bytes) -> RequestHead | None:
-        length = decode_varint(data, 1) if data[:1] == _HEADERS else None
-        if (
-            length is None
-            or length[0] + length[1] != len(data)
-            or length[0] > self.config.max_encoded_field_section_size
-        ):
+        header = decode_varint(data, 1) if data[:1] == _HEADERS else None
+        if header is None:
             return None
-        section = data[length[1] :]
-        if section[:2] != b"\0\0":
+        length, offset = header
+        if offset + length != len(data) or length > self.config.max_encoded_field_section_size:
+            return None
+        section = data[offset:]
+        if section[:2] != STATIC_PREFIX:
             return None
         try:
-            fields = self._decoder.decode(stream_id, section)
-            request = None if fields is None else parse_request(fields)
+            fields = self._decoder.decode_static(stream_id, section)
+            request = parse_request(fields)
         except (H3ConnectionError, H3StreamError):
             return None
-        if request is None or request.content_length or request.method == b"CONNECT":
+        if request.content_length or request.method == b"CONNECT":
             return None
-        assert fields is not None
         if len(data) <= MAX_ENCODED:
             requests.remember(data, fields, request)
         return request

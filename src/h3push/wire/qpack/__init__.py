@@ -19,7 +19,7 @@ Count is refused although it is legal; no encoder makes one.
 """
 
 from h3push.fields import SECRET_NAMES
-from h3push.wire.qpack.decoder import FieldDecoder, FieldSectionTooLarge
+from h3push.wire.qpack.decoder import STATIC_PREFIX, FieldDecoder, FieldSectionTooLarge
 from h3push.wire.qpack.encoder import FieldEncoder
 
-__all__ = ["SECRET_NAMES", "FieldDecoder", "FieldEncoder", "FieldSectionTooLarge"]
+__all__ = ["SECRET_NAMES", "STATIC_PREFIX", "FieldDecoder", "FieldEncoder", "FieldSectionTooLarge"]

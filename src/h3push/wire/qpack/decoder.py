@@ -16,7 +16,8 @@ each decoded section that needed the table, a Stream Cancellation, and an Insert
 acknowledgment has covered. `take_decoder_stream` puts them together.
 
 *Again.* Sections repeat: a client asks the same thing of the same server. As long as the encoder stream is silent the same
-bytes mean the same fields, so a few results are kept.
+bytes mean the same fields, so a few results are kept. Sections that need no dynamic table always mean the same; who remembers
+what came of them calls `decode_static`, which keeps nothing.
 """
 
 import pylsqpack
@@ -40,6 +41,8 @@ from h3push.wire.qpack.table import TableMirror
 
 GROWTH_OF_LITERALS = 2
 """What decodes to no more than so many times its size is no decompression bomb: Huffman code grows by 8/5."""
+STATIC_PREFIX = b"\0\0"
+"""Prefix of a section that refers to no dynamic table, as encoders write it: Required Insert Count and Base are 0."""
 _REMEMBERED_SECTIONS = 32
 _REMEMBERED_SIZE = 512
 _STATIC_PREFIX = Prefix(0, 0, 2)
@@ -101,6 +104,10 @@ class FieldDecoder:
             if required_inserts:
                 self._acknowledge(encode_integer(0x80, 7, stream_id), required_inserts)
             return fields.copy()
+        if section[:2] == STATIC_PREFIX:
+            fields = self.decode_static(stream_id, section)
+            self._remember(section, fields, 0)
+            return fields
         prefix = self._check_prefix(section)
         if prefix.required_inserts > self._mirror.inserts:
             self._block(stream_id, section, prefix)
@@ -112,6 +119,19 @@ class FieldDecoder:
             fields = self._decode_oddity(stream_id, section, prefix)
             instructions = encode_integer(0x80, 7, stream_id) if prefix.required_inserts else b""
         return self._finish(section, prefix, instructions, fields, size_bound)
+
+    def decode_static(self, stream_id: int, section: bytes) -> Fields:
+        """Decode a section that begins with `STATIC_PREFIX`. Returns and raises what `decode` does, and remembers nothing."""
+        size_bound = len(section) * LARGEST_STATIC
+        if size_bound > self._max_bound:
+            size_bound = self._check_lines(section, _STATIC_PREFIX)
+        try:
+            fields = _static_decoder.feed_header(stream_id, section)[1]
+        except pylsqpack.DecompressionFailed:
+            fields = self._decode_oddity(stream_id, section, _STATIC_PREFIX)
+        if size_bound > self._max_size:
+            self._check_size(fields)
+        return fields
 
     def resume(self, stream_id: int) -> Fields:
         """Decode the section of a stream that `receive_encoder_stream` named; returns and raises what `decode` does."""
@@ -172,8 +192,6 @@ class FieldDecoder:
         return self._decoder if prefix.required_inserts else _static_decoder
 
     def _check_prefix(self, section: bytes) -> Prefix:
-        if section[:2] == b"\0\0":
-            return _STATIC_PREFIX
         try:
             return decode_prefix(section, self._mirror.inserts, self._max_entries)
         except NotDecodableError as error:
@@ -274,14 +292,20 @@ class FieldDecoder:
         if instructions:
             self._acknowledge(instructions, prefix.required_inserts)
         if size_bound > self._max_size:
-            size = section_size(fields)
-            if size > self._max_size:
-                raise FieldSectionTooLarge(size, self._max_size)
+            self._check_size(fields)
+        self._remember(section, fields, prefix.required_inserts)
+        return fields
+
+    def _check_size(self, fields: Fields) -> None:
+        size = section_size(fields)
+        if size > self._max_size:
+            raise FieldSectionTooLarge(size, self._max_size)
+
+    def _remember(self, section: bytes, fields: Fields, required_inserts: int) -> None:
         if len(section) <= _REMEMBERED_SIZE:
             if len(self._remembered) >= _REMEMBERED_SECTIONS:
                 self._remembered.clear()
-            self._remembered[section] = (fields.copy(), prefix.required_inserts)
-        return fields
+            self._remembered[section] = (fields.copy(), required_inserts)
 
     def _acknowledge(self, instruction: bytes, required_inserts: int) -> None:
         self._outgoing.append(instruction)
