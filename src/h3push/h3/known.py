@@ -28,19 +28,25 @@ Value = TypeVar("Value")
 class KnownSection:
     """A header section that has been checked."""
 
-    __slots__ = ("content_length", "encoded", "fields", "head_of_whole", "size")
+    __slots__ = ("_size", "content_length", "encoded", "fields", "head_of_whole")
 
     def __init__(self, fields: Fields, content_length: int | None) -> None:
         self.fields = fields
         """As they are sent."""
         self.content_length = content_length
         """Content-Length, where present."""
-        self.size = section_size(fields)
-        """As SETTINGS_MAX_FIELD_SECTION_SIZE counts it."""
         self.encoded: bytes | None = None
         """As it goes out where no dynamic table is in use, once it has."""
         self.head_of_whole: bytes | None = None
         """The same as a HEADERS frame, with the header of a DATA frame of `content_length` bytes behind it."""
+        self._size: int | None = None
+
+    @property
+    def size(self) -> int:
+        """As SETTINGS_MAX_FIELD_SECTION_SIZE counts it; reckoned when it is asked for, as most are sent only once."""
+        if self._size is None:
+            self._size = section_size(self.fields)
+        return self._size
 
 
 class Memory(dict[Key, Value], Generic[Key, Value]):
@@ -97,7 +103,7 @@ def known_promise(request: RequestHead) -> KnownSection:
 def _content_length(fields: Fields) -> int | None:
     """Content-Length that our caller is about to send; raises `LocalProtocolError` when it is no number."""
     for name, value in fields:
-        if name == b"content-length" or name.lower() == b"content-length":
+        if len(name) == 14 and name.lower() == b"content-length":
             if not value.isdigit():
                 raise LocalProtocolError(f"Content-Length is a number, not {value!r}")
             return int(value)
