@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h3push import fields as fields_module
 from h3push.errors import ErrorCode, H3StreamError, LocalProtocolError
 from h3push.fields import (
     CONNECTION_SPECIFIC,
@@ -19,6 +18,7 @@ from h3push.fields import (
     parse_request,
     parse_response,
     parse_trailers,
+    received,
     request_fields,
     response_fields,
     section_size,
@@ -642,7 +642,7 @@ def test_section_size() -> None:
 
 @pytest.fixture
 def _forgetful() -> None:
-    fields_module._plain_fields.clear()
+    received._plain_fields.clear()
 
 
 @pytest.mark.usefixtures("_forgetful")
@@ -658,7 +658,7 @@ def test_what_was_seen_before_is_parsed_just_the_same() -> None:
     first, second = parse_request(GET + fields), parse_request(GET + fields)
     assert first == second
     assert first.fields == fields
-    assert fields_module._plain_fields == {(b"accept", b"*/*"), (b"x-some", b"thing")}
+    assert received._plain_fields == {(b"accept", b"*/*"), (b"x-some", b"thing")}
 
 
 @pytest.mark.usefixtures("_forgetful")
@@ -683,7 +683,7 @@ def test_neither_a_secret_nor_a_long_field_is_remembered() -> None:
     secrets = [(name, b"secret") for name in sorted(SECRET_NAMES)]
     long = [(b"x-long", b"v" * 251), (b"n" * 256, b"v")]
     parse_request(GET + secrets + long)
-    assert not fields_module._plain_fields
+    assert not received._plain_fields
 
 
 @pytest.mark.usefixtures("_forgetful")
@@ -691,5 +691,5 @@ def test_the_fields_that_are_remembered_are_bounded() -> None:
     """Fields that never come again, and authorities, take no more room than their bounds say."""
     for number in range(2000):
         parse_request([*request(authority=b"%d.example" % number), (b"x-request-id", b"%d" % number)])
-        assert len(fields_module._plain_fields) <= fields_module._MAX_PLAIN_FIELDS
-        assert len(fields_module._verified_authorities) <= fields_module._MAX_VERIFIED_AUTHORITIES
+        assert len(received._plain_fields) <= received._MAX_PLAIN_FIELDS
+        assert len(received._verified_authorities) <= received._MAX_VERIFIED_AUTHORITIES
