@@ -224,6 +224,42 @@ def test_every_section_is_acknowledged_in_its_order(make_rig: type) -> None:
 
 
 @pytest.mark.rfc("QP-2.2.2-01")
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_request_that_used_the_table_is_acknowledged_once(parts: int) -> None:
+    """Whole or in pieces, the same as one before or not, good or malformed: what was decoded is acknowledged, once."""
+    rig = ServerRig()
+    rig.uni("02", set_capacity(), X_Y, insert(b"upgrade", b"h2c"))
+    good = dynamic_headers(rig, 1, 0)
+    malformed = dynamic_headers(rig, 2, 0, 1)
+    sent = []
+    for message in (good, good, malformed, malformed, good):
+        cut = len(message) if parts == 1 else len(message) - 1
+        stream_id = rig.send(message[:cut], fin=parts == 1)
+        if parts == 2:
+            rig.run()
+            rig.write(stream_id, message[cut:], fin=True)
+        rig.run()
+        sent.append(stream_id)
+    said = decoder_stream(rig)
+    assert [said.count(("ack", stream_id)) for stream_id in sent] == [1] * 5
+    assert len(rig.requests) == 3
+    assert rig.requests[0] == rig.requests[1] == rig.requests[2]
+    rig.expect_alive()
+
+
+@pytest.mark.rfc("QP-2.2.1-01")
+def test_a_request_that_used_the_table_is_read_anew_when_the_table_has_changed() -> None:
+    """The same bytes mean something else on another connection."""
+    for value in (b"y", b"z"):
+        rig = ServerRig()
+        rig.uni("02", set_capacity(), insert(b"x", value))
+        for _ in range(3):
+            stream_id = rig.send(dynamic_headers(rig, 1, 0), fin=True)
+            rig.run()
+            assert fields_of(rig, stream_id) == [(b"x", value)]
+
+
+@pytest.mark.rfc("QP-2.2.2-01")
 def test_interim_sections_are_acknowledged_too() -> None:
     """1xx, final and trailers: three."""
     rig = ClientRig()

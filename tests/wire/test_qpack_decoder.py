@@ -144,6 +144,50 @@ def test_increments_never_count_what_was_acknowledged() -> None:
     assert subject.take_decoder_stream() == encode_integer(0, 6, 70)
 
 
+@pytest.mark.rfc("QP-2.2.2-01")
+def test_a_section_that_is_decoded_at_once_is_acknowledged_when_it_was_of_use() -> None:
+    """Until then nothing has happened, the first time and when it is remembered: `decode` may judge the section again."""
+    for remembered in (False, True):
+        subject = with_entries(1)
+        section = bytes.fromhex("0200 80")
+        if remembered:
+            subject.decode(400, section)
+            subject.take_decoder_stream()
+        assert subject.decode_at_once(4, section) == ([(b"a", b"b")], 1)
+        assert subject.take_decoder_stream() == b""
+        assert subject.decode(4, section) == [(b"a", b"b")]
+        assert subject.take_decoder_stream() == b"\x84"
+        decoded = subject.decode_at_once(8, section)
+        assert decoded is not None
+        subject.acknowledge(8, decoded[1])
+        assert subject.take_decoder_stream() == b"\x88"
+
+
+@pytest.mark.rfc("QP-2.1.2-02")
+@pytest.mark.parametrize("section", ["0300 80", "0200 81", "0200 80 ff24", "0200", "0200 80 200161", ""])
+def test_what_has_to_wait_or_is_wrong_is_not_decoded_at_once(section: str) -> None:
+    """`decode` then finds the decoder as if it had not been asked before."""
+    asked, fresh = with_entries(1), with_entries(1)
+    assert asked.decode_at_once(4, bytes.fromhex(section)) is None
+    outcomes: list[object] = []
+    for subject in (asked, fresh):
+        try:
+            outcomes.append(subject.decode(4, bytes.fromhex(section)))
+        except ProtocolError as error:
+            outcomes.append((type(error), error.error_code, error.reason))
+        outcomes.append(subject.take_decoder_stream())
+    assert outcomes[:2] == outcomes[2:]
+
+
+def test_a_section_over_the_limit_is_not_decoded_at_once() -> None:
+    """It is `decode` that measures."""
+    subject = with_entries(1, size=60)
+    assert subject.decode_at_once(4, bytes.fromhex("0200 80 80")) is None
+    with pytest.raises(FieldSectionTooLarge):
+        subject.decode(4, bytes.fromhex("0200 80 80"))
+    assert subject.take_decoder_stream() == b"\x84"
+
+
 @pytest.mark.rfc("QP-2.2.2-02")
 def test_cancellations() -> None:
     """Cancelling tells the encoder while there is a table, blocked or not; without a table nothing is said."""

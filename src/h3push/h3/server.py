@@ -420,16 +420,22 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         if offset + length != len(data) or length > self.config.max_encoded_field_section_size:
             return None
         section = data[offset:]
-        if section[:2] != STATIC_PREFIX:
-            return None
+        is_static = section[:2] == STATIC_PREFIX
         try:
-            fields = self._decoder.decode_static(stream_id, section)
+            if is_static:
+                fields, required_inserts = self._decoder.decode_static(stream_id, section), 0
+            else:
+                decoded = self._decoder.decode_at_once(stream_id, section)
+                if decoded is None:
+                    return None
+                fields, required_inserts = decoded
             request = parse_request(fields)
         except (H3ConnectionError, H3StreamError):
             return None
         if request.content_length or request.method == b"CONNECT":
             return None
-        if len(data) <= MAX_ENCODED:
+        self._decoder.acknowledge(stream_id, required_inserts)
+        if is_static and len(data) <= MAX_ENCODED:  # with a dynamic table the same bytes mean something else elsewhere
             requests.remember(data, fields, request)
         return request
 

@@ -101,8 +101,7 @@ class FieldDecoder:
         remembered = self._remembered.get(section)
         if remembered is not None:
             fields, required_inserts = remembered
-            if required_inserts:
-                self._acknowledge(encode_integer(0x80, 7, stream_id), required_inserts)
+            self.acknowledge(stream_id, required_inserts)
             return fields.copy()
         if section[:2] == STATIC_PREFIX:
             fields = self.decode_static(stream_id, section)
@@ -132,6 +131,31 @@ class FieldDecoder:
         if size_bound > self._max_size:
             self._check_size(fields)
         return fields
+
+    def decode_at_once(self, stream_id: int, section: bytes) -> tuple[Fields, int] | None:
+        """Decode a section that waits for nothing and has nothing wrong with it, without saying so to the peer's encoder.
+
+        Returns:
+            The fields and the Required Insert Count, for `acknowledge` when they were of use; or None: `decode` has to judge. It
+            also may when they were of no use, for nothing has happened.
+        """
+        remembered = self._remembered.get(section)
+        if remembered is not None:
+            return remembered[0].copy(), remembered[1]
+        try:
+            prefix = self._check_prefix(section)
+            if prefix.required_inserts > self._mirror.inserts or self._check_lines(section, prefix) > self._max_size:
+                return None
+            fields = self._decoder_of(prefix).feed_header(stream_id, section)[1]
+        except (H3ConnectionError, H3StreamError, pylsqpack.DecompressionFailed):
+            return None
+        self._remember(section, fields, prefix.required_inserts)
+        return fields, prefix.required_inserts
+
+    def acknowledge(self, stream_id: int, required_inserts: int) -> None:
+        """Acknowledge a section that `decode_at_once` decoded (RFC 9204 section 4.4.1)."""
+        if required_inserts:
+            self._acknowledge(encode_integer(0x80, 7, stream_id), required_inserts)
 
     def resume(self, stream_id: int) -> Fields:
         """Decode the section of a stream that `receive_encoder_stream` named; returns and raises what `decode` does."""
