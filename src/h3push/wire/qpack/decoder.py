@@ -36,6 +36,7 @@ from h3push.wire.qpack.instructions import (
     decode_prefix,
     encode_integer,
     read_field_line,
+    read_string,
 )
 from h3push.wire.qpack.table import TableMirror
 
@@ -266,6 +267,10 @@ class FieldDecoder:
                     bound += STATIC_SIZES[first & 0x3F][1]
                     continue
                 relative: int | None = -1 - (first & 0x3F)
+            elif first & 0xD0 == 0x50 and first & 0x0F != 0x0F:  # a literal with a static name, such as :path
+                literal, offset = read_string(section, offset + 1, 7)
+                bound += literal + ENTRY_OVERHEAD + LARGEST_STATIC
+                continue
             else:
                 offset, static, relative, literal, _, _ = read_field_line(section, offset)
                 bound += literal + ENTRY_OVERHEAD

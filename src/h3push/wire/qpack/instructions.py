@@ -188,13 +188,13 @@ def read_field_line(section: bytes, offset: int) -> FieldLine:
         index, offset = integer_at(section, offset, 4)
         static, relative = (index, None) if first & 0x10 else (None, -1 - index)
     elif first >= 0x20:
-        name, offset = _string(section, offset, 3)
+        name, offset = read_string(section, offset, 3)
     elif first >= 0x10:
         relative, offset = integer_at(section, offset, 4)
         return FieldLine(offset, None, relative, 0, 0, False)
     else:
         relative, offset = integer_at(section, offset, 3)
-    value, offset = _string(section, offset, 7)
+    value, offset = read_string(section, offset, 7)
     return FieldLine(offset, static, relative, name + value, max(name, value), 0x20 <= first < 0x40 and not name)
 
 
@@ -210,7 +210,7 @@ def field_line_end(section: bytes, offset: int) -> int:
     return read_field_line(section, offset).end
 
 
-def _string(section: bytes, offset: int, prefix_bits: int) -> tuple[int, int]:
+def read_string(section: bytes, offset: int, prefix_bits: int) -> tuple[int, int]:
     """Upper bound of a string's decoded length and the offset after it."""
     if offset >= len(section):
         raise WireFormatError("it ends before a value")
