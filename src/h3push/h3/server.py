@@ -11,7 +11,6 @@ and `cancel_push` calls it off at any point.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from math import inf
 
 from h3push.errors import (
     ErrorCode,
@@ -79,7 +78,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         self._early_priorities: OrderedDict[int, Priority] = OrderedDict()
         self._push_priorities: dict[int, Priority] = {}
         self._remembers = may_look_up(self.config)
-        self._peer_section_limit: float = inf
+        self._peer_section_limit: int | None = None
         self._stream_credit = 0
 
     # ---------------------------------------------------------------- responses
@@ -152,8 +151,8 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         announced = known.content_length
         if announced is not None and announced != size:
             raise StreamStateError(f"{size} bytes of content, but Content-Length says {announced}")
-        head = known.head_of_whole
-        if head is None or known.size > self._peer_section_limit or self._encoder.uses_table:
+        head, limit = known.head_of_whole, self._peer_section_limit
+        if head is None or self._encoder.uses_table or (limit is not None and known.size > limit):
             section = self._known_section(stream_id, known)
             head = frame_header(FrameType.HEADERS, len(section)) + section + frame_header(FrameType.DATA, size)
             if announced is not None and not self._encoder.uses_table:
@@ -164,10 +163,10 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         """Encode a section; where no dynamic table is in use, once for all."""
         if self._encoder.uses_table:
             return self._encode_section(stream_id, known.fields)
-        if known.size > self._peer_section_limit:
-            self._check_section_size(known.fields)
         if known.encoded is None:
             known.encoded = self._encode_section(stream_id, known.fields)
+        elif self._peer_section_limit is not None and known.size > self._peer_section_limit:
+            self._check_section_size(known.fields)
         return known.encoded
 
     def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> int:
@@ -396,7 +395,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     # ---------------------------------------------------------------- requests
 
     def _receive_whole(self, stream_id: int, data: bytes) -> RequestReceived | None:
-        """Take a request that came whole and has no content: one HEADERS frame, and no table needed to read it. Most are so.
+        """Take a request that came whole and has no content: one HEADERS frame that can be read now. Most are so.
 
         None: it is something else, or something is wrong with it; nothing has happened then, and `RequestReceiver` judges.
         """
@@ -532,8 +531,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def _settings_received(self, payload: bytes) -> None:
         super()._settings_received(payload)
         assert self.peer_settings is not None
-        limit = self.peer_settings.max_field_section_size
-        self._peer_section_limit = inf if limit is None else limit
+        self._peer_section_limit = self.peer_settings.max_field_section_size
 
     def _control_handlers(self) -> dict[int, Callable[[bytes], None]]:
         return {
