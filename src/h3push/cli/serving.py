@@ -106,14 +106,13 @@ def _directory_handler(
     root: Path, options: ServeOptions, planners: "tuple[Planner, ...]", log: "AccessLog | None"
 ) -> "ASGIHandler":
     from h3push.policy.page_scan import PageScanSettings
-    from h3push.server.asgi.directory import DirectoryApp
-    from h3push.server.asgi.handler import ASGIHandler, ASGISettings
+    from h3push.server.directory_handler import DirectoryHandler
     from h3push.server.pushing import PushingDirectory
     from h3push.server.static import Directory
 
     directory = Directory(root)
     if not options.push:
-        return ASGIHandler(DirectoryApp(directory), ASGISettings(planners=planners), access_log=log)
+        return DirectoryHandler(directory, planners=planners, access_log=log)
     scan = PageScanSettings(max_resources=options.push_limit)
     return PushingDirectory(
         directory, scan_settings=scan, promise_wait=options.push_wait, planners=planners, access_log=log

@@ -80,6 +80,33 @@ class DeliveryState:
         """A delivery for one request."""
         return PageDelivery(request, self)
 
+    def memory(self, request: Request) -> ConnectionMemory | None:
+        """What the request's connection remembers; `None` while the client takes no pushes, as nobody would ask."""
+        connection = request.connection
+        if connection.core.max_push_id is None:
+            return None
+        memory = self.memories.get(connection)
+        if memory is None:
+            memory = self.memories[connection] = ConnectionMemory()
+        return memory
+
+    def asked(self, request: Request) -> None:
+        """A request is there: what the client asks for it will have. What we promised is remembered since the promise."""
+        memory = self.memory(request) if request.fulfils is None else None
+        if memory is not None and request.method == "GET":
+            memory.hold(_key_of(request))
+
+    def ended(self, request: Request, *, failed: bool) -> None:
+        """A response is over; `failed`: we could not complete it, so the client was not given it."""
+        push = request.fulfils
+        if push is None:
+            return
+        self.counters.pushed_bytes += request.bytes_sent
+        cut_off = push.state is PushState.CANCELLED and push.cancelled_by is CancelledBy.LOCAL
+        memory = self.memory(request)
+        if memory is not None and (cut_off or (failed and not request.disconnected)):
+            memory.forget(_key_of(request))
+
 
 class PageDelivery:
     """What goes with one response."""
@@ -96,8 +123,7 @@ class PageDelivery:
         self._waiting: list[PlannedResource] = []
         self._held: list[PushPlan] = []
         self._memory: ConnectionMemory | None = None
-        if request.push_id is None and request.connection.core.max_push_id is not None:
-            self._remember_request()
+        state.asked(request)
 
     # what the client takes
 
@@ -179,13 +205,7 @@ class PageDelivery:
     def ended(self, *, failed: bool) -> None:
         """The response is over; `failed`: we could not complete it, so the client was not given it."""
         self._give_up_waiting()
-        push = self.request.fulfils
-        if push is None:
-            return
-        self.counters.pushed_bytes += self.request.bytes_sent
-        cut_off = push.state is PushState.CANCELLED and push.cancelled_by is CancelledBy.LOCAL
-        if self.memory is not None and (cut_off or (failed and not self.request.disconnected)):
-            self.memory.forget(_key_of(self.request))
+        self._state.ended(self.request, failed=failed)
 
     @property
     def waits_for_credit(self) -> bool:
@@ -213,8 +233,8 @@ class PageDelivery:
     @property
     def memory(self) -> ConnectionMemory | None:
         """What the connection remembers; `None` while the client takes no pushes, as nobody would ask."""
-        if self._memory is None and self.request.connection.core.max_push_id is not None:
-            self._memory = self._state.memories.setdefault(self.request.connection, ConnectionMemory())
+        if self._memory is None:
+            self._memory = self._state.memory(self.request)
         return self._memory
 
     @property
@@ -225,10 +245,6 @@ class PageDelivery:
         if promised is None:
             promised = self._state.promised[root] = {_key_of(root)}
         return promised
-
-    def _remember_request(self) -> None:
-        if self.request.method == "GET" and self.memory is not None:
-            self.memory.hold(_key_of(self.request))
 
     def _try_push(self, resource: PlannedResource, *, credentials: bool) -> tuple[WhyNot | None, Push | None]:
         why_not = self._why_not(resource)

@@ -4,7 +4,7 @@ Why before: a promise that comes after the reference crosses the client's own re
 9114 section 4.6 asks for this order). What is promised is sent behind the page; the core's priorities see to that. A client that
 takes no pushes is told the same as 103 Early Hints.
 
-The directory itself is an ASGI application; what is special here is the planner, which reads the page and its style sheets to
+The directory itself is a handler of its own; what is special here is the planner, which reads the page and its style sheets to
 tell what goes with it. What is never promised: what is not there, what this connection was given already, and anything for a
 request that does not get the whole page (304: the client has it, and most likely the rest too).
 """
@@ -18,9 +18,9 @@ from h3push.policy.delivery import DeliveryCounters, Way, WhyNot
 from h3push.policy.page_scan import PageScanSettings, scan_page
 from h3push.policy.plan import PushPlan
 from h3push.server.access_log import AccessLog
-from h3push.server.asgi.directory import DirectoryApp
-from h3push.server.asgi.handler import ASGIHandler, ASGISettings, Planner
+from h3push.server.asgi.handler import Planner
 from h3push.server.content_types import HTML, content_type
+from h3push.server.directory_handler import DirectoryHandler
 from h3push.server.files import INDEX, FoundFile
 from h3push.server.static import Directory
 
@@ -119,7 +119,7 @@ class ScanPlanner:
         return replace(plan, resources=there)
 
 
-class PushingDirectory(ASGIHandler):
+class PushingDirectory(DirectoryHandler):
     """Handler for `h3push.serve`: the files of a directory, and with each page what it needs.
 
     Arguments:
@@ -140,10 +140,9 @@ class PushingDirectory(ASGIHandler):
         access_log: AccessLog | None = None,
     ) -> None:
         self._planner = ScanPlanner(directory, scan_settings)
-        settings = ASGISettings(planners=(*planners, self._planner), push_wait=promise_wait)
-        super().__init__(DirectoryApp(directory), settings, access_log=access_log)
-        self.directory = directory
-        """What is served."""
+        super().__init__(
+            directory, planners=(*planners, self._planner), promise_wait=promise_wait, access_log=access_log
+        )
         self.plans = self._planner.plans
         """What the pages need."""
 

@@ -11,8 +11,10 @@ from http import HTTPStatus
 from pathlib import Path
 
 from h3push.aio.content import PIECE_BYTES, FileContent
+from h3push.aio.headers import encode_headers
 from h3push.aio.request import Request
 from h3push.aio.response import Response
+from h3push.fields import Fields
 from h3push.server.conditional import Selection, select, validators_of
 from h3push.server.content_types import HTML, content_type
 from h3push.server.files import FoundFile, MovedTo, find_file
@@ -39,6 +41,11 @@ class Answer:
     def is_whole_page(self) -> bool:
         """True for a complete HTML page: something that needs further things."""
         return self.status == HTTPStatus.OK and self.headers.get("content-type") == HTML
+
+    @property
+    def fields(self) -> Fields:
+        """The headers as they go on the wire."""
+        return encode_headers(self.headers)
 
     def response(self) -> Response:
         """The same for the asyncio server."""
