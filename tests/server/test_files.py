@@ -4,8 +4,10 @@ import os
 
 import pytest
 
+from h3push.server import files
 from h3push.server.content_types import content_type
-from h3push.server.files import FoundFile, MovedTo, find_file
+from h3push.server.files import FoundFile, MovedTo
+from h3push.server.known_files import KnownFiles
 
 
 @pytest.fixture
@@ -38,6 +40,31 @@ def root(tmp_path):
     return root.resolve()
 
 
+def found_afresh(root, target):
+    return files.find_file(root, target)
+
+
+def found_again(root, target):
+    known = KnownFiles(root)
+    known.find(target)
+    return known.find(target)
+
+
+def opened_again(root, target):
+    known = KnownFiles(root)
+    known.find(target)
+    opened = known.open(target, {})
+    if opened is None or isinstance(opened, MovedTo):
+        return opened
+    with opened:
+        return opened.file
+
+
+@pytest.fixture(params=[found_afresh, found_again, opened_again])
+def find_file(request):
+    return request.param
+
+
 @pytest.mark.parametrize(
     ("target", "content"),
     [
@@ -59,7 +86,7 @@ def root(tmp_path):
         ("/inside.txt", "plain.txt"),
     ],
 )
-def test_a_path_names_a_file(root, target, content):
+def test_a_path_names_a_file(find_file, root, target, content):
     found = find_file(root, target)
     assert isinstance(found, FoundFile)
     assert found.path.read_text() == content
@@ -73,7 +100,7 @@ def test_a_path_names_a_file(root, target, content):
      "/sub//index.html", "/escape.txt", "/up/outside.txt", "/up/", "/circle", "/pipe", "/plain.txt/", "/empty/", "/plain.txt%00",
      "/plain.txt%00.html", "/gr%FCn.txt", "/" + "a" * 300, "/" + "a/" * 3000, "//", "https://example.org/"],
 )  # fmt: skip
-def test_a_path_names_nothing(root, target):
+def test_a_path_names_nothing(find_file, root, target):
     assert find_file(root, target) is None
 
 
@@ -81,23 +108,23 @@ def test_a_path_names_nothing(root, target):
     ("target", "location"),
     [("/sub", "/sub/"), ("/sub?a=b", "/sub/?a=b"), ("/s%75b", "/s%75b/"), ("/empty", "/empty/")],
 )
-def test_a_directory_without_its_slash_has_moved(root, target, location):
+def test_a_directory_without_its_slash_has_moved(find_file, root, target, location):
     assert find_file(root, target) == MovedTo(location)
 
 
-def test_a_location_stays_on_one_line_and_on_this_host(root):
+def test_a_location_stays_on_one_line_and_on_this_host(find_file, root):
     (root / "a\r\nb: c").mkdir()
     assert find_file(root, "/a%0D%0Ab: c") == MovedTo("/a%0D%0Ab:%20c/")
     assert find_file(root, "//evil.example") is None
 
 
-def test_links_may_lead_to_elsewhere_inside(root):
+def test_links_may_lead_to_elsewhere_inside(find_file, root):
     (root / "shortcut").symlink_to("sub")
     assert find_file(root, "/shortcut/") is not None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_not_there(root):
+def test_what_may_not_be_read_is_not_there(find_file, root):
     (root / "plain.txt").chmod(0)
     assert find_file(root, "/plain.txt") is None
 

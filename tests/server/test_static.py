@@ -3,7 +3,11 @@
 import pytest
 
 from h3push.aio.content import FileContent
-from h3push.server.static import Directory, answer
+from h3push.server.static import Directory
+
+
+def answer(root, method, target, headers):
+    return Directory(root).decide(method, target, headers)
 
 
 @pytest.fixture
@@ -18,7 +22,7 @@ def test_a_file_is_answered_with_its_type_length_and_validators(root):
     given = answer(root, "GET", "/page.html", {})
     assert given.status == 200
     assert given.is_whole_page
-    assert given.content == FileContent(root / "page.html", 0, 11)
+    assert given.content == b"<p>page</p>"
     assert given.headers["content-type"] == "text/html; charset=utf-8"
     assert given.headers["content-length"] == "11"
     assert given.headers["accept-ranges"] == "bytes"
@@ -33,6 +37,14 @@ def test_head_has_the_same_fields_and_no_content(root):
     assert answer(root, "HEAD", "/absent", {}).headers == answer(root, "GET", "/absent", {}).headers
 
 
+def test_a_large_file_is_left_to_who_sends_it(root):
+    (root / "large.bin").write_bytes(bytes(100_000))
+    assert answer(root, "GET", "/large.bin", {}).content == FileContent(root / "large.bin", 0, 100_000)
+    part = answer(root, "GET", "/large.bin", {"range": "bytes=3-80000"})
+    assert part.content == FileContent(root / "large.bin", 3, 79_998)
+    assert answer(root, "GET", "/large.bin", {"range": "bytes=3-4"}).content == b"\0\0"
+
+
 def test_an_empty_file(root):
     given = answer(root, "GET", "/empty.bin", {})
     assert (given.status, given.content, given.headers["content-length"]) == (200, b"", "0")
@@ -44,7 +56,7 @@ def test_a_part(root):
     assert not given.is_whole_page
     assert given.headers["content-range"] == "bytes 3-6/11"
     assert given.headers["content-length"] == "4"
-    assert given.content == FileContent(root / "page.html", 3, 4)
+    assert given.content == b"page"
 
 
 def test_a_part_that_is_not_there(root):

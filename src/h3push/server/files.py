@@ -2,6 +2,8 @@
 
 Not found is the one answer to everything that is not for the public: names that begin with a dot, links that lead out of the
 root, sockets and pipes, files that may not be read. Whether such a thing exists is nobody's business.
+
+Here the whole path is looked at each time; `known_files` remembers for a moment what was seen.
 """
 
 import os
@@ -12,6 +14,10 @@ from urllib.parse import quote, unquote_to_bytes
 
 INDEX = "index.html"
 """What is served for a directory."""
+
+Version = tuple[int, int, int, int, int]
+"""Device and inode, times of the last change to the inode and to the content, size: the same as before means the same file, and
+unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,8 @@ class FoundFile:
     """Bytes."""
     mtime_ns: int
     """Time of the last change, nanoseconds since 1970."""
+    version: Version
+    """Which file it was, in which state."""
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -47,37 +55,60 @@ def find_file(root: Path, target: str) -> FoundFile | MovedTo | None:
     `root` must be absolute with its links resolved. Percent-encoding that is broken is taken literally, as browsers send `%`
     in names.
     """
+    place = place_of(target)
+    seen = None if place is None else _look(root, f"{root}{place}")
+    if place is None or seen is None:
+        return None
+    real, status = seen
     path, mark, query = target.partition("?")
-    if not path.startswith("/"):
-        return None
-    names = [os.fsdecode(unquote_to_bytes(segment)) for segment in path[1:].split("/")]
-    *parents, last = names
-    if not all(map(_is_public_name, parents)) or not (last == "" or _is_public_name(last)):
-        return None
-    candidate = root.joinpath(*parents, last or INDEX)
-    found = _inside(root, candidate)
-    if found is None:
-        return None
-    real, status = found
-    if stat.S_ISDIR(status.st_mode) and last:
+    if stat.S_ISDIR(status.st_mode) and not path.endswith("/"):
         return MovedTo(_encoded(path) + "/" + mark + query)
+    return _servable(real, status, place.rpartition("/")[2])
+
+
+def find_beside(root: Path, path: str, name: str) -> FoundFile | None:
+    """A file at `path` that stands for one called `name`, under the same rules; `None`: nothing to serve."""
+    if not os.access(path, os.R_OK):  # the common answer, and the cheapest way to it
+        return None
+    seen = _look(root, path)
+    return None if seen is None else _servable(*seen, name)
+
+
+def place_of(target: str) -> str | None:
+    """Where below the root to look for what `target` names, with a slash in front; `None`: nowhere."""
+    path = target.partition("?")[0]
+    if "%" in path or not path.isascii():
+        if "%2f" in path.lower():
+            return None  # an encoded slash is part of a name, and no file has such a name
+        path = os.fsdecode(unquote_to_bytes(path))
+    if not path.startswith("/") or "/." in path or "//" in path or "\0" in path:
+        return None  # a dot at the front hides a file; a name is never empty
+    return path + INDEX if path.endswith("/") else path
+
+
+def version_of(status: os.stat_result) -> Version:
+    """The version that a look at a file has seen."""
+    return status.st_dev, status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size
+
+
+def _look(root: Path, path: str) -> tuple[str, os.stat_result] | None:
+    """Where `path` leads, links resolved, and what is there; `None`: nothing, or not below `root`."""
+    try:
+        real = os.path.realpath(path, strict=True)
+        return (real, os.stat(real)) if _is_below(root, real) else None  # noqa: PTH116 - Path is three times as dear
+    except OSError:
+        return None  # absent, too long, not permitted, or links in a circle
+
+
+def _is_below(root: Path, real: str) -> bool:
+    own = str(root)
+    return real == own or real.startswith(own if own.endswith("/") else f"{own}/")
+
+
+def _servable(real: str, status: os.stat_result, name: str) -> FoundFile | None:
     if not stat.S_ISREG(status.st_mode) or not os.access(real, os.R_OK):
         return None
-    return FoundFile(real, candidate.name, status.st_size, status.st_mtime_ns)
-
-
-def _is_public_name(name: str) -> bool:
-    """An encoded slash is part of a name, and no file has such a name; a dot at the front hides a file."""
-    return name != "" and not name.startswith(".") and "/" not in name and "\0" not in name
-
-
-def _inside(root: Path, candidate: Path) -> tuple[Path, os.stat_result] | None:
-    try:
-        real = candidate.resolve(strict=True)
-        return (real, real.stat()) if real.is_relative_to(root) else None
-    except (OSError, RuntimeError):
-        # Absent, too long, not permitted, or links in a circle (RuntimeError until Python 3.12).
-        return None
+    return FoundFile(Path(real), name, status.st_size, status.st_mtime_ns, version_of(status))
 
 
 def _encoded(path: str) -> str:

@@ -4,13 +4,11 @@ Nothing is compressed while serving; build tools do it once and better. A compre
 not used: it is what the original was before.
 """
 
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from h3push.server.files import FoundFile
+from h3push.server.files import FoundFile, find_beside
 
 SUFFIXES = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
 """Content coding (RFC 9110 section 8.4.1, RFC 8878) and file suffix, the smaller usual result first."""
@@ -30,13 +28,9 @@ def find_variants(original: FoundFile, root: Path) -> list[Variant]:
     """The compressed files beside `original`, all of them regular, below `root` and up to date."""
     found = []
     for coding, suffix in SUFFIXES:
-        path = f"{original.path}{suffix}"
-        try:
-            status = os.stat(path)  # noqa: PTH116 - three of these a request: the cheapest way counts
-        except OSError:
-            continue
-        if stat.S_ISREG(status.st_mode) and status.st_mtime_ns >= original.mtime_ns and _may_be_read(path, root):
-            found.append(Variant(coding, FoundFile(Path(path), original.name, status.st_size, status.st_mtime_ns)))
+        file = find_beside(root, f"{original.path}{suffix}", original.name)
+        if file is not None and file.mtime_ns >= original.mtime_ns:
+            found.append(Variant(coding, file))
     return found
 
 
@@ -71,10 +65,3 @@ def _weight(text: str) -> float:
     except ValueError:
         return 0.0
     return weight if 0 <= weight <= 1 else 0.0
-
-
-def _may_be_read(path: str, root: Path) -> bool:
-    try:
-        return Path(path).resolve(strict=True).is_relative_to(root) and os.access(path, os.R_OK)
-    except (OSError, RuntimeError):
-        return False

@@ -1,27 +1,30 @@
 """A directory over HTTP/3: files as they are, with validators, ranges and no surprises.
 
-`answer` decides from method, target and header fields alone, so that whatever carries requests can use it: `Directory` as a
-handler for `h3push.serve`, `asgi.directory` as an application for any ASGI server.
+`Directory.decide` decides from method, target and header fields alone, so that whatever carries requests can use it:
+`directory_handler` for `h3push.serve`, `asgi.directory` as an application for any ASGI server.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
 
 from h3push.aio.content import PIECE_BYTES, FileContent
-from h3push.aio.headers import encode_headers
+from h3push.aio.headers import Headers, encode_headers
 from h3push.aio.request import Request
 from h3push.aio.response import Response
 from h3push.fields import Fields
-from h3push.server.conditional import Selection, select, validators_of
+from h3push.server.conditional import DECIDING_FIELDS, select, validators_of
 from h3push.server.content_types import HTML, content_type
-from h3push.server.files import FoundFile, MovedTo, find_file
-from h3push.server.precompressed import choose_variant, find_variants
+from h3push.server.files import FoundFile, MovedTo
+from h3push.server.known_files import MAX_KNOWN_FILES, KnownFiles, OpenedFile
 
 ALLOWED_METHODS = "GET, HEAD"
 """What a file can be asked."""
+
+_LOOKED_AT = {name.encode("ascii"): name for name in (*DECIDING_FIELDS, "accept-encoding")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,97 +33,24 @@ class Answer:
 
     status: int
     """The status."""
-    headers: dict[str, str] = field(default_factory=dict)
-    """Lower-case names; Content-Length always among them, but not with 304."""
+    fields: Fields
+    """Lower-case names; Content-Length always among them, but not with 304. Shared with other answers: not to be changed."""
     content: bytes | FileContent = b""
     """What follows; empty for HEAD."""
-    file: FoundFile | None = None
-    """The file that is served, whole, in part or (304) as known to the client."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The fields by name, none of which occurs twice."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.fields}
 
     @property
     def is_whole_page(self) -> bool:
         """True for a complete HTML page: something that needs further things."""
         return self.status == HTTPStatus.OK and self.headers.get("content-type") == HTML
 
-    @property
-    def fields(self) -> Fields:
-        """The headers as they go on the wire."""
-        return encode_headers(self.headers)
-
     def response(self) -> Response:
         """The same for the asyncio server."""
-        return Response(self.status, self.headers, self.content)
-
-
-def answer(root: Path, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-    """Answer one request for a file below `root` (absolute, links resolved). Never raises for what was asked."""
-    if method not in {"GET", "HEAD"}:
-        return _message(HTTPStatus.METHOD_NOT_ALLOWED, method, {"allow": ALLOWED_METHODS})
-    found = find_file(root, target)
-    if found is None:
-        return _message(HTTPStatus.NOT_FOUND, method)
-    if isinstance(found, MovedTo):
-        return _message(HTTPStatus.MOVED_PERMANENTLY, method, {"location": found.location})
-    return _file_answer(root, found, method, headers)
-
-
-def _file_answer(root: Path, original: FoundFile, method: str, headers: Mapping[str, str]) -> Answer:
-    variants = find_variants(original, root)
-    chosen = choose_variant(variants, headers)
-    found = original if chosen is None else chosen.file
-    given = _selected_answer(found, method, headers, "" if chosen is None else chosen.coding)
-    if variants and given.file is not None:
-        given.headers["vary"] = "accept-encoding"
-    return given
-
-
-def _selected_answer(found: FoundFile, method: str, headers: Mapping[str, str], coding: str) -> Answer:
-    """Answer with one representation of a file: the original, or the same in a content coding."""
-    validators = validators_of(found.mtime_ns, found.size, coding)
-    selection = select(method, headers, validators, found.size)
-    if selection.status == HTTPStatus.PRECONDITION_FAILED:
-        return _message(HTTPStatus.PRECONDITION_FAILED, method)
-    if selection.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        unsatisfied = {"content-range": f"bytes */{found.size}", "accept-ranges": "bytes"}
-        return _message(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, method, unsatisfied)
-    if selection.status == HTTPStatus.NOT_MODIFIED:
-        return Answer(selection.status, validators.fields, file=found)
-    fields = {
-        "content-type": content_type(found.name),
-        "content-length": str(selection.length),
-        "accept-ranges": "bytes",
-        **validators.fields,
-    }
-    if coding:
-        fields["content-encoding"] = coding
-    if selection.status == HTTPStatus.PARTIAL_CONTENT:
-        last = selection.offset + selection.length - 1
-        fields["content-range"] = f"bytes {selection.offset}-{last}/{found.size}"
-    return Answer(selection.status, fields, _content(found, method, selection), found)
-
-
-def _content(found: FoundFile, method: str, selection: Selection) -> bytes | FileContent:
-    if method == "HEAD" or not selection.length:
-        return b""
-    return FileContent(found.path, selection.offset, selection.length)
-
-
-def _message(status: HTTPStatus, method: str, fields: Mapping[str, str] | None = None) -> Answer:
-    """A short page that says what the status says."""
-    sentence = escape(f"{status.value} {status.phrase}")
-    page = f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{sentence}</title><h1>{sentence}</h1></html>\n"
-    body = page.encode()
-    headers = {"content-type": HTML, "content-length": str(len(body)), **(fields or {})}
-    return Answer(status.value, headers, b"" if method == "HEAD" else body)
-
-
-def _read(part: FileContent) -> bytes:
-    try:
-        with Path(part.path).open("rb") as opened:
-            opened.seek(part.offset)
-            return opened.read(part.size())
-    except OSError:
-        return b""
+        return Response(self.status, Headers.wrap(self.fields), self.content)
 
 
 class Directory:
@@ -134,6 +64,7 @@ class Directory:
         """Absolute, links resolved."""
         if not self.root.is_dir():
             raise NotADirectoryError(f"{root} is not a directory")
+        self._files = KnownFiles(self.root)
 
     def __call__(self, request: Request) -> Response:
         """Answer one request."""
@@ -141,20 +72,99 @@ class Directory:
 
     def answer(self, request: Request) -> Answer:
         """Decide what to answer."""
-        return self.decide(request.method, request.path, request.headers)
+        return self.decide(request.method, request.path, _looked_at(request.head.fields))
 
     def decide(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-        """Decide what to answer, `headers` by lower-case name. Small files are read at once."""
-        decided = answer(self.root, method, target, headers)
-        if not isinstance(decided.content, FileContent) or decided.content.size() > PIECE_BYTES:
-            return decided
-        data = _read(decided.content)
-        if len(data) == decided.content.length:
-            return replace(decided, content=data)
-        # The file changed between the look and the read; the next request finds it as it is then.
-        return _message(HTTPStatus.NOT_FOUND, method)
+        """Decide what to answer, `headers` by lower-case name. Small files are read at once. Never raises for what was asked."""
+        if method not in {"GET", "HEAD"}:
+            return _message(HTTPStatus.METHOD_NOT_ALLOWED, method, {"allow": ALLOWED_METHODS})
+        opened = self._files.open(target, headers)
+        if opened is None:
+            return _message(HTTPStatus.NOT_FOUND, method)
+        if isinstance(opened, MovedTo):
+            return _message(HTTPStatus.MOVED_PERMANENTLY, method, {"location": opened.location})
+        with opened:
+            try:
+                return _file_answer(opened, method, headers)
+            except OSError:
+                return _message(HTTPStatus.NOT_FOUND, method)
 
     def find(self, target: str) -> FoundFile | None:
         """The file that a GET of `target` would be answered with."""
-        found = find_file(self.root, target)
+        found = self._files.find(target)
         return found if isinstance(found, FoundFile) else None
+
+
+def _looked_at(fields: Fields) -> dict[str, str]:
+    """Those of a request's fields that an answer can depend on, lines of one name joined (RFC 9110 section 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in fields:
+        if name in _LOOKED_AT:
+            key, text = _LOOKED_AT[name], value.decode("latin-1")
+            found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def _file_answer(opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
+    if DECIDING_FIELDS.isdisjoint(headers):
+        return Answer(HTTPStatus.OK, _whole_fields(opened), _content(opened, method, 0, opened.file.size))
+    return _selected_answer(opened, method, headers)
+
+
+def _selected_answer(opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
+    """Answer a request with conditions, or for a part."""
+    file = opened.file
+    validators = validators_of(file.mtime_ns, file.size, opened.coding)
+    selection = select(method, headers, validators, file.size)
+    if selection.status == HTTPStatus.PRECONDITION_FAILED:
+        return _message(HTTPStatus.PRECONDITION_FAILED, method)
+    if selection.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        unsatisfied = {"content-range": f"bytes */{file.size}", "accept-ranges": "bytes"}
+        return _message(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, method, unsatisfied)
+    if selection.status == HTTPStatus.NOT_MODIFIED:
+        vary = {"vary": "accept-encoding"} if opened.varies else {}
+        return Answer(selection.status, encode_headers({**validators.fields, **vary}))
+    content = _content(opened, method, selection.offset, selection.length)
+    fields = _whole_fields(opened)
+    if selection.status == HTTPStatus.PARTIAL_CONTENT:
+        last = selection.offset + selection.length - 1
+        own = {"content-length": str(selection.length), "content-range": f"bytes {selection.offset}-{last}/{file.size}"}
+        fields = [field for field in fields if field[0] != b"content-length"] + encode_headers(own)
+    return Answer(selection.status, fields, content)
+
+
+def _whole_fields(opened: OpenedFile) -> Fields:
+    """The fields of a response with the whole file."""
+    file = opened.file
+    return _cached_fields(file.name, file.size, file.mtime_ns, opened.coding, opened.varies)
+
+
+@lru_cache(MAX_KNOWN_FILES)
+def _cached_fields(name: str, size: int, mtime_ns: int, coding: str, varies: bool) -> Fields:
+    fields = {
+        "content-type": content_type(name),
+        "content-length": str(size),
+        "accept-ranges": "bytes",
+        **validators_of(mtime_ns, size, coding).fields,
+    }
+    if coding:
+        fields["content-encoding"] = coding
+    if varies:
+        fields["vary"] = "accept-encoding"
+    return encode_headers(fields)
+
+
+def _content(opened: OpenedFile, method: str, offset: int, length: int) -> bytes | FileContent:
+    """What is small is read at once, from the file that was looked at. `OSError` when that does not succeed."""
+    if method == "HEAD" or not length:
+        return b""
+    return opened.read(offset, length) if length <= PIECE_BYTES else FileContent(opened.file.path, offset, length)
+
+
+def _message(status: HTTPStatus, method: str, fields: Mapping[str, str] | None = None) -> Answer:
+    """A short page that says what the status says."""
+    sentence = escape(f"{status.value} {status.phrase}")
+    page = f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{sentence}</title><h1>{sentence}</h1></html>\n"
+    body = page.encode()
+    headers = {"content-type": HTML, "content-length": str(len(body)), **(fields or {})}
+    return Answer(status.value, encode_headers(headers), b"" if method == "HEAD" else body)
