@@ -4,7 +4,6 @@
 files are in.
 """
 
-import posixpath
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -83,4 +82,5 @@ CONTENT_TYPES: Mapping[str, str] = MappingProxyType(
 
 def content_type(name: str) -> str:
     """The Content-Type for a file name."""
-    return CONTENT_TYPES.get(posixpath.splitext(name)[1][1:].lower(), DEFAULT_TYPE)
+    stem, _, extension = name.rpartition(".")
+    return CONTENT_TYPES.get(extension.lower(), DEFAULT_TYPE) if stem else DEFAULT_TYPE

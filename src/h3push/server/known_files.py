@@ -33,7 +33,8 @@ MAX_KNOWN_FILES = 4_096
 _LOOKS = 3
 """At a file that changes between the look and the opening, as a log does; then it counts as absent."""
 
-_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK
+"""A pipe that was put in a file's place must not keep us waiting."""
 
 
 class OpenedFile:
@@ -88,6 +89,7 @@ class KnownFiles:
     def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.root = root
         """Absolute, links resolved."""
+        self._prefix = str(root).rstrip("/")
         self._clock = clock
         self._known: dict[str, _Known] = {}
 
@@ -123,7 +125,7 @@ class KnownFiles:
 
     def _path(self, target: str) -> str | None:
         place = place_of(target)
-        return None if place is None else f"{self.root}{place}"
+        return None if place is None else self._prefix + place
 
     def _recent(self, path: str) -> _Known | None:
         known = self._known.get(path)

@@ -105,7 +105,9 @@ class ScanPlanner:
 
     def __call__(self, request: Request) -> PushPlan | None:
         """The plan of a page; `None` for what is no page, or is asked for in part."""
-        authority = self._authorities.setdefault(request.connection, request.authority)
+        authority = self._authorities.get(request.connection)
+        if authority is None:
+            authority = self._authorities[request.connection] = request.authority
         path = request.path.partition("?")[0]
         name = path.rpartition("/")[2] or INDEX
         if authority != request.authority or content_type(name) != HTML or "range" in request.headers:
@@ -115,8 +117,9 @@ class ScanPlanner:
             return None
         plan = self.plans.plan(f"https://{authority}{path}", page)
         there = tuple(one for one in plan.resources if self._directory.find(one.path) is not None)
-        self.missing += len(plan.resources) - len(there)
-        return replace(plan, resources=there)
+        missing = len(plan.resources) - len(there)
+        self.missing += missing
+        return replace(plan, resources=there) if missing else plan
 
 
 class PushingDirectory(DirectoryHandler):

@@ -107,7 +107,7 @@ def _looked_at(fields: Fields) -> dict[str, str]:
 
 def _file_answer(opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
     if DECIDING_FIELDS.isdisjoint(headers):
-        return Answer(HTTPStatus.OK, _whole_fields(opened), _content(opened, method, 0, opened.file.size))
+        return Answer(200, _whole_fields(opened), _content(opened, method, 0, opened.file.size))
     return _selected_answer(opened, method, headers)
 
 
