@@ -26,6 +26,9 @@ ALLOWED_METHODS = "GET, HEAD"
 
 _LOOKED_AT = {name.encode("ascii"): name for name in (*DECIDING_FIELDS, "accept-encoding")}
 
+_NOT_MODIFIED_FIELDS = frozenset({b"etag", b"last-modified", b"vary"})
+"""What of a whole response's fields "not modified" repeats (RFC 9110 section 15.4.5)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -122,8 +125,7 @@ def _selected_answer(opened: OpenedFile, method: str, headers: Mapping[str, str]
         unsatisfied = {"content-range": f"bytes */{file.size}", "accept-ranges": "bytes"}
         return _message(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, method, unsatisfied)
     if selection.status == HTTPStatus.NOT_MODIFIED:
-        vary = {"vary": "accept-encoding"} if opened.varies else {}
-        return Answer(selection.status, encode_headers({**validators.fields, **vary}))
+        return Answer(304, [field for field in _whole_fields(opened) if field[0] in _NOT_MODIFIED_FIELDS])
     content = _content(opened, method, selection.offset, selection.length)
     fields = _whole_fields(opened)
     if selection.status == HTTPStatus.PARTIAL_CONTENT:
