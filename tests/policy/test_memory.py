@@ -4,7 +4,7 @@ import pytest
 
 from h3push.policy.memory import ConnectionMemory, freshness_lifetime, names_validator
 
-KEY = ("GET", "origin.example", "/a.css")
+KEY = (b"GET", b"origin.example", b"/a.css")
 
 
 def test_fresh_until_its_time() -> None:
@@ -45,16 +45,16 @@ def test_forgotten_is_forgotten() -> None:
 def test_memory_is_bounded() -> None:
     """The resource that was given longest ago is forgotten first."""
     memory = ConnectionMemory(max_resources=2)
-    for name in "abca":
-        memory.hold(("GET", "", name))
+    for name in (b"a", b"b", b"c", b"a"):
+        memory.hold((b"GET", b"", name))
     assert len(memory) == 2
-    assert not memory.holds(("GET", "", "b"), 0)
+    assert not memory.holds((b"GET", b"", b"b"), 0)
 
 
 def test_long_paths_are_not_remembered() -> None:
     """A client can make up any number of them."""
     memory = ConnectionMemory()
-    memory.hold(("GET", "", "/" * 2_000))
+    memory.hold((b"GET", b"", b"/" * 2_000))
     assert len(memory) == 0
 
 

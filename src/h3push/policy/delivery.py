@@ -12,7 +12,7 @@ and has no credit for takes the second row, so that it is at least told.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -122,8 +122,11 @@ _SEPARATORS = re.compile(r"[\s,;]+")
 _POLICIES_WITHOUT_PUSH = frozenset({"none", "head"})
 
 
-def refused_by_request(fields: Iterable[Field]) -> WhyNot | None:
+def refused_by_request(fields: Sequence[Field]) -> WhyNot | None:
     """Whether a request's own fields ask for no pushes: `Save-Data`, `Accept-Push-Policy`."""
+    named = dict(fields)
+    if b"save-data" not in named and b"accept-push-policy" not in named:
+        return None
     for name, value in fields:
         if name == b"save-data" and "on" in _words(value):
             return WhyNot.SAVE_DATA

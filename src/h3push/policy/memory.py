@@ -12,7 +12,7 @@ A response that says nothing about its freshness holds as long as the connection
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from email.utils import parsedate_to_datetime
 from math import inf
 
@@ -23,13 +23,12 @@ MAX_RESOURCES = 4_096
 may then be pushed a second time."""
 
 MAX_PATH = 1_024
-"""Characters of a path that is remembered. Nothing that a page needs has a longer one, and a client could make them up."""
+"""Bytes of a path that is remembered. Nothing that a page needs has a longer one, and a client could make them up."""
 
-_VALIDATING = frozenset({b"if-none-match", b"if-modified-since"})
 _NOT_REUSABLE = frozenset({b"no-store", b"no-cache"})
 
-Key = tuple[str, str, str]
-"""Method, authority, path with query: what tells resources apart."""
+Key = tuple[bytes, bytes, bytes]
+"""Method, authority, path with query, as they are on the wire: what tells resources apart."""
 
 
 class ConnectionMemory:
@@ -73,14 +72,18 @@ class ConnectionMemory:
 
 def names_validator(fields: Iterable[Field]) -> bool:
     """True for a request whose client has a copy already and asks whether it is still good (RFC 9110 section 13.1)."""
-    return any(name in _VALIDATING for name, _ in fields)
+    named = dict(fields)
+    return b"if-none-match" in named or b"if-modified-since" in named
 
 
-def freshness_lifetime(fields: Iterable[Field]) -> float | None:
+def freshness_lifetime(fields: Sequence[Field]) -> float | None:
     """Seconds for which a private cache may use a response without asking (RFC 9111 section 4.2.1), less its Age.
 
     0 when it may not at all (`no-store`, `no-cache`), `None` when it says nothing.
     """
+    named = dict(fields)
+    if b"cache-control" not in named and b"expires" not in named:
+        return None
     by_name: dict[bytes, bytes] = {}
     for name, value in fields:
         by_name[name] = by_name[name] + b"," + value if name in by_name else value

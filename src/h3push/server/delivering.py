@@ -9,7 +9,7 @@ Everything here takes effect at once, in the caller's turn; only `wait_for_credi
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -17,7 +17,7 @@ from h3push.aio.exchange import Exchange
 from h3push.aio.push import Push, PushRefusal, PushState
 from h3push.aio.request import Request
 from h3push.errors import LocalProtocolError
-from h3push.fields import Field
+from h3push.fields import Field, Fields
 from h3push.h3.events import CancelledBy
 from h3push.policy.delivery import (
     AGREED,
@@ -44,7 +44,7 @@ _REFUSALS = {
     PushRefusal.RESPONSE_ENDED: WhyNot.TOO_LATE,
     PushRefusal.LIMIT: WhyNot.LIMIT,
 }
-_NOT_AGREED = {PushRefusal.NOT_ALLOWED_BY_CLIENT, PushRefusal.DISABLED}
+_NOT_AGREED = (PushRefusal.NOT_ALLOWED_BY_CLIENT, PushRefusal.DISABLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class DeliveryState:
     def asked(self, request: Request) -> None:
         """A request is there: what the client asks for it will have. What we promised is remembered since the promise."""
         memory = self.memory(request) if request.fulfils is None else None
-        if memory is not None and request.method == "GET":
+        if memory is not None and request.head.method == b"GET":
             memory.hold(_key_of(request))
 
     def ended(self, request: Request, *, failed: bool) -> None:
@@ -111,18 +111,16 @@ class DeliveryState:
 class PageDelivery:
     """What goes with one response."""
 
-    __slots__ = ("_held", "_memory", "_refused_by_request", "_state", "_waiting", "hints", "request")
+    # Class attributes are the defaults, so that a response that nothing goes with pays for none of it.
+    _waiting: tuple[PlannedResource, ...] = ()
+    _held: tuple[PushPlan, ...] = ()
+    _hints: PageHints | None = None
+    _memory: ConnectionMemory | None = None
 
     def __init__(self, request: Request, state: DeliveryState) -> None:
         self.request = request
         """The page's request."""
-        self.hints = PageHints(request, state.counters)
-        """What the client is told of, instead of being given it."""
         self._state = state
-        self._refused_by_request = refused_by_request(request.head.fields)
-        self._waiting: list[PlannedResource] = []
-        self._held: list[PushPlan] = []
-        self._memory: ConnectionMemory | None = None
         state.asked(request)
 
     # what the client takes
@@ -130,9 +128,11 @@ class PageDelivery:
     @property
     def takes_pushes(self) -> bool:
         """True when the client agreed to pushes and this request does not say otherwise; credit is another matter."""
-        if self._refused_by_request is not None:
+        connection = self.request.connection
+        if connection.core.max_push_id is None or self._refused_by_request() is not None:
             return False
-        return self.request.connection.pushes.refusal(self.request) not in {*_NOT_AGREED, PushRefusal.GOING_AWAY}
+        refusal = connection.pushes.refusal(self.request)
+        return refusal not in _NOT_AGREED and refusal is not PushRefusal.GOING_AWAY
 
     @property
     def is_conditional(self) -> bool:
@@ -152,14 +152,14 @@ class PageDelivery:
         Not when the client has a copy of the page: then what goes with it waits for the answer, and for 304 is not needed.
         """
         if self.is_conditional:
-            self._held.append(plan)
+            self._held = (*self._held, plan)
             return
         self.carry_out(plan)
-        self.hints.flush()
+        self.flush_hints()
 
     def carry_out_held(self) -> None:
         """Deliver the plans that waited, for the page turned out to be new to the client."""
-        held, self._held = self._held, []
+        held, self._held = self._held, ()
         for plan in held:
             self.carry_out(plan, moment=Moment.START)
 
@@ -180,7 +180,7 @@ class PageDelivery:
         assert why_not is not None
         more_may_come = self._state.patience > 0 and self.request.connection.core.push_limit_moves
         if why_not is WhyNot.NO_CREDIT and more_may_come:
-            self._waiting.append(resource)
+            self._waiting = (*self._waiting, resource)
             return Delivered(resource.path, Way.NONE, why_not)
         way = Way.NONE
         if why_not in WORTH_A_HINT and resource.method == "GET":
@@ -194,17 +194,39 @@ class PageDelivery:
         self.counters.refusals[why_not] += 1
         return Delivered(str(path), Way.NONE, why_not)
 
+    # hints out
+
+    @property
+    def hints(self) -> PageHints:
+        """What the client is told of, instead of being given it."""
+        if self._hints is None:
+            self._hints = PageHints(self.request, self._state.counters)
+        return self._hints
+
+    def flush_hints(self) -> None:
+        """Send what was collected as one 103, if there is anything."""
+        if self._hints is not None:
+            self._hints.flush()
+
+    def link_fields(self, fields: Iterable[Field]) -> Fields:
+        """The Link fields to add to the final response: what was hinted at, unless `fields` name it."""
+        return [] if self._hints is None else self._hints.link_fields(fields)
+
     # results out
 
-    def answered(self, status: int, fields: Iterable[Field]) -> None:
+    def answered(self, status: int, fields: Sequence[Field]) -> None:
         """The final header section goes out: remember how long the client will have this resource."""
-        memory = None if self.is_conditional else self.memory
-        if memory is not None and (status < 300 or status == 304) and status != 206:
-            memory.answered(_key_of(self.request), freshness_lifetime(fields), self._now())
+        memory = self.memory
+        if memory is None or not (status < 300 or status == 304) or status == 206:
+            return
+        lifetime = freshness_lifetime(fields)
+        if lifetime is not None and not self.is_conditional:
+            memory.answered(_key_of(self.request), lifetime, self._now())
 
     def ended(self, *, failed: bool) -> None:
         """The response is over; `failed`: we could not complete it, so the client was not given it."""
-        self._give_up_waiting()
+        if self._waiting:
+            self._give_up_waiting()
         self._state.ended(self.request, failed=failed)
 
     @property
@@ -220,7 +242,7 @@ class PageDelivery:
                     await self._promise_when_possible(self._waiting[0])
             except TimeoutError:
                 break
-            self._waiting.pop(0)
+            self._waiting = self._waiting[1:]
         self._give_up_waiting()
 
     # inside
@@ -246,6 +268,9 @@ class PageDelivery:
             promised = self._state.promised[root] = {_key_of(root)}
         return promised
 
+    def _refused_by_request(self) -> WhyNot | None:
+        return refused_by_request(self.request.head.fields)
+
     def _try_push(self, resource: PlannedResource, *, credentials: bool) -> tuple[WhyNot | None, Push | None]:
         why_not = self._why_not(resource)
         if why_not is not None:
@@ -259,7 +284,7 @@ class PageDelivery:
             return WhyNot.INVALID, None
         if push.refusal is not None:
             return _REFUSALS[push.refusal], None
-        key = (resource.method, self.request.authority, push.path)
+        key = self._key(resource.method, push.path)
         self._promised.add(key)
         if self.memory is not None:
             self.memory.hold(key)
@@ -268,11 +293,12 @@ class PageDelivery:
     def _why_not(self, resource: PlannedResource) -> WhyNot | None:
         if names_validator(resource.fields):
             return WhyNot.VALIDATOR
-        if self._refused_by_request is not None:
-            return self._refused_by_request
+        refused = self._refused_by_request()
+        if refused is not None:
+            return refused
         if self.request.connection.pushes.refusal(self.request) in _NOT_AGREED:
             return WhyNot.NOT_AGREED
-        key = (resource.method, self.request.authority, resource.path)
+        key = self._key(resource.method, resource.path)
         has_it = self.memory is not None and self.memory.holds(key, self._now())
         return WhyNot.HAS_IT if has_it or key in self._promised else None
 
@@ -283,7 +309,7 @@ class PageDelivery:
         return Delivered(resource.path, way, why_not, push)
 
     def _give_up_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, ()
         for resource in waiting:
             self._done(resource, Way.NONE, WhyNot.NO_CREDIT)
 
@@ -296,11 +322,14 @@ class PageDelivery:
                 return
             await self.request.connection.pushes.credit.wait()
 
+    def _key(self, method: str, path: str) -> Key:
+        """What a resource of this page's origin is remembered by."""
+        return (method.encode("utf-8", "replace"), self.request.head.authority or b"", path.encode("utf-8", "replace"))
+
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
 
 def _key_of(request: Exchange) -> Key:
     head = request.head
-    method, authority, path = head.method, head.authority or b"", head.path or b""
-    return (method.decode("latin-1"), authority.decode("latin-1"), path.decode("latin-1"))
+    return (head.method, head.authority or b"", head.path or b"")

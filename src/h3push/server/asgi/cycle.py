@@ -171,7 +171,7 @@ class Cycle:
         self._content_length = declared_length(fields)
         hints.deliver_response(self._delivery, status, fields)
         self._delivery.answered(status, fields)
-        added = self._delivery.hints.link_fields(fields)
+        added = self._delivery.link_fields(fields)
         if added:
             try:
                 await self._request.start_response(status, fields + added)

@@ -42,7 +42,7 @@ def deliver_response(delivery: PageDelivery, status: int, fields: list[Field]) -
     Nothing is pushed with a response that is not the page: a redirect, an error, "not modified". What waits to be hinted at
     goes out first.
     """
-    delivery.hints.flush()
+    delivery.flush_hints()
     if not 200 <= status < 300:
         return
     delivery.carry_out_held()
