@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from h3push.aio.request import Request
-from h3push.errors import LocalProtocolError, StreamFailed, Timeout
+from h3push.errors import LocalProtocolError, NoStreamCredit, StreamFailed, Timeout
 from h3push.fields import Field, Fields
 from h3push.server.asgi import hints
 from h3push.server.asgi.push import push_event
@@ -56,6 +56,8 @@ class CycleState(Enum):
     DONE = "complete"
     """Everything."""
 
+    __hash__ = object.__hash__  # members are compared by identity; Enum's own hash is written in Python
+
 
 class CycleInput(Enum):
     """What an event of the application means to the state of its response."""
@@ -70,6 +72,8 @@ class CycleInput(Enum):
     """Trailer fields, and more to come."""
     LAST_TRAILERS = "last trailers"
     """The end of the trailers."""
+
+    __hash__ = object.__hash__  # members are compared by identity; Enum's own hash is written in Python
 
 
 _S, _I = CycleState, CycleInput
@@ -95,21 +99,23 @@ class Cycle:
         on_complete: called when the application has sent everything; it may go on with something else.
     """
 
+    # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
+    state: CycleState = CycleState.WAITING
+    """What the application has sent of its response."""
+    request_failure: Exception | None = None
+    """Why the request's content did not arrive, when it did not."""
+    _told_end: bool = False
+    _announces_trailers: bool = False
+    _trailers: tuple[Field, ...] = ()
+    _watch: asyncio.Task[None] | None = None
+
     def __init__(
         self, request: Request, delivery: PageDelivery, *, on_complete: Callable[[], None] | None = None
     ) -> None:
-        self.state = CycleState.WAITING
-        """What the application has sent of its response."""
-        self.request_failure: Exception | None = None
-        """Why the request's content did not arrive, when it did not."""
         self._request = request
         self._delivery = delivery
         self._on_complete = on_complete
-        self._told_end = False
-        self._announces_trailers = False
-        self._content_length: int | None = None
-        self._trailers: Fields = []
-        self._watch: asyncio.Task[None] | None = None
+        self._fields: Fields = []
 
     # to the application
 
@@ -151,7 +157,9 @@ class Cycle:
             raise RuntimeError(f"{message['type']!r} is no event of an HTTP response; known: {known}")
         if self._request.disconnected:
             raise ClientGoneError("the client does not want this response any more")
-        await action(self, message)
+        waiting = action(self, message)
+        if waiting is not None:
+            await waiting
         if self.state is CycleState.DONE and self._on_complete is not None:
             self._on_complete()
 
@@ -163,47 +171,93 @@ class Cycle:
             after = CycleState.TRAILERS
         self.state = after
 
-    async def _start(self, message: Message) -> None:
-        fields = own_fields(message.get("headers", ()))
+    # What an event means. Most take effect at once; what is returned, if anything, `send` has to wait for.
+
+    def _start(self, message: Message) -> Awaitable[None] | None:
+        fields = self._fields = own_fields(message.get("headers", ()))
         status = int(message["status"])
         self._advance(CycleInput.START, "http.response.start")
-        self._announces_trailers = bool(message.get("trailers", False))
-        self._content_length = declared_length(fields)
+        if message.get("trailers"):
+            self._announces_trailers = True
         hints.deliver_response(self._delivery, status, fields)
         self._delivery.answered(status, fields)
         added = self._delivery.link_fields(fields)
-        if added:
-            try:
-                await self._request.start_response(status, fields + added)
-            except LocalProtocolError:
-                logger.debug("%r: no room for Link fields beside the application's own", self._request)
-            else:
-                return
-        await self._request.start_response(status, fields)
+        return self._begin_with_links(status, fields, added) if added else self._begin(status, fields)
 
-    async def _body(self, message: Message) -> None:
-        more = bool(message.get("more_body", False))
+    def _body(self, message: Message) -> Awaitable[None] | None:
+        more = message.get("more_body")
         self._advance(CycleInput.MORE if more else CycleInput.LAST, "http.response.body")
         body = message.get("body", b"")
-        end = self.state is CycleState.DONE
-        if end and self._delivery.waits_for_credit:
-            await self._send(body, end=False)
-            await self._wait_and_end()
-        elif body or end:
-            await self._send(body, end=end)
+        if self.state is CycleState.DONE:
+            if self._delivery.waits_for_credit:
+                return self._send_and_wait(body)
+            self._request.write(body if type(body) is bytes else bytes(body), True)
+            return None
+        return self._send(body) if body else None
 
-    async def _pathsend(self, message: Message) -> None:
+    def _pathsend(self, message: Message) -> Awaitable[None] | None:
         self._advance(CycleInput.LAST, PATHSEND)
-        await self._send_file(message["path"], 0, self._content_length)
+        return self._send_file(message["path"], 0, declared_length(self._fields))
 
-    async def _zerocopysend(self, message: Message) -> None:
-        more = bool(message.get("more_body", False))
+    def _zerocopysend(self, message: Message) -> Awaitable[None] | None:
+        more = message.get("more_body")
         self._advance(CycleInput.MORE if more else CycleInput.LAST, ZEROCOPYSEND)
         descriptor = message["file"] if isinstance(message["file"], int) else message["file"].fileno()
         offset = message.get("offset")
         if offset is None:
             offset = os.lseek(descriptor, 0, os.SEEK_CUR)
-        await self._send_file(f"/dev/fd/{descriptor}", offset, message.get("count"))
+        return self._send_file(f"/dev/fd/{descriptor}", offset, message.get("count"))
+
+    def _trailer_fields(self, message: Message) -> Awaitable[None] | None:
+        more = message.get("more_trailers")
+        self._advance(CycleInput.MORE_TRAILERS if more else CycleInput.LAST_TRAILERS, TRAILERS)
+        self._trailers = (*self._trailers, *own_fields(message.get("headers", ())))
+        if more:
+            return None
+        if self._trailers and takes_trailers(self._request.head.fields):
+            return self._request.send_trailers(self._trailers)
+        self._request.write(b"", True)
+        return None
+
+    def _push(self, message: Message) -> None:
+        push_event(self._delivery, message)
+
+    def _early_hint(self, message: Message) -> None:
+        hints.deliver_early_hint(self._delivery, message)
+
+    def _informational(self, message: Message) -> None:
+        hints.deliver_informational(self._delivery, message)
+
+    # sending
+
+    def _begin(self, status: int, fields: Fields) -> Awaitable[None] | None:
+        try:
+            self._request.begin(status, fields, False)
+        except NoStreamCredit:
+            return self._request.start_response(status, fields)
+        return None
+
+    async def _begin_with_links(self, status: int, fields: Fields, added: Fields) -> None:
+        try:
+            await self._request.start_response(status, fields + added)
+        except LocalProtocolError:
+            logger.debug("%r: no room for Link fields beside the application's own", self._request)
+            await self._request.start_response(status, fields)
+
+    async def _send(self, data: Any) -> None:
+        try:
+            await self._request.send(bytes(data))
+        except Timeout as error:
+            raise ClientGoneError(str(error)) from error
+
+    async def _send_and_wait(self, data: Any) -> None:
+        """Send the last content, but hold the response open for promises."""
+        await self._send(data)
+        await self._wait_and_end()
+
+    async def _wait_and_end(self) -> None:
+        await self._delivery.wait_for_credit()
+        self._request.write(b"", True)
 
     async def _send_file(self, path: str, offset: int, length: int | None) -> None:
         """Have the transport send a part of a file, which it opens now; the end of the response with it if this was the last."""
@@ -213,39 +267,7 @@ class Cycle:
         if hold:
             await self._wait_and_end()
 
-    async def _trailer_fields(self, message: Message) -> None:
-        more = bool(message.get("more_trailers", False))
-        self._advance(CycleInput.MORE_TRAILERS if more else CycleInput.LAST_TRAILERS, TRAILERS)
-        self._trailers += own_fields(message.get("headers", ()))
-        if more:
-            return
-        if self._trailers and takes_trailers(self._request.head.fields):
-            await self._request.send_trailers(self._trailers)
-        else:
-            await self._send(b"", end=True)
-
-    async def _push(self, message: Message) -> None:
-        push_event(self._delivery, message)
-
-    async def _early_hint(self, message: Message) -> None:
-        hints.deliver_early_hint(self._delivery, message)
-
-    async def _informational(self, message: Message) -> None:
-        hints.deliver_informational(self._delivery, message)
-
-    # sending
-
-    async def _send(self, data: Any, *, end: bool) -> None:
-        try:
-            await self._request.send(bytes(data), end_stream=end)
-        except Timeout as error:
-            raise ClientGoneError(str(error)) from error
-
-    async def _wait_and_end(self) -> None:
-        await self._delivery.wait_for_credit()
-        await self._send(b"", end=True)
-
-    _actions: ClassVar[Mapping[str, Callable[["Cycle", Message], Awaitable[None]]]] = {
+    _actions: ClassVar[Mapping[str, Callable[["Cycle", Message], Awaitable[None] | None]]] = {
         "http.response.start": _start,
         "http.response.body": _body,
         PATHSEND: _pathsend,
@@ -259,7 +281,10 @@ class Cycle:
 
 def own_fields(headers: Iterable[Iterable[Any]]) -> list[Field]:
     """Header fields as an application gives them, in our own list of pairs with names in lower case."""
-    return [(bytes(name).lower(), bytes(value)) for name, value in headers]
+    return [
+        (name.lower(), value) if type(name) is bytes and type(value) is bytes else (bytes(name).lower(), bytes(value))
+        for name, value in headers
+    ]
 
 
 def declared_length(fields: Iterable[Field]) -> int | None:
