@@ -77,15 +77,15 @@ class ASGIHandler:
 
     def __call__(self, request: Request) -> Response | Awaitable[None]:
         """Answer one request. What is known to go with it goes out in this very call, before the application runs."""
-        if request.method == "CONNECT":
+        method = request.method
+        if method == "CONNECT":
             return Response(501)  # ASGI has no scope for tunnels, and a 2xx would open one
         delivery = self.delivery.page(request)
-        self._carry_out_plans(request, delivery)
+        if method == "GET":
+            self._carry_out_plans(request, delivery)
         return self._run(request, delivery)
 
     def _carry_out_plans(self, request: Request, delivery: PageDelivery) -> None:
-        if request.method != "GET":
-            return
         for planner in self.settings.planners:
             plan = planner(request)
             if plan is not None:
@@ -114,10 +114,9 @@ class ASGIHandler:
     def _scope(self, request: Request, delivery: PageDelivery) -> Scope:
         return build_scope(
             request,
-            server=request.connection.server.address,
             root_path=self.settings.root_path,
             state=self.state,
-            marker=dict(marker_of(delivery)),
+            marker=marker_of(delivery),
             offers_push=self.settings.push_event and delivery.takes_pushes,
         )
 

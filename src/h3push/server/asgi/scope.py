@@ -1,56 +1,69 @@
 """From a request to the scope that ASGI describes."""
 
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from h3push.aio.request import Request
-from h3push.fields import Fields
+from h3push.fields import Fields, RequestHead
 from h3push.server.asgi.types import EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, ZEROCOPYSEND, Scope
 
 TLS_1_3 = 0x0304
 """The only TLS version that QUIC has (RFC 9001 section 4.2)."""
 
-_tls_facts: "WeakKeyDictionary[object, dict[str, Any]]" = WeakKeyDictionary()
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFacts:
+    """What all scopes of one connection have in common."""
+
+    server: tuple[str, int]
+    """Address and port that the server listens on."""
+    tls: dict[str, Any]
+    """ASGI's `tls` extension; each request gets a copy."""
+
+
+_facts: "WeakKeyDictionary[object, ConnectionFacts]" = WeakKeyDictionary()
 
 
 def build_scope(
     request: Request,
     *,
-    server: tuple[str, int | None],
     root_path: str,
     state: dict[str, Any] | None,
-    marker: dict[str, Any],
+    marker: Mapping[str, object],
     offers_push: bool,
 ) -> Scope:
     """The scope of one request, promised ones included.
 
     Args:
         request: the request.
-        server: address and port that the server listens on.
         root_path: where the application is mounted, decoded.
         state: the lifespan's state, or `None` when the application has no lifespan.
-        marker: our own extension (`push.marker`).
+        marker: our own extension (`push.marker_of`).
         offers_push: whether the client takes pushes for this request.
     """
-    raw_path, _, query = (request.head.path or b"").partition(b"?")
+    head = request.head
+    facts = _facts.get(request.connection) or _remember_facts(request)
+    raw_path, _, query = (head.path or b"").partition(b"?")
     extensions: dict[str, Any] = {
         EARLY_HINT: {},
         PATHSEND: {},
         ZEROCOPYSEND: {},
-        TLS: tls_facts(request),
+        TLS: facts.tls.copy(),
         H3PUSH: marker,
     }
     if offers_push:
         extensions[PUSH] = {}
-    if takes_trailers(request.head.fields):
+    if takes_trailers(head.fields):
         extensions[TRAILERS] = {}
     scope: Scope = {
         "type": "http",
-        "asgi": dict(SPEC),
+        "asgi": SPEC.copy(),
         "http_version": "3",
-        "server": server,
+        "server": facts.server,
         "client": tuple(request.client[:2]),
         "scheme": request.scheme,
         "method": request.method,
@@ -58,7 +71,7 @@ def build_scope(
         "path": unquote(raw_path.decode("latin-1")),
         "raw_path": raw_path,
         "query_string": query,
-        "headers": scope_headers(request),
+        "headers": scope_headers(head),
         "extensions": extensions,
     }
     if state is not None:
@@ -66,24 +79,22 @@ def build_scope(
     return scope
 
 
-def scope_headers(request: Request) -> Fields:
+def scope_headers(head: RequestHead) -> Fields:
     """The header fields, with Host first: ASGI has no `:authority`."""
-    authority = request.head.authority
-    fields = [(name, value) for name, value in request.head.fields if name != b"host"]
-    return fields if authority is None else [(b"host", authority), *fields]
+    fields, authority = head.fields, head.authority
+    if b"host" in dict(fields):
+        fields = [field for field in fields if field[0] != b"host"]
+    return fields.copy() if authority is None else [(b"host", authority), *fields]
 
 
 def takes_trailers(fields: Fields) -> bool:
     """True when the client says `TE: trailers` (RFC 9110 section 10.1.4): others may drop them, so none are sent."""
-    return any(name == b"te" and b"trailers" in value.lower() for name, value in fields)
+    return b"te" in dict(fields) and any(name == b"te" and b"trailers" in value.lower() for name, value in fields)
 
 
-def tls_facts(request: Request) -> dict[str, Any]:
-    """ASGI's `tls` extension, made once a connection and copied for each request."""
-    facts = _tls_facts.get(request.connection)
-    if facts is None:
-        facts = _tls_facts[request.connection] = _read_tls_facts(request)
-    return facts.copy()
+def _remember_facts(request: Request) -> ConnectionFacts:
+    facts = _facts[request.connection] = ConnectionFacts(request.connection.server.address, _read_tls_facts(request))
+    return facts
 
 
 def _read_tls_facts(request: Request) -> dict[str, Any]:
