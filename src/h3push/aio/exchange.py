@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from h3push.aio.content import Body, BytesPart, FileContent
-from h3push.aio.response import NO_CONTENT_STATUSES, Response
+from h3push.aio.response import NO_CONTENT_STATUSES, Response, has_field
 from h3push.aio.streams import Drain, Incoming, Signal
 from h3push.errors import ErrorCode, H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, StreamStateError
 from h3push.fields import Fields, RequestHead
@@ -175,18 +175,34 @@ class Exchange:
         status = response.status
         if self.status is not None or status in NO_CONTENT_STATUSES or self.head.method == b"HEAD":
             return self._respond_carefully(response, body)
-        fields = response.fields(connection.date())
-        if self.stream_id is None:
-            try:
-                connection.pushes.send_whole(self, status, fields, body)
-            except NoStreamCredit:
-                return False
-        else:
-            connection.core.send_whole_response(self.stream_id, status, fields, body)
-        self.status = status
-        self._count(len(body))
-        self._end()
+        try:
+            self._send_whole(status, response.fields(connection.date()), body)
+        except NoStreamCredit:
+            return False
         return True
+
+    def write_whole(self, status: int, fields: Fields, content: bytes) -> None:
+        """Send the final response, its content and its end in one write. `NoStreamCredit` when a push finds no stream."""
+        if status in NO_CONTENT_STATUSES or self.head.method == b"HEAD":
+            self.begin(status, fields, True)
+            return
+        if self.disconnected:
+            return
+        if self.status is not None:
+            raise StreamStateError("the response has begun already: a whole one is sent only once")
+        date = self.connection.date()
+        if date is not None and not has_field(fields, b"date"):
+            fields = [*fields, date]
+        self._send_whole(status, fields, content)
+
+    def _send_whole(self, status: int, fields: Fields, content: bytes) -> None:
+        if self.stream_id is None:
+            self.connection.pushes.send_whole(self, status, fields, content)
+        else:
+            self.connection.core.send_whole_response(self.stream_id, status, fields, content)
+        self.status = status
+        self._count(len(content))
+        self._end()
 
     def _respond_carefully(self, response: Response, body: bytes) -> bool:
         """Send a whole response that has no content by definition, or that cannot begin any more."""

@@ -111,6 +111,9 @@ class DeliveryState:
 class PageDelivery:
     """What goes with one response."""
 
+    started: bool = False
+    """True when the application has started its response, though the header section may not have gone out yet."""
+
     # Class attributes are the defaults, so that a response that nothing goes with pays for none of it.
     _waiting: tuple[PlannedResource, ...] = ()
     _held: tuple[PushPlan, ...] = ()
@@ -138,6 +141,14 @@ class PageDelivery:
     def is_conditional(self) -> bool:
         """True when the client has a copy of the page and most likely of what goes with it."""
         return names_validator(self.request.head.fields)
+
+    @property
+    def moment(self) -> Moment:
+        """How far the response has come. A pushed response has no stream for hints before it begins."""
+        if self.started or self.request.status is not None:
+            return Moment.STARTED
+        no_more = self.request.fulfils is not None or (self._hints is not None and self._hints.exhausted)
+        return Moment.START if no_more else Moment.BEFORE
 
     # plans in
 
@@ -167,7 +178,7 @@ class PageDelivery:
         """Deliver what a message's Link fields name; those that are for the client alone go out as hints, if they still can."""
         self.counters.fields_refused += links.refused
         self.carry_out(links.plan, moment=moment)
-        if links.hints and (moment or self.hints.moment) is Moment.BEFORE:
+        if links.hints and (moment or self.moment) is Moment.BEFORE:
             self.hints.add_texts(links.hints)
 
     def deliver(
@@ -184,7 +195,7 @@ class PageDelivery:
             return Delivered(resource.path, Way.NONE, why_not)
         way = Way.NONE
         if why_not in WORTH_A_HINT and resource.method == "GET":
-            way = DELIVERY[not AGREED, moment or self.hints.moment]
+            way = DELIVERY[not AGREED, moment or self.moment]
         if way is not Way.NONE and not self.hints.add(resource, way):
             way = Way.NONE
         return self._done(resource, way, why_not)

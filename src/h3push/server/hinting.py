@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from h3push.aio.request import Request
 from h3push.errors import LocalProtocolError
 from h3push.fields import Field, Fields
-from h3push.policy.delivery import DeliveryCounters, Moment, Way
+from h3push.policy.delivery import DeliveryCounters, Way
 from h3push.policy.link import FieldInjectionError, link_value, parse_links
 from h3push.policy.plan import PlannedResource
 
@@ -39,12 +39,9 @@ class PageHints:
         self._sent = 0
 
     @property
-    def moment(self) -> Moment:
-        """How far the response has come. A pushed response has no stream for hints before it begins."""
-        if self._request.status is not None:
-            return Moment.STARTED
-        no_more = self._request.push_id is not None or self._sent >= MAX_EARLY_HINTS
-        return Moment.START if no_more else Moment.BEFORE
+    def exhausted(self) -> bool:
+        """True when the client was sent as many 103 responses as it may be."""
+        return self._sent >= MAX_EARLY_HINTS
 
     def add(self, resource: PlannedResource, way: Way) -> bool:
         """Tell of a resource in a 103, or in the final response alone. False when its link cannot be sent."""

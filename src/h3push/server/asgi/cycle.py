@@ -11,6 +11,8 @@ The events of an application and the states of its response are a table, `CYCLE`
 Interim events and pushes never move the state, and never raise for their order: what comes too late is counted and dropped.
 Anything else that has no row raises in the application, with a sentence that says what was expected.
 
+A start waits for the content that follows in the same turn of the event loop (`held`).
+
 Back-pressure works both ways: `send` returns when the client has taken enough (`ServerSettings.send_high_water`), and content
 that the application does not `receive` pauses the client (`receive_high_water`).
 """
@@ -24,9 +26,10 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from h3push.aio.request import Request
-from h3push.errors import LocalProtocolError, NoStreamCredit, StreamFailed, Timeout
+from h3push.errors import H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, Timeout
 from h3push.fields import Field, Fields
 from h3push.server.asgi import hints
+from h3push.server.asgi.held import HeldStarts, takes_all_known
 from h3push.server.asgi.push import push_event
 from h3push.server.asgi.scope import takes_trailers
 from h3push.server.asgi.types import (
@@ -96,6 +99,7 @@ class Cycle:
     Arguments:
         request: the request, sent by the client or promised by us.
         delivery: takes what goes with the response.
+        starts: those that wait for their content.
         on_complete: called when the application has sent everything; it may go on with something else.
     """
 
@@ -108,12 +112,19 @@ class Cycle:
     _announces_trailers: bool = False
     _trailers: tuple[Field, ...] = ()
     _watch: asyncio.Task[None] | None = None
+    _held: int | None = None  # status of a start that waits for its content
 
     def __init__(
-        self, request: Request, delivery: PageDelivery, *, on_complete: Callable[[], None] | None = None
+        self,
+        request: Request,
+        delivery: PageDelivery,
+        starts: HeldStarts,
+        *,
+        on_complete: Callable[[], None] | None = None,
     ) -> None:
         self._request = request
         self._delivery = delivery
+        self._starts = starts
         self._on_complete = on_complete
         self._fields: Fields = []
 
@@ -143,7 +154,10 @@ class Cycle:
         return {"type": "http.request", "body": chunk, "more_body": not self._told_end}
 
     def finish(self) -> None:
-        """The application is done: whoever still waits in `receive` is told."""
+        """The application is done: a start without content goes out, and whoever still waits in `receive` is told."""
+        if self._held is not None:
+            self.stop_waiting()
+            self._held = None
         if self._watch is not None:
             self._watch.cancel()
 
@@ -191,9 +205,9 @@ class Cycle:
         if self.state is CycleState.DONE:
             if self._delivery.waits_for_credit:
                 return self._send_and_wait(body)
-            self._request.write(body if type(body) is bytes else bytes(body), True)
+            self._send_last(body if type(body) is bytes else bytes(body))
             return None
-        return self._send(body) if body else None
+        return self._send_more(body) if body else None
 
     def _pathsend(self, message: Message) -> Awaitable[None] | None:
         self._advance(CycleInput.LAST, PATHSEND)
@@ -214,6 +228,7 @@ class Cycle:
         self._trailers = (*self._trailers, *own_fields(message.get("headers", ())))
         if more:
             return None
+        self._begin_held()
         if self._trailers and takes_trailers(self._request.head.fields):
             return self._request.send_trailers(self._trailers)
         self._request.write(b"", True)
@@ -231,11 +246,45 @@ class Cycle:
     # sending
 
     def _begin(self, status: int, fields: Fields) -> Awaitable[None] | None:
+        request, starts = self._request, self._starts
+        known = starts.known(status, fields)
         try:
-            self._request.begin(status, fields, False)
+            if known is not None and takes_all_known(request.connection):
+                if request.stream_id is None:
+                    request.connection.pushes.open(request)
+                self._hold(status, known)
+            else:
+                request.begin(status, fields, False)
+                starts.remember(status, fields)
         except NoStreamCredit:
-            return self._request.start_response(status, fields)
+            return request.start_response(status, fields)
         return None
+
+    def _hold(self, status: int, fields: Fields) -> None:
+        self._held, self._fields = status, fields
+        self._delivery.started = True
+        self._starts.hold(self)
+
+    def stop_waiting(self) -> None:
+        """Send the start, if it still waits for content. What goes wrong is left for the application's next `send` to raise."""
+        try:
+            self._begin_held()
+        except H3PushError as error:
+            logger.debug("%r: %s", self._request, error)
+
+    def _begin_held(self) -> None:
+        if self._held is not None:
+            self._request.begin(self._held, self._fields, False)
+            self._held = None
+            self._starts.release(self)
+
+    def _send_last(self, data: bytes) -> None:
+        if self._held is None:
+            self._request.write(data, True)
+        else:
+            self._request.write_whole(self._held, self._fields, data)
+            self._held = None
+            self._starts.release(self)
 
     async def _begin_with_links(self, status: int, fields: Fields, added: Fields) -> None:
         try:
@@ -244,7 +293,8 @@ class Cycle:
             logger.debug("%r: no room for Link fields beside the application's own", self._request)
             await self._request.start_response(status, fields)
 
-    async def _send(self, data: Any) -> None:
+    async def _send_more(self, data: Any) -> None:
+        self._begin_held()
         try:
             await self._request.send(bytes(data))
         except Timeout as error:
@@ -252,7 +302,7 @@ class Cycle:
 
     async def _send_and_wait(self, data: Any) -> None:
         """Send the last content, but hold the response open for promises."""
-        await self._send(data)
+        await self._send_more(data)
         await self._wait_and_end()
 
     async def _wait_and_end(self) -> None:
@@ -261,6 +311,7 @@ class Cycle:
 
     async def _send_file(self, path: str, offset: int, length: int | None) -> None:
         """Have the transport send a part of a file, which it opens now; the end of the response with it if this was the last."""
+        self._begin_held()
         end = self.state is CycleState.DONE
         hold = end and self._delivery.waits_for_credit
         await self._request.send_file(path, offset, length, end_stream=end and not hold)

@@ -11,6 +11,7 @@ from h3push.aio.settings import ServerSettings
 from h3push.policy.plan import PushPlan
 from h3push.server.access_log import AccessLog
 from h3push.server.asgi.cycle import Cycle, CycleState
+from h3push.server.asgi.held import HeldStarts
 from h3push.server.asgi.push import marker_of
 from h3push.server.asgi.scope import build_scope
 from h3push.server.asgi.types import ASGIApplication, ClientGoneError, Scope
@@ -74,6 +75,7 @@ class ASGIHandler:
         self.state = state
         """The lifespan's state."""
         self._access_log = access_log
+        self._starts = HeldStarts()
 
     def __call__(self, request: Request) -> Response | Awaitable[None]:
         """Answer one request. What is known to go with it goes out in this very call, before the application runs."""
@@ -93,7 +95,7 @@ class ASGIHandler:
 
     async def _run(self, request: Request, delivery: PageDelivery) -> None:
         row = self._access_log.begin(request) if self._access_log is not None else None
-        cycle = Cycle(request, delivery, on_complete=None if row is None else row.end)
+        cycle = Cycle(request, delivery, self._starts, on_complete=None if row is None else row.end)
         failed = True
         try:
             await self.app(self._scope(request, delivery), cycle.receive, cycle.send)

@@ -32,7 +32,7 @@ def deliver_informational(delivery: PageDelivery, message: Message) -> None:
         fields = [field for field in fields if field[0] != b"link"]
         if not fields:
             return
-    if delivery.hints.moment is Moment.BEFORE:
+    if delivery.moment is Moment.BEFORE:
         delivery.hints.send_interim(status, fields)
 
 
