@@ -12,7 +12,7 @@ escaped, so that nothing it sends can break a line or drive a terminal; JSON esc
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Literal, TextIO
@@ -38,12 +38,12 @@ class Outcome(Enum):
     """The application raised, or returned too early."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would triple its price
 class Row:
     """What the log says of one response."""
 
-    time: str
-    """When the request was there, UTC, ISO 8601 with milliseconds."""
+    time: datetime
+    """When the request was there, UTC; written in ISO 8601 with milliseconds."""
     client: str
     """Address and port."""
     method: str
@@ -57,7 +57,7 @@ class Row:
     bytes: int
     """Content handed to QUIC."""
     duration_ms: float
-    """From the request to the end of the response."""
+    """From the request to the end of the response; written with three decimals."""
     outcome: str
     """One of `Outcome`."""
     push_id: int | None = None
@@ -77,7 +77,14 @@ class Row:
 
     def json(self) -> str:
         """The row as a JSON object in one line."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        columns["time"] = self.time.isoformat(timespec="milliseconds")
+        columns["duration_ms"] = round(self.duration_ms, 3)
+        return _encode(columns)
+
+
+_COLUMNS = tuple(column.name for column in fields(Row))
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class AccessLog:
@@ -128,14 +135,14 @@ class OpenRow:
         host, port = request.client[:2]
         self._log.write(
             Row(
-                time=self._began.isoformat(timespec="milliseconds"),
+                time=self._began,
                 client=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
                 method=request.method,
                 path=request.path,
                 protocol="HTTP/3",
                 status=request.status,
                 bytes=request.bytes_sent,
-                duration_ms=round((time.perf_counter() - self._since) * 1000, 3),
+                duration_ms=(time.perf_counter() - self._since) * 1000,
                 outcome=outcome_of(request, failed=failed).value,
                 push_id=request.push_id,
                 initiator=None if request.initiator is None else request.initiator.path,
