@@ -52,10 +52,12 @@ class ConnectionMemory:
         """Remember that the client has the resource, or will have it, fresh until then."""
         if len(key[2]) > MAX_PATH:
             return
-        self._held[key] = until
-        self._held.move_to_end(key)
-        if len(self._held) > self._max_resources:
-            self._held.popitem(last=False)
+        held = self._held
+        if key in held:
+            held.move_to_end(key)
+        held[key] = until
+        if len(held) > self._max_resources:
+            held.popitem(last=False)
 
     def answered(self, key: Key, lifetime: float | None, now: float) -> None:
         """The response began: it is fresh for `lifetime` seconds, `None` when it does not say.

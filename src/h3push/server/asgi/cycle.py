@@ -174,7 +174,7 @@ class Cycle:
         waiting = action(self, message)
         if waiting is not None:
             await waiting
-        if self.state is CycleState.DONE and self._on_complete is not None:
+        if self._on_complete is not None and self.state is CycleState.DONE:
             self._on_complete()
 
     def _advance(self, happened: CycleInput, event: str) -> None:
