@@ -1,6 +1,8 @@
 """The decision: push, 103 or Link; what a request asks for; what a path means; what a promise carries."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from h3push.policy.delivery import (
     DELIVERY,
@@ -11,6 +13,7 @@ from h3push.policy.delivery import (
     refused_by_request,
     target_to_push,
 )
+from h3push.policy.urls import resolve, target_of
 
 PAGE = "https://origin.example/docs/page?x=1"
 
@@ -67,6 +70,14 @@ def test_what_a_request_asks_for(name: bytes, value: bytes, expected: WhyNot | N
 def test_what_a_path_means(path: object, expected: str | WhyNot) -> None:
     """What a browser would ask for, or why not; never an exception."""
     assert target_to_push(path, PAGE) == expected
+
+
+@given(st.text("/ab._~-?=&Z9", max_size=12).filter(lambda rest: not rest.startswith("/")))
+def test_a_usual_path_means_what_a_reference_to_it_does(rest: str) -> None:
+    """The short way for paths that have nothing to encode and nothing to resolve comes out where the long way does."""
+    url = resolve(PAGE, f"/{rest}")
+    assert url is not None
+    assert target_to_push(f"/{rest}", PAGE) == target_of(url)
 
 
 def test_a_promise_carries_request_fields_of_the_page_and_those_given() -> None:

@@ -171,6 +171,8 @@ def promised_fields(of_page: Iterable[Field], given: Iterable[Field], *, credent
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_NOTHING_TO_DO = re.compile(r"/(?:[\w~-][\w.~-]*/)*(?:[\w~-][\w.~-]*)?(?:\?[\w.~=&-]+)?", re.ASCII)
+"""Paths without dot segments whose characters all stand for themselves: nearly all of them."""
 
 
 def target_to_push(path: object, page_url: str) -> str | WhyNot:
@@ -182,6 +184,8 @@ def target_to_push(path: object, page_url: str) -> str | WhyNot:
     """
     if not isinstance(path, str) or not path or _CONTROL.search(path):
         return WhyNot.INVALID
+    if _NOTHING_TO_DO.fullmatch(path):
+        return path
     if not path.startswith("/") and not _SCHEME.match(path):
         return WhyNot.RELATIVE
     url = resolve(page_url, _encoded(path))
