@@ -55,14 +55,15 @@ class ServerPushes:
 
     def refusal(self, request: Exchange) -> PushRefusal | None:
         """Why a push would be refused now; `None` when one would be promised."""
-        refusal = self._refusal_but_credit(request.root)
+        refusal = self.refusal_but_credit(request)
         if refusal is None and self._connection.core.push_allowance(1) < 1:
             return PushRefusal.NO_PUSH_CREDIT
         return refusal
 
-    def _refusal_but_credit(self, root: Exchange) -> PushRefusal | None:
-        """The same without the question whether the client gives credit now, which the core asks anyway."""
+    def refusal_but_credit(self, request: Exchange) -> PushRefusal | None:
+        """The same without the question whether the client gives credit just now."""
         core = self._connection.core
+        root = request.root
         if not core.config.enable_push:
             return PushRefusal.DISABLED
         if core.is_closed or self._client_going_away:
@@ -101,7 +102,7 @@ class ServerPushes:
             content_length=_content_length(fields),
         )
         root = initiator.root
-        refusal = self._refusal_but_credit(root)
+        refusal = self.refusal_but_credit(root)
         if refusal is None:
             refusal, push_id = self._send_promise(root, head)
         if refusal is not None:

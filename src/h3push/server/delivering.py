@@ -134,7 +134,7 @@ class PageDelivery:
         connection = self.request.connection
         if connection.core.max_push_id is None or self._refused_by_request() is not None:
             return False
-        refusal = connection.pushes.refusal(self.request)
+        refusal = connection.pushes.refusal_but_credit(self.request)
         return refusal not in _NOT_AGREED and refusal is not PushRefusal.GOING_AWAY
 
     @property
@@ -307,7 +307,7 @@ class PageDelivery:
         refused = self._refused_by_request()
         if refused is not None:
             return refused
-        if self.request.connection.pushes.refusal(self.request) in _NOT_AGREED:
+        if self.request.connection.pushes.refusal_but_credit(self.request) in _NOT_AGREED:
             return WhyNot.NOT_AGREED
         key = self._key(resource.method, resource.path)
         has_it = self.memory is not None and self.memory.holds(key, self._now())
