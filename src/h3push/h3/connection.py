@@ -156,7 +156,8 @@ class H3Connection(ABC, Generic[Sender]):
                     event = self._receive_whole(stream_id, data) if fin else None
                     if event is not None:
                         self._events.append(event)
-                        return self._take_events()
+                        events, self._events = self._events, []
+                        return events
                     receiver = self._accept_bidirectional(stream_id)
                 if receiver is not None:
                     self.receive_message(receiver, data, fin)
@@ -324,7 +325,10 @@ class H3Connection(ABC, Generic[Sender]):
         """Something arrived on a new bidirectional stream; None when it is refused or ignored."""
 
     def _receive_whole(self, stream_id: int, data: bytes) -> Event | None:
-        """A new bidirectional stream came whole; what that means, or None when it takes the long way."""
+        """A new bidirectional stream came whole; what that means, or None when it takes the long way.
+
+        Whatever is to be said on the decoder stream has been said.
+        """
         return None
 
     @abstractmethod

@@ -433,7 +433,9 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             return None
         if request.content_length or request.method == b"CONNECT":
             return None
-        self._decoder.acknowledge(stream_id, required_inserts)
+        if required_inserts:
+            self._decoder.acknowledge(stream_id, required_inserts)
+            self._write_decoder_stream()
         if is_static and len(data) <= MAX_ENCODED:  # with a dynamic table the same bytes mean something else elsewhere
             requests.remember(data, fields, request)
         return request
@@ -446,15 +448,13 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def _answerable(self, stream_id: int, request: RequestHead) -> None:
         """A request can be answered now, with the priority that the client asked for."""
         early = self._early_priorities.pop(stream_id, None) if self._early_priorities else None
-        self._open_sender(stream_id, ResponseSender(request, early or _requested_priority(request), stream_id >> 2))
+        sender = ResponseSender(request, early or _requested_priority(request), stream_id >> 2)
+        self._senders[stream_id] = sender
+        self._apply_priority(stream_id, sender)
 
     def tell(self, event: DataReceived | TrailersReceived) -> None:
         """Add an event (called by receivers)."""
         self._events.append(event)
-
-    def _open_sender(self, stream_id: int, sender: ResponseSender) -> None:
-        self._senders[stream_id] = sender
-        self._apply_priority(stream_id, sender)
 
     def _apply_priority(self, stream_id: int, sender: ResponseSender) -> None:
         number = transport_priority(sender.priority, order=sender.order, pushed=sender.push_id is not None)
@@ -518,7 +518,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def _message_failed(self, receiver: MessageReceiver, error: H3StreamError) -> None:
         if isinstance(error, FieldSectionTooLarge) and receiver.state is MessageState.START:
             self._abandon(receiver, ErrorCode.H3_NO_ERROR)
-            self._open_sender(receiver.stream_id, ResponseSender(None, Priority(), receiver.stream_id >> 2))
+            self._senders[receiver.stream_id] = ResponseSender(None, Priority(), receiver.stream_id >> 2)
             self._events.append(RequestTooLarge(receiver.stream_id))
             return
         self.spend("malformed requests")
