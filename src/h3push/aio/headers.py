@@ -71,8 +71,9 @@ def encode_headers(headers: HeadersLike | None) -> Fields:
     """Headers in any accepted form as the core wants them: pairs of bytes, names in lower case."""
     if headers is None:
         return []
-    if isinstance(headers, Headers):
+    if type(headers) is Headers:
         return headers.raw
+    # A dict is asked for first: whether something is a Mapping takes longer to say than what it holds takes to encode.
     pairs = headers.items() if type(headers) is dict or isinstance(headers, Mapping) else headers
     return [
         (name.lower(), value) if type(name) is bytes and type(value) is bytes else _encode_field(name, value)
@@ -83,8 +84,8 @@ def encode_headers(headers: HeadersLike | None) -> Fields:
 def _encode_field(name: str | bytes, value: str | bytes) -> Field:
     try:
         return (
-            _encode_name(name) if isinstance(name, str) else name.lower(),
-            value.encode("latin-1") if isinstance(value, str) else value,
+            name.lower() if isinstance(name, bytes) else _encode_name(name),
+            value if isinstance(value, bytes) else value.encode("latin-1"),
         )
     except UnicodeEncodeError:
         raise ValueError(f"header {name!r}: {value!r} has characters outside latin-1") from None
