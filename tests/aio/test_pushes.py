@@ -3,11 +3,13 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 import h3push
 from h3push import CancelledBy, PushRefusal, PushState, ReceivedState
+from h3push.transport.link import LinkSettings
 
 from .harness import World, in_world
 
@@ -532,3 +534,39 @@ def test_a_push_called_off_before_its_handler_began_leaves_nothing_behind() -> N
 
     in_world(handler, scenario, max_pushes=1)
     assert began == []
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file", "pieces"])
+def test_large_pushes_do_not_delay_what_is_asked_for(kind: str, tmp_path: Path) -> None:
+    """What was asked for waits for the pushed packets that are on their way, and for nothing that only waits to be sent."""
+    large = b"x" * 3_000_000
+    (tmp_path / "large").write_bytes(large)
+    rate, delay, queue = 2_000_000, 0.05, 25_000
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(300):
+            yield large[:10_000]
+
+    async def handler(request: h3push.Request) -> h3push.Response:
+        if request.path == "/page":
+            for number in range(2):
+                await request.push(f"/large{number}")
+        if request.push_id is None:
+            return h3push.Response(content=b"small")
+        contents = {"bytes": large, "file": h3push.FileContent(tmp_path / "large"), "pieces": pieces()}
+        return h3push.Response(content=contents[kind])
+
+    async def scenario(world: World) -> list[float]:
+        loop = asyncio.get_running_loop()
+        await (await world.client.get("/page")).read()
+        waits = []
+        for _ in range(10):
+            await asyncio.sleep(0.37)
+            began = loop.time()
+            assert await (await world.client.get("/small")).read() == b"small"
+            waits.append(loop.time() - began)
+        return waits
+
+    link = LinkSettings(delay=delay, rate=rate, queue=queue)
+    waits = in_world(handler, scenario, max_pushes=5, link=link)
+    assert max(waits) < 2 * delay + queue * 8 / rate + 0.01

@@ -272,7 +272,9 @@ impl Hub {
             ConnectionId::new(&cid)
         }));
         match self.endpoint.connect(now, config, remote, server_name) {
-            Ok((slot, connection)) => Ok((slot.0, Link { connection, accepted: [0; 2] })),
+            Ok((slot, connection)) => {
+                Ok((slot.0, Link { connection, accepted: [0; 2], send_window: self.settings.send_window }))
+            }
             Err(ConnectError::InvalidServerName(name)) => Err(ConnectFailed::Name(name)),
             Err(ConnectError::InvalidRemoteAddress(address)) => Err(ConnectFailed::Address(address)),
             Err(other) => Err(ConnectFailed::Other(other.to_string())),
@@ -283,7 +285,9 @@ impl Hub {
     pub fn accept(&mut self, now: Instant, incoming: Incoming) -> Result<(usize, Link), Option<Reply>> {
         let mut answer = Vec::new();
         match self.endpoint.accept(incoming, now, &mut answer, None) {
-            Ok((slot, connection)) => Ok((slot.0, Link { connection, accepted: [0; 2] })),
+            Ok((slot, connection)) => {
+                Ok((slot.0, Link { connection, accepted: [0; 2], send_window: self.settings.send_window }))
+            }
             Err(error) => Err(error.response.map(|transmit| (transmit.into(), answer))),
         }
     }
@@ -481,6 +485,7 @@ pub struct Link {
     connection: quinn_proto::Connection,
     /// How many streams of the peer (bidirectional, unidirectional) were accepted.
     accepted: [u64; 2],
+    send_window: u64,
 }
 
 impl Link {
@@ -513,6 +518,7 @@ impl Link {
 
     /// The next thing that happened.
     pub fn poll(&mut self) -> Option<Happening> {
+        self.connection.set_send_window(self.window_for(i32::MAX)); // whoever may write is to be told
         loop {
             return Some(match self.connection.poll()? {
                 quinn_proto::Event::HandshakeDataReady => Happening::Handshake,
@@ -665,12 +671,12 @@ impl Link {
 
     /// Write from a slice; what was not taken is left to the caller.
     pub fn write(&mut self, stream: u64, data: &[u8]) -> (usize, Took) {
-        let Some(mut sender) = self.sender(stream) else {
+        let Some(mut sender) = self.writer(stream) else {
             return (0, Took::Gone);
         };
         let mut taken = 0;
         while taken < data.len() {
-            match sender.write(&data[taken..]) {
+            match sender.write(&data[taken..data.len().min(taken + SEND_CHUNK)]) {
                 Ok(count) => taken += count,
                 Err(WriteError::Blocked) => return (taken, Took::Blocked),
                 Err(_) => return (taken, Took::Gone),
@@ -681,7 +687,7 @@ impl Link {
 
     /// The place where a send queue empties into.
     pub fn sink(&mut self, stream: u64) -> Option<impl Sink> {
-        self.sender(stream)
+        self.writer(stream)
     }
 
     /// The end of the stream.
@@ -743,7 +749,36 @@ impl Link {
         let id = self.id(stream, false)?;
         Some(self.connection.send_stream(id))
     }
+
+    /// The stream, with as much of the send window open as its priority deserves.
+    fn writer(&mut self, stream: u64) -> Option<quinn_proto::SendStream<'_>> {
+        let priority = self.priority(stream);
+        let window = self.window_for(priority);
+        self.connection.set_send_window(window);
+        self.sender(stream)
+    }
+
+    /// How much may wait in quinn, sent or not, for a stream of this priority to be given more.
+    ///
+    /// What quinn has been given counts against the peer's flow control too, and cannot be taken back when something urgent
+    /// comes. So streams of negative priority, of which nobody is in need, get no further ahead than what keeps the congestion
+    /// window full; and the most urgent streams always find room.
+    fn window_for(&self, priority: i32) -> u64 {
+        match priority {
+            i32::MAX => self.send_window + CRITICAL_ROOM,
+            0.. => self.send_window,
+            _ => {
+                let ahead = self.connection.congestion_state().window().saturating_mul(2).max(LEAST_AHEAD);
+                ahead.min(self.send_window / 4 * 3)
+            }
+        }
+    }
 }
+
+/// What streams of the highest priority may write beyond the send window, in bytes: control streams say little.
+const CRITICAL_ROOM: u64 = 64 << 10;
+/// What streams of negative priority may have waiting, however small the congestion window is.
+const LEAST_AHEAD: u64 = 32 << 10;
 
 /// The largest buffer that quinn is given, in bytes: a dozen packets.
 const SEND_CHUNK: usize = 16 << 10;

@@ -1,6 +1,6 @@
 //! The base class of the drivers: everything that can be done with connections and streams.
 
-use std::{fs::File, net::SocketAddr, sync::Arc};
+use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use pyo3::{
@@ -40,16 +40,23 @@ impl Streams {
             other => Ok(other),
         }
     }
-}
 
-/// Python's bytes as ours, without a copy: they live until the last of them has been acknowledged.
-///
-/// Letting go of an object runs its class's code, and that may happen under the core's lock: nothing but plain `bytes` is kept.
-fn shared(data: &Bound<'_, PyBytes>) -> Bytes {
-    if data.is_exact_instance_of::<PyBytes>() {
-        Bytes::from_owner(PyBackedBytes::from(data.clone()))
-    } else {
-        Bytes::copy_from_slice(data.as_bytes())
+    /// Large ones are not copied: the object lives until the last of its bytes has been acknowledged.
+    ///
+    /// Letting go of an object runs its class's code, and that may happen under the core's lock: nothing but plain `bytes` is kept.
+    fn write_within(
+        &self,
+        connection: u64,
+        stream: u64,
+        data: &Bound<'_, PyBytes>,
+        part: Range<usize>,
+        fin: bool,
+    ) -> u64 {
+        if part.len() < SHARE_FROM || !data.is_exact_instance_of::<PyBytes>() {
+            return self.shared.with(|core| core.write(connection, stream, &data.as_bytes()[part], fin));
+        }
+        let shared = Bytes::from_owner(PyBackedBytes::from(data.clone())).slice(part);
+        self.shared.with(|core| core.write_shared(connection, stream, shared, fin))
     }
 }
 
@@ -75,11 +82,7 @@ impl Streams {
     /// Take everything; return the bytes of this stream that quinn has not taken yet.
     fn write(&self, connection: u64, stream: u64, data: &Bound<'_, PyBytes>, fin: bool) -> u64 {
         let size = data.as_bytes().len();
-        if size < SHARE_FROM {
-            self.shared.with(|core| core.write(connection, stream, data.as_bytes(), fin))
-        } else {
-            self.shared.with(|core| core.write_shared(connection, stream, shared(data), fin))
-        }
+        self.write_within(connection, stream, data, 0..size, fin)
     }
 
     /// The same for a part of `data`, which is not cut out of it.
@@ -92,13 +95,9 @@ impl Streams {
         length: usize,
         fin: bool,
     ) -> PyResult<u64> {
-        let part = offset.checked_add(length).and_then(|end| data.as_bytes().get(offset..end));
-        let part = part.ok_or_else(|| PyValueError::new_err("the part is not within the data"))?;
-        if length < SHARE_FROM {
-            return Ok(self.shared.with(|core| core.write(connection, stream, part, fin)));
-        }
-        let part = shared(data).slice(offset..offset + length);
-        Ok(self.shared.with(|core| core.write_shared(connection, stream, part, fin)))
+        let end = offset.checked_add(length).filter(|&end| end <= data.as_bytes().len());
+        let end = end.ok_or_else(|| PyValueError::new_err("the part is not within the data"))?;
+        Ok(self.write_within(connection, stream, data, offset..end, fin))
     }
 
     fn writev(&self, connection: u64, stream: u64, buffers: Vec<Bound<'_, PyBytes>>, fin: bool) -> u64 {

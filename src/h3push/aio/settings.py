@@ -62,7 +62,8 @@ class ServerSettings:
     """QUIC flow control for all requests of a connection together."""
     send_window: int = 2 * MIB
     """Bytes sent and not acknowledged on one connection: a download runs at most at window / round-trip time (2 MiB at 100 ms:
-    160 Mbit/s), and a client that stops acknowledging holds that much."""
+    160 Mbit/s), and a client that stops acknowledging holds that much. Pushes get three quarters of it, and no further ahead of the
+    network than two congestion windows, so that what is asked for finds room at once."""
 
     def transport(self) -> "_quic.Transport":
         """The QUIC transport settings that go with these."""
