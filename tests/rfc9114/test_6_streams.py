@@ -134,7 +134,7 @@ def test_types_of_every_length_arrive_drop_by_drop(make_rig: type, stream_type: 
     for byte in varint(stream_type, length) + behind:
         rig.write(stream_id, bytes([byte]))
         rig.run()
-    assert rig.core._critical[stream_type] == stream_id
+    assert rig.core._unidirectional.critical[stream_type] == stream_id
     assert any(isinstance(event, SettingsReceived) for event in rig.events) == (stream_type == CONTROL)
     rig.raw.reset(stream_id, 0)
     rig.expect_close(ErrorCode.H3_CLOSED_CRITICAL_STREAM)

@@ -314,7 +314,7 @@ def held(core: H3Connection) -> dict[str, int]:
         "receivers": len(core._receivers),
         "senders": len(core._senders),
         "unidirectional": len(core._unidirectional),
-        "critical": len(core._critical),
+        "critical": len(core._unidirectional.critical),
         "pauses": len(core._pauses),
         "blocked": len(core._decoder._blocked),
     }

@@ -145,7 +145,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
         frame_type = FrameType.PRIORITY_UPDATE_REQUEST if push_id is None else FrameType.PRIORITY_UPDATE_PUSH
         element = stream_id if stream_id is not None else push_id
         assert element is not None
-        self._write_control(encode_priority_update(frame_type, element, encode_priority(priority)))
+        self._own_streams.write_control(encode_priority_update(frame_type, element, encode_priority(priority)))
 
     # ---------------------------------------------------------------- pushes
 
@@ -252,7 +252,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
         """Move a push along its table, and put on the wire and tell what the table says."""
         action, push = self._pushes.apply(push_id, happened, self._now)
         if action in _SENDS_CANCEL_PUSH:
-            self._write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
+            self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
         if action in _STOPS and push.stream_id is not None:
             self._stop_push_stream(push.stream_id, error_code or ErrorCode.H3_REQUEST_CANCELLED)
         if action in _TELLS and push.told:
@@ -285,7 +285,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
             return
         limit = self._pushes.grant()
         if limit is not None:
-            self._write_control(encode_single_varint(FrameType.MAX_PUSH_ID, limit))
+            self._own_streams.write_control(encode_single_varint(FrameType.MAX_PUSH_ID, limit))
 
     def _first_control_frames(self) -> bytes:
         limit = self._pushes.grant()
@@ -296,11 +296,11 @@ class H3ClientConnection(H3Connection[MessageSender]):
 
     # ---------------------------------------------------------------- push streams
 
-    def _accept_push_stream(self, stream_id: int) -> None:
+    def push_stream_announced(self, stream_id: int) -> None:
         if self._pushes.max_push_id is None:
             raise H3ConnectionError(ErrorCode.H3_ID_ERROR, "a push stream, and no push was allowed")
 
-    def _push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
+    def push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
         self._pushes.check_push_id(push_id, "a push stream")
         action, push = self._pushes.apply(push_id, ClientPushInput.RECEIVE_STREAM, self._now)
         push.stream_id = stream_id
@@ -359,8 +359,8 @@ class H3ClientConnection(H3Connection[MessageSender]):
 
     # ---------------------------------------------------------------- the server's control stream
 
-    def _control_handlers(self) -> dict[int, Callable[[bytes], None]]:
-        return {FrameType.CANCEL_PUSH: self._cancel_push_received}
+    def control_handlers(self) -> dict[int, Callable[[bytes], None]]:
+        return {**super().control_handlers(), FrameType.CANCEL_PUSH: self._cancel_push_received}
 
     def _cancel_push_received(self, payload: bytes) -> None:
         push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)

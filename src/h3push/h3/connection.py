@@ -10,11 +10,10 @@ becomes an action: `H3ConnectionError` closes the connection, and its last event
 Who owns which stream::
 
     client-initiated bidirectional     request streams      _receivers (what comes in) and _senders (what goes out)
-    unidirectional, from the peer      control              ControlStream, with the handler table of the role
-                                       QPACK                QpackStream, twice
-                                       push                 the role's business: refused by a server, a receiver on a client
-                                       anything else        stopped and forgotten (RFC 9114 section 6.2)
-    unidirectional, our own            control, QPACK       opened by `start`; push streams by the server
+    unidirectional, from the peer      all of them          PeerStreams, which reads what they are; push streams are the role's
+                                                            business: refused by a server, a receiver on a client
+    unidirectional, our own            control, QPACK       OwnStreams, opened by `start`
+                                       push                 the server
 
 A received stream that has ended in both directions is forgotten at once. QUIC delivers nothing for a stream after its end, its
 reset or our STOP_SENDING, so whatever arrives on an unknown stream begins a new one.
@@ -25,7 +24,7 @@ latter are written once, at the end of each `receive_*`, and when a message is a
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, TypeVarTuple
+from typing import ClassVar, Generic, TypeVar, TypeVarTuple
 
 from h3push.errors import (
     ErrorCode,
@@ -36,7 +35,6 @@ from h3push.errors import (
 )
 from h3push.fields import Fields, section_size, trailer_fields
 from h3push.h3.config import H3Config
-from h3push.h3.control import ControlStream, QpackStream, closed_critical_stream
 from h3push.h3.events import (
     ConnectionTerminated,
     Event,
@@ -47,31 +45,20 @@ from h3push.h3.events import (
 )
 from h3push.h3.flood import FloodBudget
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
-from h3push.h3.priority import CRITICAL_PRIORITY
+from h3push.h3.own_streams import OwnStreams
+from h3push.h3.peer_streams import PeerStreams
 from h3push.h3.shutdown import Shutdown
 from h3push.transport.interface import Transport
-from h3push.wire.frames import encode_frame, encode_single_varint, frame_header, parse_single_varint
+from h3push.wire.frames import encode_single_varint, frame_header, parse_single_varint
 from h3push.wire.qpack import FieldDecoder, FieldEncoder
-from h3push.wire.reader import StreamHeaderReader
-from h3push.wire.registry import FrameType, Role, StreamType, reserved_number
-from h3push.wire.settings import Settings, encode_settings, parse_settings
-from h3push.wire.varint import encode_varint
+from h3push.wire.registry import FrameType, Role
+from h3push.wire.settings import Settings, parse_settings
 
 JOINED_WRITE = 16_384
 """Content up to this size is joined with its frame header into one write; larger content is not copied, in bytes."""
 
-OWN_STREAMS = 3
-"""Unidirectional streams that each side needs: control and two for QPACK (RFC 9114 section 6.2)."""
-
 Arguments = TypeVarTuple("Arguments")
 Sender = TypeVar("Sender", bound=MessageSender)
-
-
-class IncomingStream(Protocol):
-    """What takes the bytes of a unidirectional stream."""
-
-    def receive(self, data: bytes, end: bool) -> None:
-        """Take what arrived; raises the errors of the protocol."""
 
 
 class H3Connection(ABC, Generic[Sender]):
@@ -92,17 +79,14 @@ class H3Connection(ABC, Generic[Sender]):
         """True when the connection is over; every further call does nothing or raises `StreamStateError`."""
 
         self._transport = transport
-        self._grease_seed = config.grease_seed or 0
         self._now = 0.0
         self._events: list[Event] = []
 
         # Streams.
         self._receivers: dict[int, MessageReceiver] = {}
         self._senders: dict[int, Sender] = {}
-        self._unidirectional: dict[int, IncomingStream] = {}
-        self._critical: dict[StreamType, int] = {}
-        self._own_critical: dict[StreamType, int] = {}
-        self._control_backlog = b""
+        self._unidirectional = PeerStreams(self, transport)
+        self._own_streams = OwnStreams(transport, config)
         self._pauses: dict[int, set[str]] = {}
 
         # Field sections.
@@ -125,19 +109,11 @@ class H3Connection(ABC, Generic[Sender]):
         tried again when credit comes.
         """
         self._now = now
-        if self._own_critical or self.is_closed:
+        if self.is_closed or not self._own_streams.can_be_opened():
             return
-        if self._transport.stream_credit(True, OWN_STREAMS) < OWN_STREAMS:
-            return
-        greeting = self._settings_frame() + self._first_control_frames() + self._control_backlog
-        if self.config.grease:
-            greeting += encode_frame(reserved_number(self._grease_seed % 64), b"")
-        self._open_critical(StreamType.CONTROL, greeting)
-        self._open_critical(StreamType.QPACK_ENCODER, b"")
-        self._open_critical(StreamType.QPACK_DECODER, b"")
+        self._own_streams.open(self._first_control_frames())
         self._apply_settings()
-        if self.config.grease:
-            self._open_reserved_stream()
+        self._own_streams.open_reserved_stream()
 
     def receive_data(self, stream_id: int, data: bytes, fin: bool, now: float) -> list[Event]:
         """Data of a stream arrived, and with `fin` its end. Returns what happened."""
@@ -148,7 +124,7 @@ class H3Connection(ABC, Generic[Sender]):
             if stream_id & 2:
                 stream = self._unidirectional.get(stream_id)
                 if stream is None:
-                    stream = self._unidirectional[stream_id] = _StreamHeader(self, stream_id)
+                    stream = self._unidirectional.begin(stream_id)
                 stream.receive(data, fin)
             else:
                 receiver = self._receivers.get(stream_id)
@@ -306,7 +282,7 @@ class H3Connection(ABC, Generic[Sender]):
             if self._shutdown.sent is not None:
                 identifier = min(identifier, self._shutdown.sent)
         self._shutdown.send(identifier)
-        self._write_control(encode_single_varint(FrameType.GOAWAY, identifier))
+        self._own_streams.write_control(encode_single_varint(FrameType.GOAWAY, identifier))
 
     @property
     def open_message_streams(self) -> int:
@@ -332,16 +308,16 @@ class H3Connection(ABC, Generic[Sender]):
         return None
 
     @abstractmethod
-    def _accept_push_stream(self, stream_id: int) -> None:
+    def push_stream_announced(self, stream_id: int) -> None:
         """A unidirectional stream turned out to be of type push; its push ID may not be there yet. Raises when it must not be."""
 
     @abstractmethod
-    def _push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
+    def push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
         """The header of a push stream is complete; `data` is what came after it."""
 
-    @abstractmethod
-    def _control_handlers(self) -> dict[int, Callable[[bytes], None]]:
-        """Frames on the peer's control stream that only this role receives."""
+    def control_handlers(self) -> dict[int, Callable[[bytes], None]]:
+        """What takes the frames on the peer's control stream; each role adds those that only it receives."""
+        return {FrameType.SETTINGS: self._settings_received, FrameType.GOAWAY: self._goaway_received}
 
     @abstractmethod
     def _first_unseen(self) -> int:
@@ -400,7 +376,7 @@ class H3Connection(ABC, Generic[Sender]):
 
     def _write_decoder_stream(self) -> None:
         """Tell the peer's encoder what it has to know by now (RFC 9204 section 4.4)."""
-        decoder_stream = self._own_critical.get(StreamType.QPACK_DECODER)
+        decoder_stream = self._own_streams.decoder
         if decoder_stream is not None and not self.is_closed:
             acknowledgments = self._decoder.take_decoder_stream()
             if acknowledgments:
@@ -532,7 +508,8 @@ class H3Connection(ABC, Generic[Sender]):
         self._check_section_size(fields)
         instructions, section = self._encoder.encode(stream_id, fields)
         if instructions:
-            self._transport.write(self._own_critical[StreamType.QPACK_ENCODER], instructions, False)
+            assert self._own_streams.encoder is not None
+            self._transport.write(self._own_streams.encoder, instructions, False)
         return section
 
     def _write_content(self, stream_id: int, data: bytes, end_stream: bool) -> int:
@@ -544,91 +521,7 @@ class H3Connection(ABC, Generic[Sender]):
         self._transport.write(stream_id, header, False)
         return self._transport.write(stream_id, data, end_stream)
 
-    def _write_control(self, frame: bytes) -> None:
-        control = self._own_critical.get(StreamType.CONTROL)
-        if control is None:
-            self._control_backlog += frame
-        else:
-            self._transport.write(control, frame, False)
-
-    # ---------------------------------------------------------------- our own unidirectional streams
-
-    def _settings_frame(self) -> bytes:
-        config = self.config
-        settings = Settings(
-            qpack_max_table_capacity=config.qpack_max_table_capacity,
-            max_field_section_size=config.max_field_section_size,
-            qpack_blocked_streams=config.qpack_blocked_streams,
-        )
-        seed = self._grease_seed
-        grease = (reserved_number(seed % 64), seed % 251) if config.grease else None
-        return encode_frame(FrameType.SETTINGS, encode_settings(settings, grease))
-
-    def _open_critical(self, stream_type: StreamType, data: bytes) -> int:
-        stream_id = self._transport.open_stream(True)
-        if stream_id is None:
-            raise LocalProtocolError("the transport gave less stream credit than it told")
-        self._own_critical[stream_type] = stream_id
-        self._transport.set_priority(stream_id, CRITICAL_PRIORITY)
-        self._transport.write(stream_id, encode_varint(stream_type) + data, False)
-        return stream_id
-
-    def _open_reserved_stream(self) -> None:
-        """One connection in eight opens a stream of a reserved type, so that peers keep ignoring them (section 6.2.3)."""
-        if self._grease_seed % 8 == 7 and self._transport.stream_credit(True, 2) == 2:
-            stream_id = self._transport.open_stream(True)
-            if stream_id is not None:
-                self._transport.write(stream_id, encode_varint(reserved_number(self._grease_seed % 64)), True)
-
-    # ---------------------------------------------------------------- the peer's unidirectional streams
-
-    def stream_type_known(self, stream_id: int, stream_type: int) -> bool:
-        """Judge a stream on its type alone. False: it is of no use to us and was stopped."""
-        if stream_type == StreamType.PUSH:
-            self._accept_push_stream(stream_id)
-            return True
-        if stream_type in (StreamType.CONTROL, StreamType.QPACK_ENCODER, StreamType.QPACK_DECODER):
-            kind = StreamType(stream_type)
-            if kind in self._critical:
-                raise H3ConnectionError(ErrorCode.H3_STREAM_CREATION_ERROR, f"a second {kind.name} stream")
-            self._critical[kind] = stream_id
-            return True
-        self.spend("streams of unknown types")
-        self._transport.stop(stream_id, ErrorCode.H3_STREAM_CREATION_ERROR)
-        del self._unidirectional[stream_id]
-        return False
-
-    def stream_opened(self, stream_id: int, stream_type: int, push_id: int | None, data: bytes, end: bool) -> None:
-        """The header of a unidirectional stream is complete; `data` is what came after it."""
-        if push_id is not None:
-            self._push_stream_opened(stream_id, push_id, data, end)
-            return
-        stream = self._unidirectional[stream_id] = self._critical_stream(StreamType(stream_type))
-        self._transport.resume(stream_id)
-        stream.receive(data, end)
-
-    def header_incomplete(self, stream_id: int) -> None:
-        """The first read did not hold the whole header: ask for more."""
-        self._transport.resume(stream_id)
-
-    def stream_ended_early(self, stream_id: int) -> None:
-        """A unidirectional stream ended before its header was complete: tolerated (RFC 9114 section 6.2)."""
-        self._unidirectional.pop(stream_id, None)
-        self.spend("streams that end before their header")
-
-    def _critical_stream(self, stream_type: StreamType) -> IncomingStream:
-        if stream_type is StreamType.CONTROL:
-            handlers = {
-                FrameType.SETTINGS: self._settings_received,
-                FrameType.GOAWAY: self._goaway_received,
-                **self._control_handlers(),
-            }
-            return ControlStream(
-                self.role, handlers, spend=self.spend, max_frame_size=self.config.max_control_frame_size
-            )
-        if stream_type is StreamType.QPACK_ENCODER:
-            return QpackStream("QPACK encoder stream", self._encoder_stream_received)
-        return QpackStream("QPACK decoder stream", self._encoder.receive_decoder_stream)
+    # ---------------------------------------------------------------- the peer's control and QPACK streams
 
     def _settings_received(self, payload: bytes) -> None:
         self.peer_settings = parse_settings(payload)
@@ -637,18 +530,23 @@ class H3Connection(ABC, Generic[Sender]):
 
     def _apply_settings(self) -> None:
         """Let our encoder use what the peer allows, once both its SETTINGS and our encoder stream are there."""
-        settings, encoder_stream = self.peer_settings, self._own_critical.get(StreamType.QPACK_ENCODER)
+        settings, encoder_stream = self.peer_settings, self._own_streams.encoder
         if settings is None or encoder_stream is None:
             return
         instructions = self._encoder.apply_settings(settings.qpack_max_table_capacity, settings.qpack_blocked_streams)
         if instructions:
             self._transport.write(encoder_stream, instructions, False)
 
-    def _encoder_stream_received(self, data: bytes) -> None:
+    def encoder_stream_received(self, data: bytes) -> None:
+        """The peer's encoder said something: messages that waited for it go on (called by the stream)."""
         for stream_id in self._decoder.receive_encoder_stream(data):
             receiver = self._receivers.get(stream_id)
             if receiver is not None:
                 self._unblock_message(receiver)
+
+    def decoder_stream_received(self, data: bytes) -> None:
+        """The peer's decoder said something (called by the stream)."""
+        self._encoder.receive_decoder_stream(data)
 
     def _parse_goaway(self, payload: bytes) -> int:
         identifier = parse_single_varint(FrameType.GOAWAY, payload)
@@ -661,8 +559,7 @@ class H3Connection(ABC, Generic[Sender]):
 
     def _reset_received(self, stream_id: int, error_code: int) -> None:
         self.spend("streams that were reset")
-        if stream_id in self._critical.values():
-            raise closed_critical_stream(_critical_name(self._critical, stream_id))
+        self._unidirectional.check_reset(stream_id)
         receiver = self._receivers.get(stream_id)
         if receiver is not None:
             receiver.abort()
@@ -674,38 +571,7 @@ class H3Connection(ABC, Generic[Sender]):
 
     def _stop_received(self, stream_id: int, error_code: int) -> None:
         self.spend("streams that were stopped")
-        if stream_id in self._own_critical.values():
-            raise closed_critical_stream(_critical_name(self._own_critical, stream_id))
+        self._own_streams.check_stopped(stream_id)
         self._message_stopped(stream_id, error_code)
         if self._senders.pop(stream_id, None) is not None:
             self._forget_if_done(stream_id)
-
-
-class _StreamHeader:
-    """Reads type and push ID of a unidirectional stream, then hands it over (RFC 9114 section 6.2)."""
-
-    __slots__ = ("_connection", "_reader", "_stream_id", "_type_told")
-
-    def __init__(self, connection: H3Connection[Any], stream_id: int) -> None:
-        self._connection = connection
-        self._stream_id = stream_id
-        self._reader = StreamHeaderReader(connection.role)
-        self._type_told = False
-
-    def receive(self, data: bytes, end: bool) -> None:
-        reader, connection = self._reader, self._connection
-        rest = reader.receive(data)
-        if reader.stream_type is not None and not self._type_told:
-            self._type_told = True
-            if not connection.stream_type_known(self._stream_id, reader.stream_type):
-                return
-        if rest is not None and reader.stream_type is not None:
-            connection.stream_opened(self._stream_id, reader.stream_type, reader.push_id, rest, end)
-        elif end:
-            connection.stream_ended_early(self._stream_id)
-        else:
-            connection.header_incomplete(self._stream_id)
-
-
-def _critical_name(streams: dict[StreamType, int], stream_id: int) -> str:
-    return next(kind.name for kind, known in streams.items() if known == stream_id)

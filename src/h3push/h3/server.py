@@ -384,7 +384,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             return
         push = self._pushes.get(push_id)
         if action in _SENDS_CANCEL_PUSH:
-            self._write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
+            self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
         if action in _RESETS and push.stream_id is not None:
             self._senders.pop(push.stream_id, None)
             self._transport.reset(push.stream_id, error_code)
@@ -533,18 +533,19 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         assert self.peer_settings is not None
         self._peer_section_limit = self.peer_settings.max_field_section_size
 
-    def _control_handlers(self) -> dict[int, Callable[[bytes], None]]:
+    def control_handlers(self) -> dict[int, Callable[[bytes], None]]:
         return {
+            **super().control_handlers(),
             FrameType.CANCEL_PUSH: self._cancel_push_received,
             FrameType.MAX_PUSH_ID: self._max_push_id_received,
             FrameType.PRIORITY_UPDATE_REQUEST: self._request_priority_received,
             FrameType.PRIORITY_UPDATE_PUSH: self._push_priority_received,
         }
 
-    def _accept_push_stream(self, stream_id: int) -> None:
+    def push_stream_announced(self, stream_id: int) -> None:
         raise H3ConnectionError(ErrorCode.H3_STREAM_CREATION_ERROR, "a client cannot open a push stream")
 
-    def _push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
+    def push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
         raise H3ConnectionError(ErrorCode.H3_STREAM_CREATION_ERROR, "a client cannot open a push stream")
 
     def _cancel_push_received(self, payload: bytes) -> None:
