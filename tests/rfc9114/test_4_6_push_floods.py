@@ -244,7 +244,7 @@ def test_a_long_life_leaves_nothing_behind():
         assert core._pauses == {}
         assert core.open_message_streams == core.pushes_under_way == 0
         assert len(core._unidirectional) == 3, "the critical streams"
-        assert core._decoder._blocked == {}
+        assert core._sections.decoder._blocked == {}
     assert server.push_counters.promised == client.max_push_id - 3 == 6_000
     assert server._pushes._by_stream == server._push_priorities == {}
     assert len(server._pushes._finished) <= server.config.remembered_pushes

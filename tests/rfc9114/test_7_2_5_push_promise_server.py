@@ -333,10 +333,10 @@ def test_acknowledgments_count_promises_in_order():
                     dynamic.append((known, kind))
     assert (stream_id, PUSH_PROMISE) in dynamic, "the encoder did not use its table: the test says nothing"
     assert (stream_id, HEADERS) in dynamic
-    assert rig.core._encoder._unacknowledged.keys() == {known for known, _ in dynamic}
+    assert rig.core._sections.encoder._unacknowledged.keys() == {known for known, _ in dynamic}
     for number, (known, _) in enumerate(dynamic):
         rig.on_decoder(section_ack(known))
-        assert sum(map(len, rig.core._encoder._unacknowledged.values())) == len(dynamic) - number - 1
+        assert sum(map(len, rig.core._sections.encoder._unacknowledged.values())) == len(dynamic) - number - 1
     rig.expect_open()
     rig.on_decoder(section_ack(stream_id))
     rig.expect_close(ErrorCode.QPACK_DECODER_STREAM_ERROR)
@@ -357,13 +357,13 @@ def test_a_promise_that_is_refused_leaves_nothing_to_acknowledge(refusal):
     elif refusal == "ended":
         rig.finish(stream_id)
     rig.run()
-    waiting = {known: len(counts) for known, counts in rig.core._encoder._unacknowledged.items()}
+    waiting = {known: len(counts) for known, counts in rig.core._sections.encoder._unacknowledged.items()}
     instructions = rig.own_stream(2)
     assert sum(waiting.values()) > 0, "the encoder did not use its table: the test says nothing"
     with pytest.raises(LocalProtocolError):
         rig.core.send_push_promise(stream_id, promised(fields=fields), push_id=None if refusal == "no credit" else 0)
     rig.run()
-    assert {known: len(counts) for known, counts in rig.core._encoder._unacknowledged.items()} == waiting
+    assert {known: len(counts) for known, counts in rig.core._sections.encoder._unacknowledged.items()} == waiting
     assert rig.own_stream(2) == instructions
     rig.expect_open()
 

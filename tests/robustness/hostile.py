@@ -316,7 +316,7 @@ def held(core: H3Connection) -> dict[str, int]:
         "unidirectional": len(core._unidirectional),
         "critical": len(core._unidirectional.critical),
         "pauses": len(core._pauses),
-        "blocked": len(core._decoder._blocked),
+        "blocked": len(core._sections.decoder._blocked),
     }
     pushes = core._pushes  # type: ignore[attr-defined]
     sizes["pushes"] = len(pushes)

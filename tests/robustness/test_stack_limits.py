@@ -108,7 +108,7 @@ def test_sections_that_are_never_acknowledged_are_not_remembered_for_ever() -> N
     attack._answer = lambda stream_id: None  # type: ignore[method-assign]
     attack.open_uni(b"\0" + frame(0x04, varint(1) + varint(4_096, 4) + varint(7) + varint(100)))
     decoder = attack.open_uni(b"\x03")
-    encoder = attack.core._encoder
+    encoder = attack.core._sections.encoder
     for number in range(5_000):
         attack.core.receive_data(4 * number, GET, True, 1.0)
         attack.core.send_response(4 * number, 200, [(b"x-name", b"a value of some length")], end_stream=True)  # type: ignore[union-attr]
@@ -305,7 +305,7 @@ def test_a_hundred_thousand_requests_and_ten_thousand_pushes_on_one_connection()
     assert core.push_counters.promised == 10_000
     sizes = held(core)
     assert {name: size for name, size in sizes.items() if size} == {"critical": 1, "unidirectional": 1, "finished": 16}
-    assert core._encoder._unacknowledged == {}
+    assert core._sections.encoder._unacknowledged == {}
     assert last - first < 200
 
 

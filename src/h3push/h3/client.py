@@ -103,12 +103,12 @@ class H3ClientConnection(H3Connection[MessageSender]):
         sender = MessageSender(content_length=request.content_length)
         end = (MessageInput.END,) if end_stream else ()
         sender.advance(MessageInput.HEADERS, *end)
-        self._check_section_size(fields)
+        self._sections.check_size(fields)
         stream_id = self._transport.open_stream(False) if self._transport.stream_credit(False, 1) else None
         if stream_id is None:
             raise NoStreamCredit("the server's limit on concurrent requests is reached")
         try:
-            section = self._encode_section(stream_id, fields)
+            section = self._sections.encode(stream_id, fields)
         except LocalProtocolError:
             self._transport.stop(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
             self._transport.reset(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
@@ -266,7 +266,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
         else:
             self._unidirectional.pop(stream_id, None)
             self._transport.stop(stream_id, error_code)
-            self._decoder.cancel(stream_id)
+            self._sections.decoder.cancel(stream_id)
 
     def _deliver(self, push: ClientPush, data: bytes, end: bool) -> None:
         """Read a push stream as the response to its promised request."""

@@ -18,8 +18,7 @@ Who owns which stream::
 A received stream that has ended in both directions is forgotten at once. QUIC delivers nothing for a stream after its end, its
 reset or our STOP_SENDING, so whatever arrives on an unknown stream begins a new one.
 
-Field sections. Encoding may write to our encoder stream first, decoding may leave acknowledgments for our decoder stream; the
-latter are written once, at the end of each `receive_*`, and when a message is abandoned.
+What goes into a field section and comes out of one is the business of `FieldSections`.
 """
 
 from abc import ABC, abstractmethod
@@ -30,10 +29,9 @@ from h3push.errors import (
     ErrorCode,
     H3ConnectionError,
     H3StreamError,
-    LocalProtocolError,
     StreamStateError,
 )
-from h3push.fields import Fields, section_size, trailer_fields
+from h3push.fields import Fields, trailer_fields
 from h3push.h3.config import H3Config
 from h3push.h3.events import (
     ConnectionTerminated,
@@ -47,10 +45,10 @@ from h3push.h3.flood import FloodBudget
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
 from h3push.h3.own_streams import OwnStreams
 from h3push.h3.peer_streams import PeerStreams
+from h3push.h3.sections import FieldSections
 from h3push.h3.shutdown import Shutdown
 from h3push.transport.interface import Transport
 from h3push.wire.frames import encode_single_varint, frame_header, parse_single_varint
-from h3push.wire.qpack import FieldDecoder, FieldEncoder
 from h3push.wire.registry import FrameType, Role
 from h3push.wire.settings import Settings, parse_settings
 
@@ -82,20 +80,12 @@ class H3Connection(ABC, Generic[Sender]):
         self._now = 0.0
         self._events: list[Event] = []
 
-        # Streams.
         self._receivers: dict[int, MessageReceiver] = {}
         self._senders: dict[int, Sender] = {}
         self._unidirectional = PeerStreams(self, transport)
         self._own_streams = OwnStreams(transport, config)
+        self._sections = FieldSections(transport, self._own_streams, config)
         self._pauses: dict[int, set[str]] = {}
-
-        # Field sections.
-        self._encoder = FieldEncoder(config.qpack_encoder_table_capacity)
-        self._decoder = FieldDecoder(
-            max_table_capacity=config.qpack_max_table_capacity,
-            blocked_streams=config.qpack_blocked_streams,
-            max_field_section_size=config.max_field_section_size,
-        )
 
         self._shutdown = Shutdown(self.role)
         self._flood = FloodBudget(config)
@@ -112,7 +102,7 @@ class H3Connection(ABC, Generic[Sender]):
         if self.is_closed or not self._own_streams.can_be_opened():
             return
         self._own_streams.open(self._first_control_frames())
-        self._apply_settings()
+        self._sections.apply_settings()
         self._own_streams.open_reserved_stream()
 
     def receive_data(self, stream_id: int, data: bytes, fin: bool, now: float) -> list[Event]:
@@ -235,7 +225,7 @@ class H3Connection(ABC, Generic[Sender]):
         """Send a trailer section; it ends the message (RFC 9114 section 4.1). Returns and raises as `send_data`."""
         sender = self._sender(stream_id)
         fields = trailer_fields(trailers)
-        frame = self._headers_frame(stream_id, sender, fields, MessageInput.TRAILERS, MessageInput.END)
+        frame = self._sections.headers_frame(stream_id, sender, fields, MessageInput.TRAILERS, MessageInput.END)
         waiting = self._transport.write(stream_id, frame, True)
         self._sending_ended(stream_id)
         return waiting
@@ -369,18 +359,11 @@ class H3Connection(ABC, Generic[Sender]):
         return self._take_events()
 
     def _take_events(self) -> list[Event]:
-        self._write_decoder_stream()
+        if not self.is_closed:
+            self._sections.write_decoder_stream()
         events = self._events
         self._events = []
         return events
-
-    def _write_decoder_stream(self) -> None:
-        """Tell the peer's encoder what it has to know by now (RFC 9204 section 4.4)."""
-        decoder_stream = self._own_streams.decoder
-        if decoder_stream is not None and not self.is_closed:
-            acknowledgments = self._decoder.take_decoder_stream()
-            if acknowledgments:
-                self._transport.write(decoder_stream, acknowledgments, False)
 
     def _fail(self, error: H3ConnectionError) -> None:
         self._transport.close(error.error_code, error.reason)
@@ -430,11 +413,11 @@ class H3Connection(ABC, Generic[Sender]):
         receiver.abort()
         self._transport.stop(receiver.stream_id, error_code)
         self._lost(receiver)
-        self._write_decoder_stream()  # perhaps our caller's doing: nothing may arrive for long
+        self._sections.write_decoder_stream()  # perhaps our caller's doing: nothing may arrive for long
 
     def _lost(self, receiver: MessageReceiver) -> None:
         """Forget a message that will not be complete."""
-        self._decoder.cancel(receiver.stream_id)
+        self._sections.decoder.cancel(receiver.stream_id)
         self._receivers.pop(receiver.stream_id, None)
         self._unidirectional.pop(receiver.stream_id, None)
         self._forget_if_done(receiver.stream_id)
@@ -445,11 +428,11 @@ class H3Connection(ABC, Generic[Sender]):
 
     def decode_section(self, stream_id: int, section: bytes) -> Fields | None:
         """Decode a field section of a stream; None while it waits for the encoder stream."""
-        return self._decoder.decode(stream_id, section)
+        return self._sections.decoder.decode(stream_id, section)
 
     def resume_section(self, stream_id: int) -> Fields:
         """Decode the field section of a stream that waited."""
-        return self._decoder.resume(stream_id)
+        return self._sections.decoder.resume(stream_id)
 
     def pause_stream(self, stream_id: int, reason: str) -> None:
         """Stop taking data of a stream for one more reason."""
@@ -476,42 +459,6 @@ class H3Connection(ABC, Generic[Sender]):
             raise StreamStateError(f"stream {stream_id} is not open for sending")
         return sender
 
-    def _headers_frame(self, stream_id: int, sender: MessageSender, fields: Fields, *happened: MessageInput) -> bytes:
-        """Account for a field section and encode it into a HEADERS frame; when that raises, nothing has changed.
-
-        A section that was encoded has to be sent: QPACK waits for its acknowledgment. So everything is checked before.
-
-        Raises:
-            StreamStateError: the message is not at a point where this may come.
-            LocalProtocolError: the peer said that this is too large.
-        """
-        before = sender.state
-        sender.advance(*happened)
-        try:
-            section = self._encode_section(stream_id, fields)
-        except LocalProtocolError:
-            sender.state = before
-            raise
-        return frame_header(FrameType.HEADERS, len(section)) + section
-
-    def _check_section_size(self, fields: Fields) -> None:
-        """Raise `LocalProtocolError` when the peer said that a field section is too large for it."""
-        settings = self.peer_settings
-        if settings is not None and settings.max_field_section_size is not None:
-            size = section_size(fields)
-            if size > settings.max_field_section_size:
-                raise LocalProtocolError(
-                    f"a field section of {size} bytes; the peer takes {settings.max_field_section_size} at most"
-                )
-
-    def _encode_section(self, stream_id: int, fields: Fields) -> bytes:
-        self._check_section_size(fields)
-        instructions, section = self._encoder.encode(stream_id, fields)
-        if instructions:
-            assert self._own_streams.encoder is not None
-            self._transport.write(self._own_streams.encoder, instructions, False)
-        return section
-
     def _write_content(self, stream_id: int, data: bytes, end_stream: bool) -> int:
         if not data:
             return self._transport.write(stream_id, b"", end_stream)
@@ -524,29 +471,20 @@ class H3Connection(ABC, Generic[Sender]):
     # ---------------------------------------------------------------- the peer's control and QPACK streams
 
     def _settings_received(self, payload: bytes) -> None:
-        self.peer_settings = parse_settings(payload)
-        self._apply_settings()
-        self._events.append(SettingsReceived(self.peer_settings))
-
-    def _apply_settings(self) -> None:
-        """Let our encoder use what the peer allows, once both its SETTINGS and our encoder stream are there."""
-        settings, encoder_stream = self.peer_settings, self._own_streams.encoder
-        if settings is None or encoder_stream is None:
-            return
-        instructions = self._encoder.apply_settings(settings.qpack_max_table_capacity, settings.qpack_blocked_streams)
-        if instructions:
-            self._transport.write(encoder_stream, instructions, False)
+        settings = self.peer_settings = parse_settings(payload)
+        self._sections.settings_received(settings)
+        self._events.append(SettingsReceived(settings))
 
     def encoder_stream_received(self, data: bytes) -> None:
         """The peer's encoder said something: messages that waited for it go on (called by the stream)."""
-        for stream_id in self._decoder.receive_encoder_stream(data):
+        for stream_id in self._sections.decoder.receive_encoder_stream(data):
             receiver = self._receivers.get(stream_id)
             if receiver is not None:
                 self._unblock_message(receiver)
 
     def decoder_stream_received(self, data: bytes) -> None:
         """The peer's decoder said something (called by the stream)."""
-        self._encoder.receive_decoder_stream(data)
+        self._sections.encoder.receive_decoder_stream(data)
 
     def _parse_goaway(self, payload: bytes) -> int:
         identifier = parse_single_varint(FrameType.GOAWAY, payload)
@@ -567,7 +505,9 @@ class H3Connection(ABC, Generic[Sender]):
             self._lost(receiver)
         else:
             self._unidirectional.pop(stream_id, None)
-            self._decoder.cancel(stream_id)  # field sections on it may never have reached us (RFC 9204 section 2.2.2.2)
+            self._sections.decoder.cancel(
+                stream_id
+            )  # field sections on it may never have reached us (RFC 9204 section 2.2.2.2)
 
     def _stop_received(self, stream_id: int, error_code: int) -> None:
         self.spend("streams that were stopped")

@@ -43,7 +43,7 @@ from h3push.h3.events import (
     StreamReset,
     TrailersReceived,
 )
-from h3push.h3.known import MAX_ENCODED, KnownSection, known_promise, known_response, may_look_up, requests
+from h3push.h3.known import MAX_ENCODED, known_promise, known_response, may_look_up, requests
 from h3push.h3.message import MessageInput, MessageReceiver, MessageState
 from h3push.h3.priority import Priority, parse_priority, transport_priority
 from h3push.h3.push.server import PushCounters, ServerPush, ServerPushes
@@ -53,7 +53,6 @@ from h3push.transport.interface import Transport
 from h3push.wire.frames import (
     encode_push_promise,
     encode_single_varint,
-    frame_header,
     parse_priority_update,
     parse_single_varint,
     push_stream_header,
@@ -78,7 +77,6 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         self._early_priorities: OrderedDict[int, Priority] = OrderedDict()
         self._push_priorities: dict[int, Priority] = {}
         self._remembers = may_look_up(self.config)
-        self._peer_section_limit: int | None = None
         self._stream_credit = 0
 
     # ---------------------------------------------------------------- responses
@@ -88,7 +86,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         if not 100 <= status <= 199 or status == 101:
             raise LocalProtocolError(f"an interim response has a status of 100 to 199 but not 101, not {status}")
         sender = self._sender(stream_id)
-        frame = self._headers_frame(stream_id, sender, response_fields(status, fields), MessageInput.INTERIM)
+        frame = self._sections.headers_frame(stream_id, sender, response_fields(status, fields), MessageInput.INTERIM)
         return self._transport.write(stream_id, frame, False)
 
     def send_response(self, stream_id: int, status: int, fields: Fields, end_stream: bool = False) -> int:
@@ -121,7 +119,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             sender.no_content = status in (204, 304) or (request is not None and request.method == b"HEAD")
         happened = MessageInput.CONNECT if is_tunnel else MessageInput.HEADERS
         end = (MessageInput.END,) if end_stream else ()
-        frame = self._headers_frame(stream_id, sender, section, happened, *end)
+        frame = self._sections.headers_frame(stream_id, sender, section, happened, *end)
         if is_tunnel and not end_stream:
             self._open_tunnel(stream_id)
         waiting = self._transport.write(stream_id, frame, end_stream)
@@ -138,36 +136,13 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         if sender is None or sender.state is not MessageState.START or not _is_plain(sender.request, status, content):
             waiting = self.send_response(stream_id, status, fields, not content)
             return self.send_data(stream_id, content, True) if content else waiting
-        head = self._head_of_whole(stream_id, known_response(status, fields), len(content))
+        head = self._sections.head_of_whole(stream_id, known_response(status, fields), len(content))
         sender.state = MessageState.COMPLETE
         if sender.push_id is not None:
             self._pushes.counters.content_bytes += len(content)
         waiting = self._transport.write(stream_id, head + content, True)
         self._sending_ended(stream_id)
         return waiting
-
-    def _head_of_whole(self, stream_id: int, known: KnownSection, size: int) -> bytes:
-        """The HEADERS frame, and the header of the DATA frame behind it; where no table is in use, made once for all."""
-        announced = known.content_length
-        if announced is not None and announced != size:
-            raise StreamStateError(f"{size} bytes of content, but Content-Length says {announced}")
-        head, limit = known.head_of_whole, self._peer_section_limit
-        if head is None or self._encoder.uses_table or (limit is not None and known.size > limit):
-            section = self._known_section(stream_id, known)
-            head = frame_header(FrameType.HEADERS, len(section)) + section + frame_header(FrameType.DATA, size)
-            if announced is not None and not self._encoder.uses_table:
-                known.head_of_whole = head
-        return head
-
-    def _known_section(self, stream_id: int, known: KnownSection) -> bytes:
-        """Encode a section; where no dynamic table is in use, once for all."""
-        if self._encoder.uses_table:
-            return self._encode_section(stream_id, known.fields)
-        if known.encoded is None:
-            known.encoded = self._encode_section(stream_id, known.fields)
-        elif self._peer_section_limit is not None and known.size > self._peer_section_limit:
-            self._check_section_size(known.fields)
-        return known.encoded
 
     def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> int:
         sender = self._senders.get(stream_id)
@@ -278,7 +253,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         self._pushes.check_request(request, sender.request.authority if sender.request is not None else None)
         known = known_promise(request)
         self._check_push_credit()
-        section = self._known_section(stream_id, known)
+        section = self._sections.encode_known(stream_id, known)
         push = self._pushes.promise(request, known.fields)
         self._transport.write(stream_id, encode_push_promise(push.push_id, section), False)
         return push.push_id
@@ -311,11 +286,11 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         Returns the stream ID, raises as those do.
         """
         push = self._pushes.get(push_id)
-        if not _is_plain(push.request, status, content) or self._encoder.uses_table:
+        if not _is_plain(push.request, status, content) or self._sections.encoder.uses_table:
             stream_id = self.open_push_stream(push_id, priority)
             self.send_whole_response(stream_id, status, fields, content)
             return stream_id
-        head = self._head_of_whole(
+        head = self._sections.head_of_whole(
             0, known_response(status, fields), len(content)
         )  # no table: the stream does not matter
         stream_id, _ = self._open_push_stream(push, priority)
@@ -351,9 +326,9 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         push = self._pushes.get(push_id)
         if request_fields(request) != push.fields:
             raise LocalProtocolError(f"push {push_id} was promised with other fields (RFC 9114 section 7.2.5)")
-        self._check_section_size(push.fields)
+        self._sections.check_size(push.fields)
         self._pushes.repeat_promise(push_id)
-        section = self._encode_section(stream_id, push.fields)
+        section = self._sections.encode(stream_id, push.fields)
         self._transport.write(stream_id, encode_push_promise(push_id, section), False)
         return push_id
 
@@ -422,9 +397,9 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         is_static = section[:2] == STATIC_PREFIX
         try:
             if is_static:
-                fields, required_inserts = self._decoder.decode_static(stream_id, section), 0
+                fields, required_inserts = self._sections.decoder.decode_static(stream_id, section), 0
             else:
-                decoded = self._decoder.decode_at_once(stream_id, section)
+                decoded = self._sections.decoder.decode_at_once(stream_id, section)
                 if decoded is None:
                     return None
                 fields, required_inserts = decoded
@@ -434,8 +409,8 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         if request.content_length or request.method == b"CONNECT":
             return None
         if required_inserts:
-            self._decoder.acknowledge(stream_id, required_inserts)
-            self._write_decoder_stream()
+            self._sections.decoder.acknowledge(stream_id, required_inserts)
+            self._sections.write_decoder_stream()
         if is_static and len(data) <= MAX_ENCODED:  # with a dynamic table the same bytes mean something else elsewhere
             requests.remember(data, fields, request)
         return request
@@ -527,11 +502,6 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         super()._message_failed(receiver, error)
 
     # ---------------------------------------------------------------- the client's control stream
-
-    def _settings_received(self, payload: bytes) -> None:
-        super()._settings_received(payload)
-        assert self.peer_settings is not None
-        self._peer_section_limit = self.peer_settings.max_field_section_size
 
     def control_handlers(self) -> dict[int, Callable[[bytes], None]]:
         return {
