@@ -511,7 +511,7 @@ class PushMachine(RuleBasedStateMachine):
         assert not client._unfulfilled
         assert not client._unreleased
         assert not server._by_stream
-        assert not self.server._push_priorities
+        assert not self.server._pushing.priorities
         assert self.client.next_timeout() is None
         for core in (self.client, self.server):
             assert len(core._unidirectional) == CRITICAL

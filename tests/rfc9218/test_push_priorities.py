@@ -110,7 +110,7 @@ def test_for_a_push_that_is_over_it_is_ignored(ending):
         rig.core._pushes._finished.clear()
     rig.tell(update(0), update(0, b"u=7, i"))
     assert updates(rig) == []
-    assert rig.core._push_priorities == {}
+    assert rig.core._pushing.priorities == {}
     rig.finish(stream_id)
     rig.expect_alive()
 
@@ -122,9 +122,9 @@ def test_an_update_for_a_promise_that_is_called_off_is_forgotten():
     stream_id = rig.ask()
     rig.core.send_push_promise(stream_id, promised())
     rig.tell(update(0))
-    assert len(rig.core._push_priorities) == 1
+    assert len(rig.core._pushing.priorities) == 1
     rig.tell("03 01 00")
-    assert rig.core._push_priorities == {}
+    assert rig.core._pushing.priorities == {}
     rig.finish(stream_id)
     rig.expect_alive()
 

@@ -13,7 +13,7 @@ Who owns which stream::
     unidirectional, from the peer      all of them          PeerStreams, which reads what they are; push streams are the role's
                                                             business: refused by a server, a receiver on a client
     unidirectional, our own            control, QPACK       OwnStreams, opened by `start`
-                                       push                 the server
+                                       push                 the server's PushServing
 
 A received stream that has ended in both directions is forgotten at once. QUIC delivers nothing for a stream after its end, its
 reset or our STOP_SENDING, so whatever arrives on an unknown stream begins a new one.
@@ -505,9 +505,8 @@ class H3Connection(ABC, Generic[Sender]):
             self._lost(receiver)
         else:
             self._unidirectional.pop(stream_id, None)
-            self._sections.decoder.cancel(
-                stream_id
-            )  # field sections on it may never have reached us (RFC 9204 section 2.2.2.2)
+            # Field sections on it may never have reached us (RFC 9204 section 2.2.2.2).
+            self._sections.decoder.cancel(stream_id)
 
     def _stop_received(self, stream_id: int, error_code: int) -> None:
         self.spend("streams that were stopped")

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 import http_sf
 
+from h3push.fields import RequestHead
+
 DEFAULT_URGENCY = 3
 """RFC 9218 section 4.1."""
 LOWEST_URGENCY = 7
@@ -55,12 +57,14 @@ def encode_priority(priority: Priority) -> bytes:
     return b"u=%d, i" % priority.urgency if priority.incremental else b"u=%d" % priority.urgency
 
 
-_DEFAULT = Priority()
+DEFAULT_PRIORITY = Priority()
+"""What holds where nobody says anything."""
+
 _USUAL = {
     value: Priority(urgency, incremental)
     for urgency in range(LOWEST_URGENCY + 1)
     for value, incremental in ((b"u=%d" % urgency, False), (b"u=%d, i" % urgency, True), (b"u=%d,i" % urgency, True))
-} | {b"": _DEFAULT, b"i": Priority(incremental=True)}
+} | {b"": DEFAULT_PRIORITY, b"i": Priority(incremental=True)}
 
 
 def parse_priority(value: bytes) -> Priority:
@@ -93,6 +97,22 @@ def _parse_dictionary(value: bytes) -> Priority:
 def _bare(member: object) -> object:
     """Value of a dictionary member without its parameters; http-sf gives `(value, parameters)`."""
     return member[0] if isinstance(member, tuple) else None
+
+
+def priority_or_default(value: bytes) -> Priority:
+    """A priority field value; what cannot be parsed counts as absent (RFC 9218 section 4)."""
+    try:
+        return parse_priority(value)
+    except ValueError:
+        return DEFAULT_PRIORITY
+
+
+def requested_priority(request: RequestHead) -> Priority:
+    """The request's Priority field (RFC 9218 section 5), or the default."""
+    for name, value in request.fields:
+        if name == b"priority":
+            return priority_or_default(value)
+    return DEFAULT_PRIORITY
 
 
 def transport_priority(priority: Priority, *, order: int, pushed: bool) -> int:

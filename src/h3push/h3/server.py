@@ -6,7 +6,7 @@ A push is three separate steps, because each can fail or wait on its own (RFC 91
     stream = connection.open_push_stream(push_id)                  # a unidirectional stream: 0x01, push ID
     connection.send_response(stream, 200, fields)                  # then as on any stream
 
-and `cancel_push` calls it off at any point.
+and `cancel_push` calls it off at any point. What these do is in `h3.push.serving`; requests and responses are here.
 """
 
 from collections import OrderedDict
@@ -17,52 +17,37 @@ from h3push.errors import (
     H3ConnectionError,
     H3StreamError,
     LocalProtocolError,
-    NoPushCredit,
-    NoStreamCredit,
     StreamStateError,
 )
 from h3push.fields import (
     Fields,
     RequestHead,
     parse_request,
-    request_fields,
     response_fields,
 )
 from h3push.h3.config import H3Config
 from h3push.h3.connection import JOINED_WRITE, H3Connection
 from h3push.h3.events import (
-    CancelledBy,
-    DataReceived,
+    Event,
     GoawayReceived,
-    MaxPushIdReceived,
     PriorityUpdated,
-    PushCancelled,
     RequestReceived,
     RequestTooLarge,
     StopSendingReceived,
     StreamReset,
-    TrailersReceived,
 )
-from h3push.h3.known import MAX_ENCODED, known_promise, known_response, may_look_up, requests
+from h3push.h3.known import MAX_ENCODED, known_response, may_look_up, requests
 from h3push.h3.message import MessageInput, MessageReceiver, MessageState
-from h3push.h3.priority import Priority, parse_priority, transport_priority
-from h3push.h3.push.server import PushCounters, ServerPush, ServerPushes
-from h3push.h3.push.states import ServerPushAction, ServerPushInput
+from h3push.h3.priority import Priority, priority_or_default, requested_priority, transport_priority
+from h3push.h3.push.server import PushCounters, ServerPushes
+from h3push.h3.push.serving import PushServing
+from h3push.h3.push.states import ServerPushInput
 from h3push.h3.request import RequestReceiver, ResponseSender
 from h3push.transport.interface import Transport
-from h3push.wire.frames import (
-    encode_push_promise,
-    encode_single_varint,
-    parse_priority_update,
-    parse_single_varint,
-    push_stream_header,
-)
+from h3push.wire.frames import parse_priority_update
 from h3push.wire.qpack import STATIC_PREFIX, FieldSectionTooLarge
 from h3push.wire.registry import FrameType, Role
 from h3push.wire.varint import decode_varint, encode_varint
-
-STREAM_CREDIT_AHEAD = 8
-"""Push streams that QUIC is asked for beyond what is needed now, so that a page's pushes do not ask one by one."""
 
 
 class H3ServerConnection(H3Connection[ResponseSender]):
@@ -73,11 +58,18 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def __init__(self, transport: Transport, config: H3Config | None = None) -> None:
         super().__init__(transport, config)
         self._pushes = ServerPushes(self.config)
+        self._pushing = PushServing(
+            self,
+            transport,
+            self._pushes,
+            senders=self._senders,
+            own_streams=self._own_streams,
+            sections=self._sections,
+            shutdown=self._shutdown,
+        )
         self._highest_request: int | None = None
         self._early_priorities: OrderedDict[int, Priority] = OrderedDict()
-        self._push_priorities: dict[int, Priority] = {}
         self._remembers = may_look_up(self.config)
-        self._stream_credit = 0
 
     # ---------------------------------------------------------------- responses
 
@@ -214,13 +206,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
 
     def push_allowance(self, wanted: int = 1_000) -> int:
         """How many of `wanted` further pushes could be promised now: push IDs and stream credit both."""
-        if self._shutdown.received is not None or self.is_closed:
-            return 0
-        wanted = min(wanted, self._pushes.allowance)
-        if wanted <= 0:
-            return 0
-        unopened = self._pushes.unopened
-        return self._transport.stream_credit(True, wanted + unopened) - unopened
+        return 0 if self.is_closed else self._pushing.allowance(wanted)
 
     def send_push_promise(self, stream_id: int, request: RequestHead, *, push_id: int | None = None) -> int:
         """Promise a request on the stream of the request that makes it useful (RFC 9114 sections 4.6 and 7.2.5).
@@ -244,19 +230,14 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             LocalProtocolError: the request's fields are invalid or larger than the client takes.
         """
         sender = self._sender(stream_id)
+        initiating = sender.request
         if sender.push_id is not None:
             raise StreamStateError("a promise goes on the stream of a request, not on a push stream")
         if sender.state is MessageState.TUNNEL:
             raise StreamStateError("a promise cannot go on a CONNECT tunnel")
         if push_id is not None:
-            return self._repeat_promise(stream_id, request, push_id)
-        self._pushes.check_request(request, sender.request.authority if sender.request is not None else None)
-        known = known_promise(request)
-        self._check_push_credit()
-        section = self._sections.encode_known(stream_id, known)
-        push = self._pushes.promise(request, known.fields)
-        self._transport.write(stream_id, encode_push_promise(push.push_id, section), False)
-        return push.push_id
+            return self._pushing.repeat_promise(stream_id, request, push_id)
+        return self._pushing.promise(stream_id, request, initiating.authority if initiating is not None else None)
 
     def open_push_stream(self, push_id: int, priority: Priority | None = None) -> int:
         """Open the push stream of a promised push (RFC 9114 section 6.2.2).
@@ -272,11 +253,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             StreamStateError: the push was not promised, is open already, or is over.
             NoStreamCredit: QUIC allows no further stream now (it was promised, so this does not last).
         """
-        push = self._pushes.get(push_id)
-        stream_id, priority = self._open_push_stream(push, priority)
-        self._senders[stream_id] = ResponseSender(push.request, priority, push_id, push_id)
-        self._transport.write(stream_id, push_stream_header(push_id), False)
-        return stream_id
+        return self._pushing.open_stream(push_id, priority)
 
     def send_whole_push(
         self, push_id: int, status: int, fields: Fields, content: bytes, priority: Priority | None = None
@@ -290,28 +267,9 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             stream_id = self.open_push_stream(push_id, priority)
             self.send_whole_response(stream_id, status, fields, content)
             return stream_id
-        head = self._sections.head_of_whole(
-            0, known_response(status, fields), len(content)
-        )  # no table: the stream does not matter
-        stream_id, _ = self._open_push_stream(push, priority)
-        self._transport.write(stream_id, push_stream_header(push_id) + head + content, True)
-        self._pushes.counters.content_bytes += len(content)
-        self._pushes.advance(push, ServerPushInput.END)
-        return stream_id
-
-    def _open_push_stream(self, push: ServerPush, priority: Priority | None) -> tuple[int, Priority]:
-        """Open the stream of a push, with its priority; nothing is written to it yet."""
-        self._need_stream_credit(1)
-        self._pushes.advance(push, ServerPushInput.OPEN_STREAM)
-        stream_id = self._transport.open_stream(True)
-        if stream_id is None:
-            raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
-        self._stream_credit -= 1
-        self._pushes.opened(push, stream_id)
-        given = self._push_priorities.pop(push.push_id, None) if self._push_priorities else None
-        priority = given or priority or _requested_priority(push.request)
-        self._transport.set_priority(stream_id, transport_priority(priority, order=push.push_id, pushed=True))
-        return stream_id, priority
+        # Without a table it does not matter which stream a section is encoded for.
+        head = self._sections.head_of_whole(0, known_response(status, fields), len(content))
+        return self._pushing.send_whole(push, head, content, priority)
 
     def cancel_push(self, push_id: int, error_code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
         """Call a push off: CANCEL_PUSH, and RESET_STREAM with `error_code` when its stream is open.
@@ -320,52 +278,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         """
         if push_id >= self._pushes.next_push_id:
             raise StreamStateError(f"push {push_id} was not promised")
-        self._act(push_id, self._pushes.apply(push_id, ServerPushInput.CANCEL), CancelledBy.LOCAL, error_code)
-
-    def _repeat_promise(self, stream_id: int, request: RequestHead, push_id: int) -> int:
-        push = self._pushes.get(push_id)
-        if request_fields(request) != push.fields:
-            raise LocalProtocolError(f"push {push_id} was promised with other fields (RFC 9114 section 7.2.5)")
-        self._sections.check_size(push.fields)
-        self._pushes.repeat_promise(push_id)
-        section = self._sections.encode(stream_id, push.fields)
-        self._transport.write(stream_id, encode_push_promise(push_id, section), False)
-        return push_id
-
-    def _check_push_credit(self) -> None:
-        try:
-            if self._shutdown.received is not None:
-                raise NoPushCredit("the client is shutting down (GOAWAY)")
-            self._pushes.check_credit()
-            self._need_stream_credit(self._pushes.unopened + 1)
-        except (NoPushCredit, NoStreamCredit):
-            self._pushes.counters.refused_for_credit += 1
-            raise
-
-    def _need_stream_credit(self, needed: int) -> None:
-        """Raise `NoStreamCredit` unless so many push streams can be opened now.
-
-        QUIC is asked for some more than needed, and not again before these are used: credit is never taken back.
-        """
-        if self._stream_credit < needed:
-            self._stream_credit = self._transport.stream_credit(True, needed + STREAM_CREDIT_AHEAD)
-            if self._stream_credit < needed:
-                raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
-
-    def _act(self, push_id: int, action: ServerPushAction, by: CancelledBy, error_code: int) -> None:
-        """Put on the wire, and tell, what the push table says."""
-        self._push_priorities.pop(push_id, None)
-        if action is ServerPushAction.NOTHING:
-            return
-        push = self._pushes.get(push_id)
-        if action in _SENDS_CANCEL_PUSH:
-            self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
-        if action in _RESETS and push.stream_id is not None:
-            self._senders.pop(push.stream_id, None)
-            self._transport.reset(push.stream_id, error_code)
-        if action in _TELLS:
-            code = error_code if push.stream_id is not None else None
-            self._events.append(PushCancelled(push_id, by, code))
+        self._pushing.cancel(push_id, error_code)
 
     # ---------------------------------------------------------------- requests
 
@@ -423,12 +336,12 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def _answerable(self, stream_id: int, request: RequestHead) -> None:
         """A request can be answered now, with the priority that the client asked for."""
         early = self._early_priorities.pop(stream_id, None) if self._early_priorities else None
-        sender = ResponseSender(request, early or _requested_priority(request), stream_id >> 2)
+        sender = ResponseSender(request, early or requested_priority(request), stream_id >> 2)
         self._senders[stream_id] = sender
         self._apply_priority(stream_id, sender)
 
-    def tell(self, event: DataReceived | TrailersReceived) -> None:
-        """Add an event (called by receivers)."""
+    def tell(self, event: Event) -> None:
+        """Add an event (called by receivers and pushes)."""
         self._events.append(event)
 
     def _apply_priority(self, stream_id: int, sender: ResponseSender) -> None:
@@ -485,8 +398,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def _message_stopped(self, stream_id: int, error_code: int) -> None:
         push_id = self._pushes.push_of(stream_id)
         if push_id is not None:
-            action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_STOP_SENDING)
-            self._act(push_id, action, CancelledBy.PEER, error_code)
+            self._pushing.stop_received(push_id, error_code)
         elif stream_id in self._senders:
             self._events.append(StopSendingReceived(stream_id, error_code, None))
 
@@ -506,10 +418,10 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def control_handlers(self) -> dict[int, Callable[[bytes], None]]:
         return {
             **super().control_handlers(),
-            FrameType.CANCEL_PUSH: self._cancel_push_received,
-            FrameType.MAX_PUSH_ID: self._max_push_id_received,
+            FrameType.CANCEL_PUSH: self._pushing.cancel_push_received,
+            FrameType.MAX_PUSH_ID: self._pushing.max_push_id_received,
             FrameType.PRIORITY_UPDATE_REQUEST: self._request_priority_received,
-            FrameType.PRIORITY_UPDATE_PUSH: self._push_priority_received,
+            FrameType.PRIORITY_UPDATE_PUSH: self._pushing.priority_update_received,
         }
 
     def push_stream_announced(self, stream_id: int) -> None:
@@ -518,24 +430,9 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
         raise H3ConnectionError(ErrorCode.H3_STREAM_CREATION_ERROR, "a client cannot open a push stream")
 
-    def _cancel_push_received(self, payload: bytes) -> None:
-        push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
-        action = self._pushes.receive_cancel_push(push_id)
-        self.spend("CANCEL_PUSH frames")
-        self._act(push_id, action, CancelledBy.PEER, ErrorCode.H3_REQUEST_CANCELLED)
-
-    def _max_push_id_received(self, payload: bytes) -> None:
-        push_id = parse_single_varint(FrameType.MAX_PUSH_ID, payload)
-        raised = self._pushes.receive_max_push_id(push_id)
-        self.spend("MAX_PUSH_ID frames")
-        if raised and self.config.enable_push:
-            self._events.append(MaxPushIdReceived(push_id))
-
     def _goaway_received(self, payload: bytes) -> None:
         identifier = self._parse_goaway(payload)
-        for push_id in self._pushes.excluded_by(identifier):
-            action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_GOAWAY)
-            self._act(push_id, action, CancelledBy.GOAWAY, ErrorCode.H3_REQUEST_CANCELLED)
+        self._pushing.goaway_received(identifier)
         self._events.append(GoawayReceived(identifier))
 
     def _request_priority_received(self, payload: bytes) -> None:
@@ -545,7 +442,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
                 ErrorCode.H3_ID_ERROR, f"PRIORITY_UPDATE names stream {stream_id}, which cannot carry a request"
             )
         self.spend("PRIORITY_UPDATE frames")
-        priority = _priority_or_default(value)
+        priority = priority_or_default(value)
         sender = self._senders.get(stream_id)
         if sender is not None:
             sender.priority = priority
@@ -560,35 +457,10 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         while len(self._early_priorities) > self.config.max_request_streams_buffered_priorities:
             self._early_priorities.popitem(last=False)
 
-    def _push_priority_received(self, payload: bytes) -> None:
-        push_id, value = parse_priority_update(payload)
-        push = self._pushes.check_priority_update(push_id)
-        self.spend("PRIORITY_UPDATE frames")
-        if push is None:
-            return
-        priority = _priority_or_default(value)
-        self._prioritise_push(push, priority)
-        self._events.append(PriorityUpdated(None, push_id, priority))
-
-    def _prioritise_push(self, push: ServerPush, priority: Priority) -> None:
-        if push.stream_id is None:
-            self._push_priorities[push.push_id] = priority
-            return
-        self._transport.set_priority(push.stream_id, transport_priority(priority, order=push.push_id, pushed=True))
-
     # ---------------------------------------------------------------- shutdown
 
     def _first_unseen(self) -> int:
         return 0 if self._highest_request is None else self._highest_request + 4
-
-
-_SENDS_CANCEL_PUSH = (
-    ServerPushAction.SEND_CANCEL_PUSH,
-    ServerPushAction.SEND_CANCEL_PUSH_AND_RESET,
-    ServerPushAction.SEND_CANCEL_PUSH_AND_TELL,
-)
-_RESETS = (ServerPushAction.SEND_CANCEL_PUSH_AND_RESET, ServerPushAction.RESET_AND_TELL)
-_TELLS = (ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushAction.SEND_CANCEL_PUSH_AND_TELL)
 
 
 _HEADERS = encode_varint(FrameType.HEADERS)
@@ -605,22 +477,3 @@ def _is_plain(request: RequestHead | None, status: int, content: bytes) -> bool:
         and request is not None
         and request.method not in _SPECIAL_METHODS
     )
-
-
-def _requested_priority(request: RequestHead) -> Priority:
-    """The request's Priority field (RFC 9218 section 5), or the default."""
-    for name, value in request.fields:
-        if name == b"priority":
-            return _priority_or_default(value)
-    return DEFAULT_PRIORITY
-
-
-def _priority_or_default(value: bytes) -> Priority:
-    """A priority field value; what cannot be parsed counts as absent (RFC 9218 section 4)."""
-    try:
-        return parse_priority(value)
-    except ValueError:
-        return DEFAULT_PRIORITY
-
-
-DEFAULT_PRIORITY = Priority()

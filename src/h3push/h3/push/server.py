@@ -1,6 +1,6 @@
 """The server's pushes: what the client allows, what was promised, and where each push stands.
 
-This module decides and remembers; `h3.server` puts on the wire what it decides.
+This module decides and remembers; `h3.push.serving` puts on the wire what it decides.
 """
 
 from collections import OrderedDict

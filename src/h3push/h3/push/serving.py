@@ -1,0 +1,264 @@
+"""The server's pushes on the wire: credit, promises, push streams, cancellation, and what the client says about pushes.
+
+Theory of operation
+===================
+
+`h3.push.server` decides and remembers: which push IDs there are, where each push stands, what may be promised. Here is done what
+it decides: every action of the push table has its frames, resets and events in `_act`.
+
+A promise needs two credits, a push ID and a unidirectional stream, and both are asked for before anything is written. Promised
+pushes that have no stream yet have theirs spoken for (`ServerPushes.unopened`), so that opening it cannot fail later. QUIC is
+asked for some streams at a time: credit is never taken back, so what is left of it is known here.
+
+A push stream that is open is a sender of the connection like that of a response: content, end and acknowledgment come from there.
+
+A priority that the client gives to a promised push waits until its stream is open; one for an open stream goes to the transport
+at once.
+"""
+
+from typing import Protocol
+
+from h3push.errors import ErrorCode, LocalProtocolError, NoPushCredit, NoStreamCredit
+from h3push.fields import RequestHead, request_fields
+from h3push.h3.config import H3Config
+from h3push.h3.events import CancelledBy, Event, MaxPushIdReceived, PriorityUpdated, PushCancelled
+from h3push.h3.known import known_promise
+from h3push.h3.own_streams import OwnStreams
+from h3push.h3.priority import Priority, priority_or_default, requested_priority, transport_priority
+from h3push.h3.push.server import ServerPush, ServerPushes
+from h3push.h3.push.states import ServerPushAction, ServerPushInput
+from h3push.h3.request import ResponseSender
+from h3push.h3.sections import FieldSections
+from h3push.h3.shutdown import Shutdown
+from h3push.transport.interface import Transport
+from h3push.wire.frames import (
+    encode_push_promise,
+    encode_single_varint,
+    parse_priority_update,
+    parse_single_varint,
+    push_stream_header,
+)
+from h3push.wire.registry import FrameType
+
+STREAM_CREDIT_AHEAD = 8
+"""Push streams that QUIC is asked for beyond what is needed now, so that a page's pushes do not ask one by one."""
+
+
+class PushOwner(Protocol):
+    """What pushes ask of, and tell, their connection."""
+
+    @property
+    def config(self) -> H3Config:
+        """Bounds and switches."""
+
+    def spend(self, what: str) -> None:
+        """Count what brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
+
+    def tell(self, event: Event) -> None:
+        """Add an event."""
+
+
+class PushServing:
+    """Puts on the wire what becomes of the pushes of one connection. Raises what `H3ServerConnection` says of its methods.
+
+    Args:
+        owner: the connection.
+        transport: the QUIC connection.
+        pushes: where each push stands.
+        senders: the connection's messages that are being sent; those of open push streams are added and removed here.
+        own_streams: the control stream is for CANCEL_PUSH.
+        sections: encodes promises.
+        shutdown: after the client's GOAWAY nothing more is promised.
+    """
+
+    __slots__ = (
+        "_own_streams",
+        "_owner",
+        "_pushes",
+        "_sections",
+        "_senders",
+        "_shutdown",
+        "_stream_credit",
+        "_transport",
+        "priorities",
+    )
+
+    def __init__(
+        self,
+        owner: PushOwner,
+        transport: Transport,
+        pushes: ServerPushes,
+        *,
+        senders: dict[int, ResponseSender],
+        own_streams: OwnStreams,
+        sections: FieldSections,
+        shutdown: Shutdown,
+    ) -> None:
+        self.priorities: dict[int, Priority] = {}
+        """What the client asked for, by push ID, as long as the push streams are not open."""
+        self._owner = owner
+        self._transport = transport
+        self._pushes = pushes
+        self._senders = senders
+        self._own_streams = own_streams
+        self._sections = sections
+        self._shutdown = shutdown
+        self._stream_credit = 0
+
+    # ---------------------------------------------------------------- credit
+
+    def allowance(self, wanted: int) -> int:
+        """How many of `wanted` further pushes push IDs and stream credit allow."""
+        if self._shutdown.received is not None:
+            return 0
+        wanted = min(wanted, self._pushes.allowance)
+        if wanted <= 0:
+            return 0
+        unopened = self._pushes.unopened
+        return self._transport.stream_credit(True, wanted + unopened) - unopened
+
+    def _check_credit(self) -> None:
+        try:
+            if self._shutdown.received is not None:
+                raise NoPushCredit("the client is shutting down (GOAWAY)")
+            self._pushes.check_credit()
+            self._need_stream_credit(self._pushes.unopened + 1)
+        except (NoPushCredit, NoStreamCredit):
+            self._pushes.counters.refused_for_credit += 1
+            raise
+
+    def _need_stream_credit(self, needed: int) -> None:
+        """Raise `NoStreamCredit` unless so many push streams can be opened now.
+
+        QUIC is asked for some more than needed, and not again before these are used: credit is never taken back.
+        """
+        if self._stream_credit < needed:
+            self._stream_credit = self._transport.stream_credit(True, needed + STREAM_CREDIT_AHEAD)
+            if self._stream_credit < needed:
+                raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+
+    # ---------------------------------------------------------------- promises and push streams
+
+    def promise(self, stream_id: int, request: RequestHead, authority: bytes | None) -> int:
+        """Promise a request on a stream whose own request names `authority`; returns the push ID."""
+        self._pushes.check_request(request, authority)
+        known = known_promise(request)
+        self._check_credit()
+        section = self._sections.encode_known(stream_id, known)
+        push = self._pushes.promise(request, known.fields)
+        self._transport.write(stream_id, encode_push_promise(push.push_id, section), False)
+        return push.push_id
+
+    def repeat_promise(self, stream_id: int, request: RequestHead, push_id: int) -> int:
+        """Promise a push again, on a further stream; returns the push ID."""
+        push = self._pushes.get(push_id)
+        if request_fields(request) != push.fields:
+            raise LocalProtocolError(f"push {push_id} was promised with other fields (RFC 9114 section 7.2.5)")
+        self._sections.check_size(push.fields)
+        self._pushes.repeat_promise(push_id)
+        section = self._sections.encode(stream_id, push.fields)
+        self._transport.write(stream_id, encode_push_promise(push_id, section), False)
+        return push_id
+
+    def open_stream(self, push_id: int, priority: Priority | None) -> int:
+        """Open the stream of a push for a response to be sent on it; returns the stream ID."""
+        push = self._pushes.get(push_id)
+        stream_id, priority = self._open(push, priority)
+        self._senders[stream_id] = ResponseSender(push.request, priority, push_id, push_id)
+        self._transport.write(stream_id, push_stream_header(push_id), False)
+        return stream_id
+
+    def send_whole(self, push: ServerPush, head: bytes, content: bytes, priority: Priority | None) -> int:
+        """Open the stream of a push, send all of its response and the end; returns the stream ID."""
+        stream_id, _ = self._open(push, priority)
+        self._transport.write(stream_id, push_stream_header(push.push_id) + head + content, True)
+        self._pushes.counters.content_bytes += len(content)
+        self._pushes.advance(push, ServerPushInput.END)
+        return stream_id
+
+    def _open(self, push: ServerPush, priority: Priority | None) -> tuple[int, Priority]:
+        """Open the stream of a push, with its priority; nothing is written to it yet."""
+        self._need_stream_credit(1)
+        self._pushes.advance(push, ServerPushInput.OPEN_STREAM)
+        stream_id = self._transport.open_stream(True)
+        if stream_id is None:
+            raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+        self._stream_credit -= 1
+        self._pushes.opened(push, stream_id)
+        given = self.priorities.pop(push.push_id, None) if self.priorities else None
+        priority = given or priority or requested_priority(push.request)
+        self._transport.set_priority(stream_id, transport_priority(priority, order=push.push_id, pushed=True))
+        return stream_id, priority
+
+    # ---------------------------------------------------------------- calling off
+
+    def cancel(self, push_id: int, error_code: int) -> None:
+        """Call a push off ourselves."""
+        self._act(push_id, self._pushes.apply(push_id, ServerPushInput.CANCEL), CancelledBy.LOCAL, error_code)
+
+    def stop_received(self, push_id: int, error_code: int) -> None:
+        """The client does not want the rest of a push stream (STOP_SENDING)."""
+        action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_STOP_SENDING)
+        self._act(push_id, action, CancelledBy.PEER, error_code)
+
+    def goaway_received(self, identifier: int) -> None:
+        """The client takes no push with that ID or a higher one."""
+        for push_id in self._pushes.excluded_by(identifier):
+            action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_GOAWAY)
+            self._act(push_id, action, CancelledBy.GOAWAY, ErrorCode.H3_REQUEST_CANCELLED)
+
+    def _act(self, push_id: int, action: ServerPushAction, by: CancelledBy, error_code: int) -> None:
+        """Put on the wire, and tell, what the push table says."""
+        self.priorities.pop(push_id, None)
+        if action is ServerPushAction.NOTHING:
+            return
+        push = self._pushes.get(push_id)
+        if action in _SENDS_CANCEL_PUSH:
+            self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
+        if action in _RESETS and push.stream_id is not None:
+            self._senders.pop(push.stream_id, None)
+            self._transport.reset(push.stream_id, error_code)
+        if action in _TELLS:
+            code = error_code if push.stream_id is not None else None
+            self._owner.tell(PushCancelled(push_id, by, code))
+
+    # ---------------------------------------------------------------- frames on the client's control stream
+
+    def cancel_push_received(self, payload: bytes) -> None:
+        """CANCEL_PUSH (RFC 9114 section 7.2.3)."""
+        push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
+        action = self._pushes.receive_cancel_push(push_id)
+        self._owner.spend("CANCEL_PUSH frames")
+        self._act(push_id, action, CancelledBy.PEER, ErrorCode.H3_REQUEST_CANCELLED)
+
+    def max_push_id_received(self, payload: bytes) -> None:
+        """MAX_PUSH_ID (RFC 9114 section 7.2.7)."""
+        push_id = parse_single_varint(FrameType.MAX_PUSH_ID, payload)
+        raised = self._pushes.receive_max_push_id(push_id)
+        self._owner.spend("MAX_PUSH_ID frames")
+        if raised and self._owner.config.enable_push:
+            self._owner.tell(MaxPushIdReceived(push_id))
+
+    def priority_update_received(self, payload: bytes) -> None:
+        """PRIORITY_UPDATE for a push (RFC 9218 section 7.2)."""
+        push_id, value = parse_priority_update(payload)
+        push = self._pushes.check_priority_update(push_id)
+        self._owner.spend("PRIORITY_UPDATE frames")
+        if push is None:
+            return
+        priority = priority_or_default(value)
+        if push.stream_id is None:
+            self.priorities[push_id] = priority
+        else:
+            number = transport_priority(priority, order=push_id, pushed=True)
+            self._transport.set_priority(push.stream_id, number)
+        self._owner.tell(PriorityUpdated(None, push_id, priority))
+
+
+_SENDS_CANCEL_PUSH = (
+    ServerPushAction.SEND_CANCEL_PUSH,
+    ServerPushAction.SEND_CANCEL_PUSH_AND_RESET,
+    ServerPushAction.SEND_CANCEL_PUSH_AND_TELL,
+)
+_RESETS = (ServerPushAction.SEND_CANCEL_PUSH_AND_RESET, ServerPushAction.RESET_AND_TELL)
+_TELLS = (ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushAction.SEND_CANCEL_PUSH_AND_TELL)
