@@ -21,7 +21,7 @@ from h3push.errors import ErrorCode, NoStreamCredit, RequestNotProcessed, Stream
 from h3push.fields import RequestHead
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
-from h3push.h3.connection import JOINED_WRITE
+from h3push.h3.content import JOINED_WRITE
 from h3push.h3.events import (
     ConnectionTerminated,
     DataReceived,

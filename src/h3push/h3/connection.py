@@ -33,6 +33,7 @@ from h3push.errors import (
 )
 from h3push.fields import Fields, trailer_fields
 from h3push.h3.config import H3Config
+from h3push.h3.content import announce_content, write_content
 from h3push.h3.events import (
     ConnectionTerminated,
     Event,
@@ -44,16 +45,14 @@ from h3push.h3.events import (
 from h3push.h3.flood import FloodBudget
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
 from h3push.h3.own_streams import OwnStreams
+from h3push.h3.pauses import Pauses
 from h3push.h3.peer_streams import PeerStreams
 from h3push.h3.sections import FieldSections
 from h3push.h3.shutdown import Shutdown
 from h3push.transport.interface import Transport
-from h3push.wire.frames import encode_single_varint, frame_header, parse_single_varint
+from h3push.wire.frames import encode_single_varint, parse_single_varint
 from h3push.wire.registry import FrameType, Role
 from h3push.wire.settings import Settings, parse_settings
-
-JOINED_WRITE = 16_384
-"""Content up to this size is joined with its frame header into one write; larger content is not copied, in bytes."""
 
 Arguments = TypeVarTuple("Arguments")
 Sender = TypeVar("Sender", bound=MessageSender)
@@ -85,7 +84,7 @@ class H3Connection(ABC, Generic[Sender]):
         self._unidirectional = PeerStreams(self, transport)
         self._own_streams = OwnStreams(transport, config)
         self._sections = FieldSections(transport, self._own_streams, config)
-        self._pauses: dict[int, set[str]] = {}
+        self._pauses = Pauses(transport)
 
         self._shutdown = Shutdown(self.role)
         self._flood = FloodBudget(config)
@@ -185,13 +184,7 @@ class H3Connection(ABC, Generic[Sender]):
                 Content-Length.
         """
         sender = self._sender(stream_id)
-        if sender.no_content:
-            data = b""
-        if end_stream:
-            sender.advance(MessageInput.DATA, MessageInput.END, size=len(data))
-        else:
-            sender.advance(MessageInput.DATA, size=len(data))
-        waiting = self._write_content(stream_id, data, end_stream)
+        waiting = write_content(self._transport, stream_id, sender, data, end_stream)
         if end_stream:
             self._sending_ended(stream_id)
         return waiting
@@ -212,11 +205,7 @@ class H3Connection(ABC, Generic[Sender]):
         if sender.no_content or length == 0:
             self.send_data(stream_id, b"", end_stream)
             return False
-        if end_stream:
-            sender.advance(MessageInput.DATA, MessageInput.END, size=length)
-        else:
-            sender.advance(MessageInput.DATA, size=length)
-        self._transport.write(stream_id, frame_header(FrameType.DATA, length), False)
+        announce_content(self._transport, stream_id, sender, length, end_stream)
         if end_stream:
             self._sending_ended(stream_id)
         return True
@@ -436,20 +425,11 @@ class H3Connection(ABC, Generic[Sender]):
 
     def pause_stream(self, stream_id: int, reason: str) -> None:
         """Stop taking data of a stream for one more reason."""
-        reasons = self._pauses.setdefault(stream_id, set())
-        if not reasons:
-            self._transport.pause(stream_id)
-        reasons.add(reason)
+        self._pauses.add(stream_id, reason)
 
     def resume_stream(self, stream_id: int, reason: str) -> None:
         """Take data again if no other reason is left."""
-        reasons = self._pauses.get(stream_id)
-        if reasons is None or reason not in reasons:
-            return
-        reasons.discard(reason)
-        if not reasons:
-            del self._pauses[stream_id]
-            self._transport.resume(stream_id)
+        self._pauses.discard(stream_id, reason)
 
     # ---------------------------------------------------------------- sending
 
@@ -458,15 +438,6 @@ class H3Connection(ABC, Generic[Sender]):
         if sender is None:
             raise StreamStateError(f"stream {stream_id} is not open for sending")
         return sender
-
-    def _write_content(self, stream_id: int, data: bytes, end_stream: bool) -> int:
-        if not data:
-            return self._transport.write(stream_id, b"", end_stream)
-        header = frame_header(FrameType.DATA, len(data))
-        if len(data) <= JOINED_WRITE:
-            return self._transport.write(stream_id, header + data, end_stream)
-        self._transport.write(stream_id, header, False)
-        return self._transport.write(stream_id, data, end_stream)
 
     # ---------------------------------------------------------------- the peer's control and QPACK streams
 

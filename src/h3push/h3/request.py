@@ -7,10 +7,14 @@ from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError
 from h3push.fields import Fields, RequestHead, parse_request, parse_trailers
 from h3push.h3.config import H3Config
 from h3push.h3.events import DataReceived, TrailersReceived
+from h3push.h3.known import MAX_ENCODED, requests
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, SectionDecoder
 from h3push.h3.priority import Priority
+from h3push.h3.sections import FieldSections
+from h3push.wire.qpack import STATIC_PREFIX
 from h3push.wire.reader import FrameReader
-from h3push.wire.registry import Role, StreamKind
+from h3push.wire.registry import FrameType, Role, StreamKind
+from h3push.wire.varint import decode_varint, encode_varint
 
 
 class ServerOwner(SectionDecoder, Protocol):
@@ -81,3 +85,40 @@ class ResponseSender(MessageSender):
     """Position among the streams of one urgency: the older first."""
     push_id: int | None = None
     """The push, on a push stream."""
+
+
+_HEADERS = encode_varint(FrameType.HEADERS)
+
+
+def parse_whole_request(stream_id: int, data: bytes, sections: FieldSections, config: H3Config) -> RequestHead | None:
+    """A request that is one HEADERS frame, can be read now and has no content; it is remembered if it may be.
+
+    None: it is something else, or something is wrong with it; nothing has happened then.
+    """
+    header = decode_varint(data, 1) if data[:1] == _HEADERS else None
+    if header is None:
+        return None
+    length, offset = header
+    if offset + length != len(data) or length > config.max_encoded_field_section_size:
+        return None
+    section = data[offset:]
+    is_static = section[:2] == STATIC_PREFIX
+    try:
+        if is_static:
+            fields, required_inserts = sections.decoder.decode_static(stream_id, section), 0
+        else:
+            decoded = sections.decoder.decode_at_once(stream_id, section)
+            if decoded is None:
+                return None
+            fields, required_inserts = decoded
+        request = parse_request(fields)
+    except (H3ConnectionError, H3StreamError):
+        return None
+    if request.content_length or request.method == b"CONNECT":
+        return None
+    if required_inserts:
+        sections.decoder.acknowledge(stream_id, required_inserts)
+        sections.write_decoder_stream()
+    if is_static and len(data) <= MAX_ENCODED:  # with a dynamic table the same bytes mean something else elsewhere
+        requests.remember(data, fields, request)
+    return request

@@ -22,11 +22,11 @@ from h3push.errors import (
 from h3push.fields import (
     Fields,
     RequestHead,
-    parse_request,
     response_fields,
 )
 from h3push.h3.config import H3Config
-from h3push.h3.connection import JOINED_WRITE, H3Connection
+from h3push.h3.connection import H3Connection
+from h3push.h3.content import JOINED_WRITE
 from h3push.h3.events import (
     Event,
     GoawayReceived,
@@ -36,18 +36,17 @@ from h3push.h3.events import (
     StopSendingReceived,
     StreamReset,
 )
-from h3push.h3.known import MAX_ENCODED, known_response, may_look_up, requests
+from h3push.h3.known import known_response, may_look_up, requests
 from h3push.h3.message import MessageInput, MessageReceiver, MessageState
 from h3push.h3.priority import Priority, priority_or_default, requested_priority, transport_priority
 from h3push.h3.push.server import PushCounters, ServerPushes
 from h3push.h3.push.serving import PushServing
 from h3push.h3.push.states import ServerPushInput
-from h3push.h3.request import RequestReceiver, ResponseSender
+from h3push.h3.request import RequestReceiver, ResponseSender, parse_whole_request
 from h3push.transport.interface import Transport
 from h3push.wire.frames import parse_priority_update
-from h3push.wire.qpack import STATIC_PREFIX, FieldSectionTooLarge
+from h3push.wire.qpack import FieldSectionTooLarge
 from h3push.wire.registry import FrameType, Role
-from h3push.wire.varint import decode_varint, encode_varint
 
 
 class H3ServerConnection(H3Connection[ResponseSender]):
@@ -291,42 +290,13 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             return None
         request = requests.get(data) if self._remembers else None
         if request is None:
-            request = self._parse_whole(stream_id, data)
+            request = parse_whole_request(stream_id, data, self._sections, self.config)
             if request is None:
                 return None
         if self._highest_request is None or stream_id > self._highest_request:
             self._highest_request = stream_id
         self._answerable(stream_id, request)
         return RequestReceived(stream_id, request, True)
-
-    def _parse_whole(self, stream_id: int, data: bytes) -> RequestHead | None:
-        header = decode_varint(data, 1) if data[:1] == _HEADERS else None
-        if header is None:
-            return None
-        length, offset = header
-        if offset + length != len(data) or length > self.config.max_encoded_field_section_size:
-            return None
-        section = data[offset:]
-        is_static = section[:2] == STATIC_PREFIX
-        try:
-            if is_static:
-                fields, required_inserts = self._sections.decoder.decode_static(stream_id, section), 0
-            else:
-                decoded = self._sections.decoder.decode_at_once(stream_id, section)
-                if decoded is None:
-                    return None
-                fields, required_inserts = decoded
-            request = parse_request(fields)
-        except (H3ConnectionError, H3StreamError):
-            return None
-        if request.content_length or request.method == b"CONNECT":
-            return None
-        if required_inserts:
-            self._sections.decoder.acknowledge(stream_id, required_inserts)
-            self._sections.write_decoder_stream()
-        if is_static and len(data) <= MAX_ENCODED:  # with a dynamic table the same bytes mean something else elsewhere
-            requests.remember(data, fields, request)
-        return request
 
     def request_received(self, stream_id: int, request: RequestHead, end: bool) -> None:
         """A request's header section is complete (called by its receiver)."""
@@ -463,7 +433,6 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         return 0 if self._highest_request is None else self._highest_request + 4
 
 
-_HEADERS = encode_varint(FrameType.HEADERS)
 _WITHOUT_CONTENT = (204, 304)
 _SPECIAL_METHODS = (b"HEAD", b"CONNECT")
 
