@@ -25,12 +25,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, Generic, TypeVar, TypeVarTuple
 
-from h3push.errors import (
-    ErrorCode,
-    H3ConnectionError,
-    H3StreamError,
-    StreamStateError,
-)
+from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError, StreamStateError
 from h3push.fields import Fields, trailer_fields
 from h3push.h3.config import H3Config
 from h3push.h3.content import announce_content, write_content
