@@ -7,6 +7,7 @@ import pytest
 
 import h3push
 from h3push import _quic
+from h3push.aio.streams import Drain
 from h3push.errors import describe_error_code
 from h3push.transport.link import LinkSettings
 
@@ -331,6 +332,25 @@ def test_a_reader_that_takes_little_is_waited_for() -> None:
         ),
     )
     assert answer == content
+
+
+def test_a_stream_that_is_drained_in_the_moment_of_the_time_out_goes_on() -> None:
+    async def scenario() -> str:
+        drain, asked = Drain(), 0
+
+        def waiting() -> int:
+            nonlocal asked
+            asked += 1
+            if asked == 2:  # just timed out
+                drain.drained()
+            return 100_000
+
+        await drain.wait(0.01, waiting)
+        with pytest.raises(h3push.Timeout):
+            await drain.wait(0.01, lambda: 100_000)
+        return "went on"
+
+    assert asyncio.run(scenario()) == "went on"
 
 
 def test_a_handler_that_waits_for_content_too_long_answers_408() -> None:

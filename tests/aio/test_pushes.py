@@ -536,6 +536,26 @@ def test_a_push_called_off_before_its_handler_began_leaves_nothing_behind() -> N
     assert began == []
 
 
+@pytest.mark.parametrize("size", [0, 5, 20_000])
+def test_a_pushed_response_that_cannot_be_sent_can_be_replaced(size: int) -> None:
+    """A handler that is told that its response is wrong answers with another one."""
+
+    async def handler(request: h3push.Request) -> h3push.Response | None:
+        if request.push_id is None:
+            await request.push("/pushed")
+            return h3push.Response(content=b"page")
+        with pytest.raises(h3push.LocalProtocolError):
+            await request.respond(h3push.Response(headers={"bad name": "x"}, content=b"x" * size))
+        return h3push.Response(content=b"y" * size)
+
+    async def scenario(world: World) -> bytes:
+        response = await world.client.get("/")
+        pushes = [push async for push in response.pushes()]
+        return await (await pushes[0].response()).read()
+
+    assert in_world(handler, scenario, max_pushes=5) == b"y" * size
+
+
 @pytest.mark.parametrize("kind", ["bytes", "file", "pieces"])
 def test_large_pushes_do_not_delay_what_is_asked_for(kind: str, tmp_path: Path) -> None:
     """What was asked for waits for the pushed packets that are on their way, and for nothing that only waits to be sent."""

@@ -69,24 +69,54 @@ def test_a_whole_push_is_the_same_as_one_in_steps(chunk, method, status, content
     rig.expect_alive()
 
 
+@pytest.mark.parametrize(
+    "settings", ["", "01 50 00 07 10", "06 40 fa"], ids=["static", "dynamic table", "small sections"]
+)
+@pytest.mark.parametrize("content", [b"hello", b"", b"x" * 20_000], ids=["small", "empty", "large"])
 @pytest.mark.rfc("H3-6.2.2-01")
-def test_a_whole_push_that_cannot_be_sent_opens_nothing():
-    """What is wrong with a response is found before its stream is opened."""
-    rig = PushServerRig(max_push_id=9, streams=3 + 2)
+def test_a_whole_push_that_cannot_be_sent_opens_nothing(settings, content):
+    """What is wrong with a response is found before its stream is opened, so that another can be sent instead."""
+    rig = PushServerRig(max_push_id=9, streams=3 + 2, settings=settings)
     request = rig.ask()
     push_id = rig.core.send_push_promise(request, promised())
-    for fields, error in [([(b"bad name", b"")], LocalProtocolError), ([(b"content-length", b"9")], StreamStateError)]:
+    wrong = [
+        (200, [(b"bad name", b"")], LocalProtocolError),
+        (200, [(b"content-length", b"9")], StreamStateError),
+        (200, [(b"content-length", b"nine")], LocalProtocolError),
+        (99, [], LocalProtocolError),
+    ]
+    if settings.startswith("06"):
+        wrong.append((200, [(b"x", b"y" * 250)], LocalProtocolError))
+    for status, fields, error in wrong:
         with pytest.raises(error):
-            rig.core.send_whole_push(push_id, 200, fields, b"hello")
+            rig.core.send_whole_push(push_id, status, fields, content)
     with pytest.raises(StreamStateError):
-        rig.core.send_whole_push(push_id + 1, 200, [], b"hello")
-    rig.core.send_whole_push(push_id, 200, [], b"hello")
-    with pytest.raises(StreamStateError):
-        rig.core.send_whole_push(push_id, 200, [], b"hello")
+        rig.core.send_whole_push(push_id + 1, 200, [], content)
     rig.run()
-    assert rig.pushed_body(push_id) == b"hello"
+    assert rig.push_streams() == {}
+    rig.core.send_whole_push(push_id, 200, [], content)
+    with pytest.raises(StreamStateError):
+        rig.core.send_whole_push(push_id, 200, [], content)
+    rig.run()
+    assert rig.pushed_body(push_id) == content
     rig.finish(request)
     rig.expect_alive()
+
+
+@pytest.mark.rfc("H3-6.2.2-24")
+def test_stream_credit_that_our_own_streams_use_up_is_not_promised_again():
+    """A client that allows too few streams at first: the control streams take what comes, and no promise counts on it."""
+    rig = PushServerRig(max_push_id=9, streams=2)
+    request = rig.ask()
+    assert rig.core.send_push_promise(request, promised(b"/0")) == 0
+    rig.raw.end.allow_streams(True, 2 + 2)
+    rig.run()
+    with pytest.raises(NoStreamCredit):
+        rig.core.send_push_promise(request, promised(b"/1"))
+    rig.core.send_whole_push(0, 200, [], b"pushed")
+    rig.finish(request)
+    rig.run()
+    assert sorted(rig.push_streams()) == [0]
 
 
 @ways_to_arrive

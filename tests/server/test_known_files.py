@@ -152,6 +152,29 @@ def test_what_is_changed_after_it_left_is_not_served_at_all(files, root):
     assert read(files, "/sub/b.txt") is None
 
 
+def test_a_file_that_is_reached_by_another_way_now_is_found_where_it_is(root, clock):
+    """A deployment: the link that leads to the release is replaced, the file is the same. Large content is read by its path."""
+    (root / "v1").mkdir()
+    (root / "v1" / "large.bin").write_text("large")
+    (root / "current").symlink_to("v1")
+    files = KnownFiles(root, clock)
+    assert read(files, "/current/large.bin") == of(b"large")
+    (root / "v1").rename(root / "v2")
+    (root / "current").unlink()
+    (root / "current").symlink_to("v2")
+    for outside in (False, True):
+        if outside:
+            (root.parent / "outside" / "large.bin").write_text("secret")
+            (root / "v1").symlink_to(root.parent / "outside")
+        opened = files.open("/current/large.bin", {})
+        assert opened is not None
+        with opened:
+            assert opened.file.path == root / "v2" / "large.bin"
+        found = files.find("/current/large.bin")
+        assert isinstance(found, FoundFile)
+        assert found.path.read_text() == "large"
+
+
 def test_a_file_that_became_a_directory_or_a_pipe(files, root):
     (root / "a.css").unlink()
     os.mkfifo(root / "a.css")

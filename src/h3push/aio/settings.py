@@ -27,7 +27,7 @@ class ServerSettings:
     read_timeout: float = 60.0
     """A handler that waits for request content waits so long for the next piece, then gets `Timeout`."""
     drain_timeout: float = 60.0
-    """A client that takes nothing of a response for so long is a slow reader: the response is reset."""
+    """A client that takes less than 16 KiB of a response for so long is a slow reader: the response is reset."""
     graceful_timeout: float = 10.0
     """`Server.shutdown` lets requests and pushes finish for so long; then they are reset. Process managers kill at 30 s."""
     linger_timeout: float = 2.0
@@ -62,8 +62,8 @@ class ServerSettings:
     """QUIC flow control for all requests of a connection together."""
     send_window: int = 2 * MIB
     """Bytes sent and not acknowledged on one connection: a download runs at most at window / round-trip time (2 MiB at 100 ms:
-    160 Mbit/s), and a client that stops acknowledging holds that much. Pushes get three quarters of it, and no further ahead of the
-    network than two congestion windows, so that what is asked for finds room at once."""
+    160 Mbit/s), and a client that stops acknowledging holds that much. Pushes get three quarters of it, and no further ahead of
+    the network than two congestion windows, so that what is asked for finds room at once."""
 
     def transport(self) -> "_quic.Transport":
         """The QUIC transport settings that go with these."""
@@ -99,7 +99,7 @@ class ClientSettings:
     read_timeout: float = 60.0
     """`read` and `stream` wait so long for the next piece of content, then raise `Timeout`."""
     drain_timeout: float = 60.0
-    """A server that takes nothing of a request's content for so long: the request fails with `Timeout`."""
+    """A server that takes less than 16 KiB of a request's content for so long: the request fails with `Timeout`."""
     close_timeout: float = 1.0
     """`Client.close` waits so long for the uploads it cancels."""
 

@@ -190,24 +190,34 @@ class Incoming:
 class Drain:
     """The wait of one sender whose stream has too much queued."""
 
-    __slots__ = ("_waiter",)
+    LEAST_PROGRESS = 16 * 1024
+    """What a peer has to take within the time-out, in bytes: whoever takes a little now and then holds as much as one who takes
+    nothing."""
+
+    __slots__ = ("_drained", "_waiter")
 
     def __init__(self) -> None:
         self._waiter: asyncio.Future[None] | None = None
+        self._drained = False
 
     def drained(self) -> None:
         """The stream takes more, or it is gone: either way the sender goes on."""
+        self._drained = True  # the waiter may have just timed out
         wake(self._waiter)
 
     async def wait(self, seconds: float, waiting: Callable[[], int]) -> None:
-        """Until `drained`; `Timeout` when the peer takes nothing for `seconds`. `waiting` tells how many bytes wait now."""
+        """Until `drained`; `Timeout` when the peer takes less than `LEAST_PROGRESS` in `seconds`.
+
+        `waiting` tells how many bytes wait now.
+        """
         left = waiting()
-        while True:
+        self._drained = False
+        while not self._drained:
             try:
-                return await self._wait(seconds)
+                await self._wait(seconds)
             except Timeout:
                 before, left = left, waiting()
-                if left >= before:
+                if left > before - self.LEAST_PROGRESS and not self._drained:
                     raise
 
     async def _wait(self, seconds: float) -> None:

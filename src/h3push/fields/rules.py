@@ -1,6 +1,7 @@
 """What holds for fields in both directions: names, values, and the names that carry a rule of their own.
 
-Most names were seen before and most values are innocent, so the fields of a section are checked together, in C:
+Most names were seen before and most values are innocent, so the fields of a section are checked together, in C (but for
+requests, whose fields are remembered one by one: `received`):
 
 * every name is a member of `verified_names`, a bounded set of names that were once checked one by one;
 * all values, joined, hold no control byte; and none changes when blanks are stripped from it.

@@ -4,7 +4,7 @@ Theory of operation
 ===================
 
 The owner tells what QUIC delivered (`receive_*`, with the time as an argument); the connection acts on the transport at once
-and returns what happened as events. Everything the peer sends enters through `_guarded`, the one place where a broken rule
+and returns what happened as events. Everything the peer sends enters through `receive_data` or `_guarded`, where a broken rule
 becomes an action: `H3ConnectionError` closes the connection, and its last event is `ConnectionTerminated`.
 
 Who owns which stream::

@@ -70,6 +70,10 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         self._early_priorities: OrderedDict[int, Priority] = OrderedDict()
         self._remembers = may_look_up(self.config)
 
+    def start(self, now: float) -> None:
+        self._pushing.forget_credit()
+        super().start(now)
+
     # ---------------------------------------------------------------- responses
 
     def send_informational_response(self, stream_id: int, status: int, fields: Fields) -> int:
@@ -257,18 +261,29 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def send_whole_push(
         self, push_id: int, status: int, fields: Fields, content: bytes, priority: Priority | None = None
     ) -> int:
-        """Open a push stream and send the whole response on it: `open_push_stream` and `send_whole_response` in one write.
+        """Open a push stream and send the whole response on it, in one write if possible.
 
-        Returns the stream ID, raises as those do.
+        Returns the stream ID; raises what `open_push_stream` and `send_whole_response` do, and then nothing has been opened.
         """
         push = self._pushes.get(push_id)
         if not _is_plain(push.request, status, content) or self._sections.encoder.uses_table:
+            self._check_whole(push.request, status, fields, content)
             stream_id = self.open_push_stream(push_id, priority)
             self.send_whole_response(stream_id, status, fields, content)
             return stream_id
         # Without a table it does not matter which stream a section is encoded for.
         head = self._sections.head_of_whole(0, known_response(status, fields), len(content))
         return self._pushing.send_whole(push, head, content, priority)
+
+    def _check_whole(self, request: RequestHead, status: int, fields: Fields, content: bytes) -> None:
+        """Raise what sending a whole response would raise."""
+        if not 200 <= status <= 599:
+            raise LocalProtocolError(f"a final response has a status of 200 to 599, not {status}")
+        known = known_response(status, fields)
+        self._sections.check_size(known.fields)
+        announced = known.content_length
+        if announced not in (None, len(content)) and status not in _WITHOUT_CONTENT and request.method != b"HEAD":
+            raise StreamStateError(f"{len(content)} bytes of content, but Content-Length says {announced}")
 
     def cancel_push(self, push_id: int, error_code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
         """Call a push off: CANCEL_PUSH, and RESET_STREAM with `error_code` when its stream is open.

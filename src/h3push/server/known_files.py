@@ -3,9 +3,12 @@
 Theory of operation. To see that a path stays below the root, each directory on it has to be asked whether it is a link. That is
 the dearest part of serving a small file, so what was seen is remembered for `LOOK_AGAIN_AFTER` and trusted as long as the path
 leads to the very same file: each request opens it anew by the path that was asked for, and compares device, inode, times and size
-with what was seen. A difference of any kind, and the whole path is looked at again, in the same request.
+with what was seen; behind links, the file must still be at the place that they led to, too. A difference of any kind, and the
+whole path is looked at again, in the same request.
 
-So content, size and validators are always those of the file that is open. What can be out of date, for a second at most:
+So size and validators are always those of the file that is open, and so is small content, which is read from it. Large content is
+read later, from that place, by the transport; what is replaced in between is cut off or another version, as with every server
+that reads while it sends. What can be out of date, for a second at most:
 
 * which compressed files lie beside it: one was added, or one that the request does not take was changed or removed;
 * that the same, unchanged file is reached without leaving the root: a directory was moved out of it, and a link to where it is
@@ -38,7 +41,7 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK
 
 
 class OpenedFile:
-    """A file that is open: what it was found to be is what is read. To be closed, best by `with`."""
+    """A file that is open: what it was found to be is what `read` gives. To be closed, best by `with`."""
 
     __slots__ = ("_descriptor", "coding", "file", "varies")
 
@@ -102,7 +105,7 @@ class KnownFiles:
         if path is None:
             return None
         known = self._recent(path)
-        if known is not None and _is_unchanged(path, known.file):
+        if known is not None and _is_unchanged(path, known.file) and _is_still_there(path, known.file):
             return known.file
         looked = self._look(path, target)
         return looked.file if isinstance(looked, _Known) else looked
@@ -145,6 +148,8 @@ class KnownFiles:
 
 def _open(path: str, known: _Known, headers: Mapping[str, str]) -> OpenedFile | None:
     """Open the file or one of its variants; `None` when it is not what was seen any more."""
+    if not _is_still_there(path, known.file):
+        return None
     variant = choose_variant(known.variants, headers)
     if variant is None:
         return _open_unchanged(path, known.file, "", bool(known.variants))
@@ -162,6 +167,12 @@ def _open_unchanged(path: str, file: FoundFile, coding: str, varies: bool) -> Op
         return OpenedFile(descriptor, file, coding, varies)
     os.close(descriptor)
     return None
+
+
+def _is_still_there(path: str, file: FoundFile) -> bool:
+    """True when the file is where the look has found it: large content is read from there, not from where the links lead now."""
+    place = str(file.path)
+    return place == path or _is_unchanged(place, file)
 
 
 def _is_unchanged(path: str, file: FoundFile) -> bool:

@@ -197,12 +197,17 @@ class ServerPushes:
         """Pushes under way that the client's GOAWAY excludes."""
         return [push_id for push_id in self._live if push_id >= goaway]
 
+    def check(self, push: ServerPush, happened: ServerPushInput) -> None:
+        """Raise `StreamStateError` when the table has no row for this."""
+        if (push.state, happened) not in SERVER_PUSH:
+            raise _impossible(push, happened)
+
     def advance(self, push: ServerPush, happened: ServerPushInput) -> ServerPushAction:
-        """The same for a push that is at hand."""
+        """What `apply` does, for a push that is at hand."""
         before = push.state
         row = SERVER_PUSH.get((before, happened))
         if row is None:
-            raise StreamStateError(f"push {push.push_id} is {before.name}: {happened.name} is not possible")
+            raise _impossible(push, happened)
         state, action = row
         push.state = state
         if happened is _PROMISE:
@@ -228,3 +233,7 @@ class ServerPushes:
             self._by_stream.pop(push.stream_id, None)
         while len(self._finished) > self._remembered:
             self._finished.popitem(last=False)
+
+
+def _impossible(push: ServerPush, happened: ServerPushInput) -> StreamStateError:
+    return StreamStateError(f"push {push.push_id} is {push.state.name}: {happened.name} is not possible")

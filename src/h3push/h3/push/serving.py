@@ -130,12 +130,17 @@ class PushServing:
     def _need_stream_credit(self, needed: int) -> None:
         """Raise `NoStreamCredit` unless so many push streams can be opened now.
 
-        QUIC is asked for some more than needed, and not again before these are used: credit is never taken back.
+        QUIC is asked for some more than needed, and not again before these are used: it never takes credit back, and nobody else
+        opens streams meanwhile (`forget_credit`).
         """
         if self._stream_credit < needed:
             self._stream_credit = self._transport.stream_credit(True, needed + STREAM_CREDIT_AHEAD)
             if self._stream_credit < needed:
                 raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+
+    def forget_credit(self) -> None:
+        """Other streams may be opened now: ask QUIC again."""
+        self._stream_credit = 0
 
     # ---------------------------------------------------------------- promises and push streams
 
@@ -179,10 +184,11 @@ class PushServing:
     def _open(self, push: ServerPush, priority: Priority | None) -> tuple[int, Priority]:
         """Open the stream of a push, with its priority; nothing is written to it yet."""
         self._need_stream_credit(1)
-        self._pushes.advance(push, ServerPushInput.OPEN_STREAM)
+        self._pushes.check(push, ServerPushInput.OPEN_STREAM)
         stream_id = self._transport.open_stream(True)
-        if stream_id is None:
+        if stream_id is None:  # the connection is over, and we are about to be told
             raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+        self._pushes.advance(push, ServerPushInput.OPEN_STREAM)
         self._stream_credit -= 1
         self._pushes.opened(push, stream_id)
         given = self.priorities.pop(push.push_id, None) if self.priorities else None

@@ -9,6 +9,7 @@ by the `send` that it belongs to.
 """
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from h3push.aio.connection import ServerConnection
@@ -17,6 +18,9 @@ from h3push.h3.known import MAX_SIZE, Memory
 
 if TYPE_CHECKING:
     from h3push.server.asgi.cycle import Cycle
+
+
+logger = logging.getLogger("h3push.server")
 
 
 class HeldStarts:
@@ -50,7 +54,10 @@ class HeldStarts:
         self._will_look = False
         cycles, self._cycles = self._cycles, {}
         for cycle in cycles:
-            cycle.stop_waiting()
+            try:
+                cycle.stop_waiting()
+            except Exception:  # the starts behind it are other requests'
+                logger.exception("a start could not be sent")
 
 
 def takes_all_known(connection: ServerConnection) -> bool:
