@@ -55,8 +55,8 @@ class ServerSettings:
     receive_high_water: int = 256 * KIB
     """Request content that waits for its handler; beyond it the stream is paused and the client is not granted more."""
     send_high_water: int = 64 * KIB
-    """`send` waits while more than this of one response waits to be sent. A body of bytes, which its owner keeps anyway, goes out in
-    parts of 1 MiB, uncopied."""
+    """`send` waits while more than this of one response waits to be sent. A body of bytes, which its owner keeps anyway, goes out
+    in parts of 1 MiB, uncopied."""
     stream_receive_window: int = 256 * KIB
     """QUIC flow control for one request's content: an upload runs at most at window / round-trip time."""
     connection_receive_window: int = 1 * MIB
