@@ -173,6 +173,8 @@ def test_interrupting_get_exits_with_130_and_says_nothing():
             [*COMMAND, "get", f"https://127.0.0.1:{mute.getsockname()[1]}/"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # A shell without job control has its background jobs ignore SIGINT, these tests perhaps among them.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         mute.recv(2000)  # its first packet: it is under way
         assert end(getter, signal.SIGINT) == (130, "", "")
