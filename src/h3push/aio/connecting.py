@@ -77,9 +77,8 @@ async def establish(plan: Plan) -> ClientConnection:
             addresses = [plan.address] if plan.address else await look_up(plan.origin)
             if plan.driver is not None:
                 return await _attempt(plan, addresses[0], plan.driver)
-            if (
-                len(addresses) == 1
-            ):  # in this task, so that the first request is in time for the handshake's last flight
+            if len(addresses) == 1:
+                # In this task: the first request is then in time for the handshake's last flight.
                 return await _open(plan, addresses[0])
             return await _race(plan, addresses)
     except TimeoutError:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from h3push.aio.content import PIECE_BYTES, BytesPart, FileContent
-from h3push.aio.drivers import send_file, send_part
+from h3push.aio.drivers import bytes_waiting, send_file, send_part
 from h3push.aio.endpoint import Endpoint
 from h3push.aio.headers import Headers
 from h3push.aio.pushing import ServerPushes
@@ -161,12 +161,14 @@ class ServerConnection:
         self.core.resume(stream_id)
         self.kick()
 
+    def dated(self, fields: Fields) -> Fields:
+        """The same fields, with Date where it is missing and the server sends one."""
+        date = self.date()
+        return fields if date is None or has_field(fields, b"date") else [*fields, date]
+
     def send_head(self, stream_id: int, status: int, fields: Fields, end: bool) -> int:
         """Send a final header section, with Date where it is missing."""
-        date = self.date()
-        if date is not None and not has_field(fields, b"date"):
-            fields = [*fields, date]
-        queued = self.core.send_response(stream_id, status, fields, end)
+        queued = self.core.send_response(stream_id, status, self.dated(fields), end)
         self.kick()
         return queued
 
@@ -183,7 +185,7 @@ class ServerConnection:
 
     def waiting(self, stream_id: int) -> int:
         """How many bytes of a stream wait for the client to take them."""
-        return self._endpoint.driver.write(self.handle, stream_id, b"", False)
+        return bytes_waiting(self._endpoint.driver, self.handle, stream_id)
 
     # requests
 

@@ -56,6 +56,11 @@ def send_part(core: H3Connection[Any], driver: Driver, handle: int, stream_id: i
     return 0
 
 
+def bytes_waiting(driver: Driver, handle: int, stream_id: int) -> int:
+    """How many bytes of a stream wait for the peer to take them."""
+    return driver.write(handle, stream_id, b"", False)
+
+
 def open_driver(io: Literal["loop", "thread"], address: tuple[str, int], **options: Any) -> Driver:
     """A driver with a UDP socket. `io="thread"` moves packets on a thread of its own. `OSError` with a sentence."""
     kind = _quic.ThreadedEndpoint if io == "thread" else _quic.Endpoint

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from h3push.aio.content import Body, BytesPart, FileContent
-from h3push.aio.response import NO_CONTENT_STATUSES, Response, has_field
+from h3push.aio.response import NO_CONTENT_STATUSES, Response
 from h3push.aio.streams import Drain, Incoming, Signal
 from h3push.errors import ErrorCode, H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, StreamStateError
 from h3push.fields import Fields, RequestHead
@@ -90,7 +90,7 @@ class Exchange:
         stream_id = self.stream_id
         if stream_id is None:
             stream_id = self.connection.pushes.open(self)
-        bodyless = status in NO_CONTENT_STATUSES or self.head.method == b"HEAD"
+        bodyless = self._has_no_content(status)
         end = end or bodyless
         queued = self.connection.send_head(stream_id, status, fields, end)
         self.status = status
@@ -173,7 +173,7 @@ class Exchange:
         if self.disconnected:
             return True
         status = response.status
-        if self.status is not None or status in NO_CONTENT_STATUSES or self.head.method == b"HEAD":
+        if self.status is not None or self._has_no_content(status):
             return self._respond_carefully(response, body)
         try:
             self._send_whole(status, response.fields(connection.date()), body)
@@ -183,17 +183,17 @@ class Exchange:
 
     def write_whole(self, status: int, fields: Fields, content: bytes) -> None:
         """Send the final response, its content and its end in one write. `NoStreamCredit` when a push finds no stream."""
-        if status in NO_CONTENT_STATUSES or self.head.method == b"HEAD":
+        if self._has_no_content(status):
             self.begin(status, fields, True)
             return
         if self.disconnected:
             return
         if self.status is not None:
             raise StreamStateError("the response has begun already: a whole one is sent only once")
-        date = self.connection.date()
-        if date is not None and not has_field(fields, b"date"):
-            fields = [*fields, date]
-        self._send_whole(status, fields, content)
+        self._send_whole(status, self.connection.dated(fields), content)
+
+    def _has_no_content(self, status: int) -> bool:
+        return status in NO_CONTENT_STATUSES or self.head.method == b"HEAD"
 
     def _send_whole(self, status: int, fields: Fields, content: bytes) -> None:
         if self.stream_id is None:

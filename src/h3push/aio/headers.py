@@ -81,6 +81,14 @@ def encode_headers(headers: HeadersLike | None) -> Fields:
     ]
 
 
+def declared_length(fields: Iterable[Field]) -> int | None:
+    """The Content-Length among fields with names in lower case; `None` when there is none, or none that is a number."""
+    for name, value in fields:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return None
+
+
 def _encode_field(name: str | bytes, value: str | bytes) -> Field:
     try:
         return (

@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from h3push.aio.exchange import Exchange
-from h3push.aio.headers import HeadersLike, encode_headers
+from h3push.aio.headers import HeadersLike, declared_length, encode_headers
 from h3push.aio.push import CreditQueue, Push, PushRefusal, PushState, resolve_push_path
 from h3push.aio.request import Request
 from h3push.errors import (
@@ -99,7 +99,7 @@ class ServerPushes:
             authority=initiator.head.authority if host is None else host.encode("ascii"),
             path=path.encode("ascii"),
             fields=fields,
-            content_length=_content_length(fields),
+            content_length=declared_length(fields),
         )
         root = initiator.root
         refusal = self.refusal_but_credit(root)
@@ -220,10 +220,3 @@ class ServerPushes:
             self._ended(push, by, error)
         self.streams.release()
         self.credit.release()
-
-
-def _content_length(fields: Fields) -> int | None:
-    for name, value in fields:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return None

@@ -113,7 +113,7 @@ class Request(Exchange):
     async def send(self, data: bytes, *, end_stream: bool = False) -> None:
         """Send content; waits while more than `send_high_water` bytes of this response are queued.
 
-        `Timeout` when the client takes nothing for `drain_timeout`.
+        `Timeout` when the client takes less than 16 KiB within `drain_timeout`.
         """
         waiting = self.write(data, end_stream)
         if waiting > self.connection.settings.send_high_water and not end_stream:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from h3push.aio.content import Body, BytesPart, FileContent, send_content
-from h3push.aio.drivers import send_file, send_part
+from h3push.aio.drivers import bytes_waiting, send_file, send_part
 from h3push.aio.streams import Drain
 from h3push.errors import StreamStateError
 
@@ -39,7 +39,8 @@ class Upload:
 
     def write(self, data: bytes, end: bool) -> int:
         """Send a piece; how many bytes wait."""
-        return self._write(partial(self._connection.core.send_data, self._stream_id, data, end), end)
+        core = self._connection.core
+        return self._write(lambda stream_id: core.send_data(stream_id, data, end), end)
 
     async def send(self, data: bytes, *, end_stream: bool = False) -> None:
         """Send a piece; waits while too much is queued."""
@@ -48,21 +49,20 @@ class Upload:
     async def send_part(self, part: BytesPart, *, end_stream: bool = False) -> None:
         """Send a part of larger bytes; waits while too much is queued."""
         connection = self._connection
-        driver, handle = connection.endpoint.driver, connection.handle
-        send = partial(send_part, connection.core, driver, handle, self._stream_id, part, end_stream)
-        await self._wait_until_drained(self._write(send, end_stream), end_stream)
+        core, driver, handle = connection.core, connection.endpoint.driver, connection.handle
+        waiting = self._write(
+            lambda stream_id: send_part(core, driver, handle, stream_id, part, end_stream), end_stream
+        )
+        await self._wait_until_drained(waiting, end_stream)
 
-    @property
-    def _stream_id(self) -> int:
-        assert self._exchange.stream_id is not None
-        return self._exchange.stream_id
-
-    def _write(self, send: Callable[[], int], end: bool) -> int:
+    def _write(self, send: Callable[[int], int], end: bool) -> int:
+        """Have `send` write to the stream, if it still takes anything; how many bytes wait."""
         exchange, connection = self._exchange, self._connection
         if not exchange.sending:
             return 0
+        assert exchange.stream_id is not None
         try:
-            queued = send()
+            queued = send(exchange.stream_id)
         except StreamStateError:
             if connection.core.is_closed:
                 return 0
@@ -79,7 +79,8 @@ class Upload:
             return
         if exchange.drain is None:
             exchange.drain = Drain()
-        still = partial(connection.endpoint.driver.write, connection.handle, self._stream_id, b"", False)
+        assert exchange.stream_id is not None
+        still = partial(bytes_waiting, connection.endpoint.driver, connection.handle, exchange.stream_id)
         await exchange.drain.wait(settings.drain_timeout, still)
         exchange.active_at = connection.now()
 

@@ -12,7 +12,7 @@ from h3push.h3.events import (
     ResponseReceived,
     TrailersReceived,
 )
-from h3push.h3.message import MessageInput, MessageReceiver, SectionDecoder
+from h3push.h3.message import MessageInput, MessageReceiver, SectionDecoder, has_no_content
 from h3push.h3.push.client import ClientPush
 from h3push.h3.push.server import PushCounters
 from h3push.wire.reader import FrameReader
@@ -41,10 +41,6 @@ class ClientOwner(SectionDecoder, Protocol):
 
     def receive_message(self, receiver: MessageReceiver, data: bytes, end: bool) -> None:
         """Give data to a message, and see to its stream errors and its end."""
-
-
-NO_CONTENT_STATUSES = frozenset({204, 304})
-"""Final responses without content (RFC 9110 section 6.4.1)."""
 
 
 class ResponseReceiver(MessageReceiver):
@@ -77,7 +73,7 @@ class ResponseReceiver(MessageReceiver):
             self.advance(MessageInput.CONNECT)
             self._connection.tunnel_opened(self.stream_id)
         else:
-            no_content = self.request.method == b"HEAD" or response.status in NO_CONTENT_STATUSES
+            no_content = has_no_content(self.request.method, response.status)
             self.content_length.expected = 0 if no_content else response.content_length
             self.advance(MessageInput.HEADERS)
         if end:

@@ -37,7 +37,7 @@ from h3push.h3.events import (
     StreamReset,
 )
 from h3push.h3.known import known_response, may_look_up, requests
-from h3push.h3.message import MessageInput, MessageReceiver, MessageState
+from h3push.h3.message import NO_CONTENT_STATUSES, MessageInput, MessageReceiver, MessageState, has_no_content
 from h3push.h3.priority import Priority, priority_or_default, requested_priority, transport_priority
 from h3push.h3.push.server import PushCounters, ServerPushes
 from h3push.h3.push.serving import PushServing
@@ -100,8 +100,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             StreamStateError: a final response was sent already, or the stream is gone.
             LocalProtocolError: a field is invalid, or the section is larger than the client takes.
         """
-        if not 200 <= status <= 599:
-            raise LocalProtocolError(f"a final response has a status of 200 to 599, not {status}")
+        _check_final(status)
         sender = self._sender(stream_id)
         request = sender.request
         is_tunnel = request is not None and request.method == b"CONNECT" and status < 300
@@ -111,7 +110,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         section = known.fields
         if sender.state is MessageState.START:
             sender.content_length = known.content_length
-            sender.no_content = status in (204, 304) or (request is not None and request.method == b"HEAD")
+            sender.no_content = has_no_content(b"" if request is None else request.method, status)
         happened = MessageInput.CONNECT if is_tunnel else MessageInput.HEADERS
         end = (MessageInput.END,) if end_stream else ()
         frame = self._sections.headers_frame(stream_id, sender, section, happened, *end)
@@ -277,12 +276,11 @@ class H3ServerConnection(H3Connection[ResponseSender]):
 
     def _check_whole(self, request: RequestHead, status: int, fields: Fields, content: bytes) -> None:
         """Raise what sending a whole response would raise."""
-        if not 200 <= status <= 599:
-            raise LocalProtocolError(f"a final response has a status of 200 to 599, not {status}")
+        _check_final(status)
         known = known_response(status, fields)
         self._sections.check_size(known.fields)
         announced = known.content_length
-        if announced not in (None, len(content)) and status not in _WITHOUT_CONTENT and request.method != b"HEAD":
+        if announced not in (None, len(content)) and not has_no_content(request.method, status):
             raise StreamStateError(f"{len(content)} bytes of content, but Content-Length says {announced}")
 
     def cancel_push(self, push_id: int, error_code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
@@ -448,8 +446,12 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         return 0 if self._highest_request is None else self._highest_request + 4
 
 
-_WITHOUT_CONTENT = (204, 304)
 _SPECIAL_METHODS = (b"HEAD", b"CONNECT")
+
+
+def _check_final(status: int) -> None:
+    if not 200 <= status <= 599:
+        raise LocalProtocolError(f"a final response has a status of 200 to 599, not {status}")
 
 
 def _is_plain(request: RequestHead | None, status: int, content: bytes) -> bool:
@@ -457,7 +459,7 @@ def _is_plain(request: RequestHead | None, status: int, content: bytes) -> bool:
     return (
         0 < len(content) <= JOINED_WRITE
         and 200 <= status <= 599
-        and status not in _WITHOUT_CONTENT
+        and status not in NO_CONTENT_STATUSES
         and request is not None
         and request.method not in _SPECIAL_METHODS
     )

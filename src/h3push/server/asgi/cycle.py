@@ -25,6 +25,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from h3push.aio.headers import declared_length
 from h3push.aio.request import Request
 from h3push.errors import H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, Timeout
 from h3push.fields import Field, Fields
@@ -211,6 +212,7 @@ class Cycle:
 
     def _pathsend(self, message: Message) -> Awaitable[None] | None:
         self._advance(CycleInput.LAST, PATHSEND)
+        # So much of the file is sent as was declared, though it may have grown meanwhile.
         return self._send_file(message["path"], 0, declared_length(self._fields))
 
     def _zerocopysend(self, message: Message) -> Awaitable[None] | None:
@@ -336,8 +338,3 @@ def own_fields(headers: Iterable[Iterable[Any]]) -> list[Field]:
         (name.lower(), value) if type(name) is bytes and type(value) is bytes else (bytes(name).lower(), bytes(value))
         for name, value in headers
     ]
-
-
-def declared_length(fields: Iterable[Field]) -> int | None:
-    """The Content-Length that an application declares: so much of a file is sent, though it may have grown meanwhile."""
-    return next((int(value) for name, value in fields if name == b"content-length" and value.isdigit()), None)
