@@ -359,17 +359,7 @@ impl Conn {
 
     /// Take all of `data`; return what waits outside of quinn.
     pub fn write(&mut self, stream: u64, data: &[u8], fin: bool, settings: &Settings) -> u64 {
-        if self.queues.is_empty() || !self.queues.contains_key(&stream) {
-            let (taken, took) = self.link.write(stream, data);
-            match took {
-                Took::Gone => return 0,
-                Took::All if fin => self.link.finish(stream),
-                Took::All => {}
-                Took::Blocked => return self.queue(stream, &data[taken..], fin, settings),
-            }
-            return 0;
-        }
-        self.queue(stream, data, fin, settings)
+        self.write_shared(stream, Bytes::copy_from_slice(data), fin, settings)
     }
 
     /// The same for bytes that somebody else keeps: they are not copied.
@@ -389,7 +379,13 @@ impl Conn {
                 Took::Blocked => {}
             }
         }
-        self.enqueue(stream, data, fin, settings)
+        let outgoing = &mut self.queues.entry(stream).or_default().outgoing;
+        outgoing.push(data);
+        if fin {
+            outgoing.finish();
+        }
+        outgoing.note_full(settings.high_water);
+        outgoing.waiting()
     }
 
     /// Take all of several buffers; return what waits outside of quinn.
@@ -406,20 +402,6 @@ impl Conn {
                 self.write(stream, last, fin, settings)
             }
         }
-    }
-
-    fn queue(&mut self, stream: u64, data: &[u8], fin: bool, settings: &Settings) -> u64 {
-        self.enqueue(stream, Bytes::copy_from_slice(data), fin, settings)
-    }
-
-    fn enqueue(&mut self, stream: u64, data: Bytes, fin: bool, settings: &Settings) -> u64 {
-        let outgoing = &mut self.queues.entry(stream).or_default().outgoing;
-        outgoing.push(data);
-        if fin {
-            outgoing.finish();
-        }
-        outgoing.note_full(settings.high_water);
-        outgoing.waiting()
     }
 
     /// Send a part of a file after what was written before.

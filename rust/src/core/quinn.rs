@@ -272,9 +272,7 @@ impl Hub {
             ConnectionId::new(&cid)
         }));
         match self.endpoint.connect(now, config, remote, server_name) {
-            Ok((slot, connection)) => {
-                Ok((slot.0, Link { connection, accepted: [0; 2], send_window: self.settings.send_window }))
-            }
+            Ok((slot, connection)) => Ok((slot.0, Link::new(connection, &self.settings))),
             Err(ConnectError::InvalidServerName(name)) => Err(ConnectFailed::Name(name)),
             Err(ConnectError::InvalidRemoteAddress(address)) => Err(ConnectFailed::Address(address)),
             Err(other) => Err(ConnectFailed::Other(other.to_string())),
@@ -285,9 +283,7 @@ impl Hub {
     pub fn accept(&mut self, now: Instant, incoming: Incoming) -> Result<(usize, Link), Option<Reply>> {
         let mut answer = Vec::new();
         match self.endpoint.accept(incoming, now, &mut answer, None) {
-            Ok((slot, connection)) => {
-                Ok((slot.0, Link { connection, accepted: [0; 2], send_window: self.settings.send_window }))
-            }
+            Ok((slot, connection)) => Ok((slot.0, Link::new(connection, &self.settings))),
             Err(error) => Err(error.response.map(|transmit| (transmit.into(), answer))),
         }
     }
@@ -489,6 +485,10 @@ pub struct Link {
 }
 
 impl Link {
+    fn new(connection: quinn_proto::Connection, settings: &Settings) -> Self {
+        Self { connection, accepted: [0; 2], send_window: settings.send_window }
+    }
+
     /// Take in a datagram.
     pub fn handle(&mut self, event: LinkEvent) {
         self.connection.handle_event(event);
@@ -669,32 +669,9 @@ impl Link {
         }
     }
 
-    /// Write from a slice; what was not taken is left to the caller.
-    pub fn write(&mut self, stream: u64, data: &[u8]) -> (usize, Took) {
-        let Some(mut sender) = self.writer(stream) else {
-            return (0, Took::Gone);
-        };
-        let mut taken = 0;
-        while taken < data.len() {
-            match sender.write(&data[taken..data.len().min(taken + SEND_CHUNK)]) {
-                Ok(count) => taken += count,
-                Err(WriteError::Blocked) => return (taken, Took::Blocked),
-                Err(_) => return (taken, Took::Gone),
-            }
-        }
-        (taken, Took::All)
-    }
-
     /// The place where a send queue empties into.
     pub fn sink(&mut self, stream: u64) -> Option<impl Sink> {
         self.writer(stream)
-    }
-
-    /// The end of the stream.
-    pub fn finish(&mut self, stream: u64) {
-        if let Some(mut sender) = self.sender(stream) {
-            let _ = sender.finish();
-        }
     }
 
     /// RESET_STREAM.
@@ -790,9 +767,13 @@ impl Sink for quinn_proto::SendStream<'_> {
     // a single large one would keep every other stream, control streams too, waiting until all of it has arrived.
     fn take(&mut self, data: &mut Bytes) -> Took {
         while !data.is_empty() {
-            let size = data.len().min(SEND_CHUNK);
-            match self.write_chunks(&mut [data.slice(..size)]) {
-                Ok(written) => data.advance(written.bytes),
+            let written = if data.len() <= SEND_CHUNK {
+                self.write_chunks(std::slice::from_mut(data)).map(drop)
+            } else {
+                self.write_chunks(&mut [data.slice(..SEND_CHUNK)]).map(|written| data.advance(written.bytes))
+            };
+            match written {
+                Ok(()) => {}
                 Err(WriteError::Blocked) => return Took::Blocked,
                 Err(_) => return Took::Gone,
             }
