@@ -21,11 +21,11 @@ from typing import Any
 
 import h3push
 from h3push import Client, Request, Response, _quic, connect, serve
-from h3push.aio.settings import ClientSettings, ServerSettings
 from h3push.lab.emulation import HOST, Link
-from h3push.transport.identity import make_identity
-from h3push.transport.network import VirtualNetwork
-from h3push.transport.virtual import run_virtual
+from h3push.runtime.settings import ClientSettings, ServerSettings
+from h3push.testing.identity import make_identity
+from h3push.testing.network import VirtualNetwork
+from h3push.testing.virtual import run_virtual
 
 STORED = Path(__file__).resolve().with_suffix(".json")
 """What was counted when it was last written, by version of Python."""

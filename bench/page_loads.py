@@ -26,14 +26,14 @@ from pathlib import Path
 from report import markdown_table, text_table, write_section
 
 from h3push import Client, Request, Response, _quic, connect, serve
-from h3push.aio.settings import ClientSettings, ServerSettings
+from h3push.files.directory import Directory
+from h3push.files.plans import PushingDirectory
 from h3push.lab.emulation import HOST, Link
 from h3push.lab.page_load import load_page
-from h3push.server.pushing import PushingDirectory
-from h3push.server.static import Directory
-from h3push.transport.identity import make_identity
-from h3push.transport.network import VirtualNetwork
-from h3push.transport.virtual import run_virtual
+from h3push.runtime.settings import ClientSettings, ServerSettings
+from h3push.testing.identity import make_identity
+from h3push.testing.network import VirtualNetwork
+from h3push.testing.virtual import run_virtual
 
 ROUND_TRIPS = (0.02, 0.1, 0.3, 0.6)
 RATES = (2_000_000, 10_000_000, 50_000_000)

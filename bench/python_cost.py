@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from h3push import Request, Response, _quic, serve
-from h3push.aio.connection import Handler
-from h3push.aio.endpoint import Endpoint
-from h3push.server.asgi.handler import ASGIHandler
-from h3push.server.directory_handler import DirectoryHandler
-from h3push.server.static import Directory
+from h3push.asgi.handler import ASGIHandler
+from h3push.files.directory import Directory
+from h3push.files.handler import DirectoryHandler
+from h3push.runtime.endpoint import Endpoint
+from h3push.server.connection import Handler
 from h3push.wire.frames import encode_frame, encode_single_varint
 from h3push.wire.qpack import FieldEncoder
 from h3push.wire.registry import FrameType

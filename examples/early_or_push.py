@@ -14,12 +14,12 @@ from typing import Any
 
 import h3push
 from h3push.h3.events import InformationalResponseReceived
-from h3push.policy.link import parse_links
-from h3push.policy.manifest import parse_manifest
-from h3push.transport.identity import make_identity
-from h3push.transport.link import LinkSettings
-from h3push.transport.network import VirtualNetwork
-from h3push.transport.virtual import run_virtual
+from h3push.http.links import parse_links
+from h3push.plans.manifest import parse_manifest
+from h3push.testing.identity import make_identity
+from h3push.testing.link import LinkSettings
+from h3push.testing.network import VirtualNetwork
+from h3push.testing.virtual import run_virtual
 
 HOST = "origin.example"
 THINKING = 0.200

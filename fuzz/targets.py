@@ -3,10 +3,10 @@
 import contextlib
 
 from h3push.errors import H3PushError
-from h3push.fields import parse_promised_request, parse_request, parse_response, parse_trailers
 from h3push.h3.client import H3ClientConnection
-from h3push.h3.priority import parse_priority
 from h3push.h3.server import H3ServerConnection
+from h3push.http.fields import parse_promised_request, parse_request, parse_response, parse_trailers
+from h3push.http.priority import parse_priority
 from h3push.wire.frames import parse_priority_update, parse_push_promise, parse_single_varint
 from h3push.wire.qpack import FieldDecoder, FieldEncoder
 from h3push.wire.reader import FrameReader, StreamHeaderReader

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h3push.errors import ErrorCode, H3StreamError, LocalProtocolError
-from h3push.fields import (
+from h3push.http.fields import (
     CONNECTION_SPECIFIC,
     NOT_IN_TRAILERS,
     SECRET_NAMES,

@@ -30,7 +30,7 @@ MAP = floors()
 
 
 def place(module: str) -> tuple[int, int] | None:
-    """(floor, position) of a module such as `h3.push.client`; the exact name wins over a package with `…`."""
+    """(floor, position) of a module such as `h3.push.client_book`; the exact name wins over a package with `…`."""
     for pattern, floor, position in MAP:
         if pattern == module:
             return floor, position

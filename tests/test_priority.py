@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h3push.h3.priority import (
-    CRITICAL_PRIORITY,
-    MAX_VALUE_SIZE,
-    Priority,
-    encode_priority,
-    parse_priority,
-    transport_priority,
-)
+from h3push.h3.urgency import CRITICAL_PRIORITY, transport_priority
+from h3push.http.priority import MAX_VALUE_SIZE, Priority, encode_priority, parse_priority
 
 priorities = st.builds(Priority, st.integers(0, 7), st.booleans())
 

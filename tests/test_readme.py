@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from h3push.transport.identity import make_identity
+from h3push.testing.identity import make_identity
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SERVER, CLIENT = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -5,7 +5,7 @@ import sys
 
 from application import app
 
-from h3push.server.asgi.serve import serve_asgi
+from h3push.asgi.serve import serve_asgi
 
 
 async def main() -> None:

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from h3push import serve
-from h3push.server.pushing import PushingDirectory
-from h3push.server.static import Directory
+from h3push.files.directory import Directory
+from h3push.files.plans import PushingDirectory
 
 
 async def main() -> None:

@@ -25,17 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from h3push._quic import ClientTls, ServerTls
-    from h3push.aio.client import Client, connect
-    from h3push.aio.client_response import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
-    from h3push.aio.connection import Handler
-    from h3push.aio.content import FileContent
-    from h3push.aio.headers import Headers
-    from h3push.aio.push import Push, PushRefusal, PushState
-    from h3push.aio.request import Request
-    from h3push.aio.response import Response
-    from h3push.aio.server import Server, ServerCounters, serve
-    from h3push.aio.settings import ClientSettings, ServerSettings
-    from h3push.aio.streams import ContentTooLarge
+    from h3push.asgi.push import push, push_nowait
+    from h3push.asgi.serve import ASGIServer, serve_asgi
+    from h3push.client.client import Client, connect
+    from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
     from h3push.errors import (
         ConnectFailed,
         ConnectionClosed,
@@ -57,26 +50,33 @@ if TYPE_CHECKING:
     from h3push.h3.client import H3ClientConnection
     from h3push.h3.config import H3Config
     from h3push.h3.events import CancelledBy
-    from h3push.h3.priority import Priority
     from h3push.h3.server import H3ServerConnection
-    from h3push.server.asgi.push import push, push_nowait
-    from h3push.server.asgi.serve import ASGIServer, serve_asgi
+    from h3push.http.content import FileContent
+    from h3push.http.headers import Headers
+    from h3push.http.priority import Priority
+    from h3push.runtime.inbox import ContentTooLarge
+    from h3push.runtime.settings import ClientSettings, ServerSettings
+    from h3push.server.connection import Handler
+    from h3push.server.push import Push, PushRefusal, PushState
+    from h3push.server.request import Request
+    from h3push.server.response import Response
+    from h3push.server.server import Server, ServerCounters, serve
 
     __version__: str
 
 _HOMES = {
     "h3push._quic": "ClientTls ServerTls",
-    "h3push.aio.client": "Client connect",
-    "h3push.aio.client_response": "ClientResponse ReceivedPush ReceivedState SentRequest Timing",
-    "h3push.aio.connection": "Handler",
-    "h3push.aio.content": "FileContent",
-    "h3push.aio.headers": "Headers",
-    "h3push.aio.push": "Push PushRefusal PushState",
-    "h3push.aio.request": "Request",
-    "h3push.aio.response": "Response",
-    "h3push.aio.server": "Server ServerCounters serve",
-    "h3push.aio.settings": "ClientSettings ServerSettings",
-    "h3push.aio.streams": "ContentTooLarge",
+    "h3push.client.client": "Client connect",
+    "h3push.client.response": "ClientResponse ReceivedPush ReceivedState SentRequest Timing",
+    "h3push.server.connection": "Handler",
+    "h3push.http.content": "FileContent",
+    "h3push.http.headers": "Headers",
+    "h3push.server.push": "Push PushRefusal PushState",
+    "h3push.server.request": "Request",
+    "h3push.server.response": "Response",
+    "h3push.server.server": "Server ServerCounters serve",
+    "h3push.runtime.settings": "ClientSettings ServerSettings",
+    "h3push.runtime.inbox": "ContentTooLarge",
     "h3push.errors": (
         "ConnectFailed ConnectionClosed ErrorCode H3ConnectionError H3PushError H3StreamError "
         "LocalProtocolError NoPushCredit NoStreamCredit ProtocolError PushCancelled "
@@ -85,10 +85,10 @@ _HOMES = {
     "h3push.h3.client": "H3ClientConnection",
     "h3push.h3.config": "H3Config",
     "h3push.h3.events": "CancelledBy",
-    "h3push.h3.priority": "Priority",
+    "h3push.http.priority": "Priority",
     "h3push.h3.server": "H3ServerConnection",
-    "h3push.server.asgi.push": "push push_nowait",
-    "h3push.server.asgi.serve": "ASGIServer serve_asgi",
+    "h3push.asgi.push": "push push_nowait",
+    "h3push.asgi.serve": "ASGIServer serve_asgi",
 }
 """Module to the public names it is home of: they are imported when first used, so that `h3push --help` is quick."""
 

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from h3push.aio.server import serve
-from h3push.aio.settings import ServerSettings
 from h3push.cli import main
+from h3push.files.directory import Directory
+from h3push.files.plans import PushingDirectory
+from h3push.runtime.settings import ServerSettings
 from h3push.server.certificates import development_certificates
-from h3push.server.pushing import PushingDirectory
-from h3push.server.static import Directory
+from h3push.server.server import serve
 
 PAGE = b"<link rel=stylesheet href=style.css><img src='a b.png'><img src=empty.png>"
 

@@ -7,11 +7,11 @@ import socket
 
 import pytest
 
-from h3push.aio.response import Response
-from h3push.policy.page_scan import PageScanSettings
+from h3push.files.directory import Directory
+from h3push.files.plans import PushingDirectory
+from h3push.plans.page import PageScanSettings
 from h3push.server.certificates import development_certificates
-from h3push.server.pushing import PushingDirectory
-from h3push.server.static import Directory
+from h3push.server.response import Response
 
 PAGE = b"<link rel=stylesheet href=style.css><img src='a b.png'><img src=empty.png>"
 

@@ -23,7 +23,6 @@ from conformance.support import (
     varint,
 )
 from h3push.errors import ErrorCode
-from h3push.fields import Fields, RequestHead
 from h3push.h3.config import H3Config
 from h3push.h3.events import (
     ConnectionTerminated,
@@ -36,7 +35,8 @@ from h3push.h3.events import (
     TrailersReceived,
 )
 from h3push.h3.server import H3ServerConnection
-from h3push.transport.memory import Batch, EndSettings, LinkSettings, MemorySettings, SendSettings
+from h3push.http.fields import Fields, RequestHead
+from h3push.testing.memory import Batch, EndSettings, LinkSettings, MemorySettings, SendSettings
 
 AUTHORITY = b"a.test"
 DATA, HEADERS, CANCEL_PUSH, SETTINGS, PUSH_PROMISE, GOAWAY, MAX_PUSH_ID = 0x00, 0x01, 0x03, 0x04, 0x05, 0x07, 0x0D

@@ -21,12 +21,12 @@ import pylsqpack
 import pytest
 
 from h3push.errors import ErrorCode
-from h3push.fields import Fields, RequestHead
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
 from h3push.h3.events import DataReceived, Event, RequestReceived, ResponseReceived, TrailersReceived
 from h3push.h3.server import H3ServerConnection
-from h3push.transport.memory import EndSettings, MemoryPair, MemorySettings, RawPeer, SendSettings
+from h3push.http.fields import Fields, RequestHead
+from h3push.testing.memory import EndSettings, MemoryPair, MemorySettings, RawPeer, SendSettings
 
 Bytes = bytes | str
 """Bytes, or hex with blanks (and `|` between what belongs together)."""

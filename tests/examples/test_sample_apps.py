@@ -16,7 +16,7 @@ from aioquic.h3.events import DataReceived, HeadersReceived, PushPromiseReceived
 from aioquic.quic.configuration import QuicConfiguration
 
 import h3push
-from h3push.transport.identity import make_identity
+from h3push.testing.identity import make_identity
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IDENTITY = make_identity(["localhost"], seed=0)

@@ -18,7 +18,6 @@ from conformance.support import (
     varint,
 )
 from h3push.errors import ErrorCode, NoStreamCredit, RequestNotProcessed, StreamStateError
-from h3push.fields import RequestHead
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
 from h3push.h3.content import JOINED_WRITE
@@ -34,7 +33,8 @@ from h3push.h3.events import (
     TrailersReceived,
 )
 from h3push.h3.server import H3ServerConnection
-from h3push.transport.memory import (
+from h3push.http.fields import RequestHead
+from h3push.testing.memory import (
     EndSettings,
     LinkSettings,
     MemoryPair,

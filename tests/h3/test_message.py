@@ -6,7 +6,6 @@ import pytest
 
 from conformance.support import data, frame, headers
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError, StreamStateError
-from h3push.fields import Fields
 from h3push.h3.message import (
     ENDED,
     MESSAGE,
@@ -16,6 +15,7 @@ from h3push.h3.message import (
     MessageSender,
     MessageState,
 )
+from h3push.http.fields import Fields
 from h3push.wire.reader import FrameReader
 from h3push.wire.registry import Role, StreamKind
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from h3push.aio.server import ServerCounters
+from h3push.files.directory import Directory
+from h3push.files.plans import PushingDirectory
 from h3push.server.certificates import DevelopmentCertificates
-from h3push.server.pushing import PushingDirectory
-from h3push.server.static import Directory
+from h3push.server.server import ServerCounters
 
 from .chromium import NetLog, browse, chromium_command
 from .harness import our_server, run

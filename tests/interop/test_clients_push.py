@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import h3push
+from h3push.files.directory import Directory
+from h3push.files.plans import PushingDirectory
 from h3push.server.certificates import DevelopmentCertificates
-from h3push.server.pushing import PushingDirectory
-from h3push.server.static import Directory
 
 from .harness import Page, content, our_server, run
 from .strangers import AIOQUIC, QH3, Stack, stranger_client

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from h3push.errors import ErrorCode, NoPushCredit, NoStreamCredit, StreamStateError
-from h3push.fields import RequestHead
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
 from h3push.h3.events import (
@@ -30,10 +29,11 @@ from h3push.h3.events import (
     ResponseReceived,
     TrailersReceived,
 )
-from h3push.h3.priority import Priority
 from h3push.h3.push.states import ClientPushState, ServerPushState
 from h3push.h3.server import H3ServerConnection
-from h3push.transport.memory import EndSettings, MemoryPair, MemorySettings, SendSettings
+from h3push.http.fields import RequestHead
+from h3push.http.priority import Priority
+from h3push.testing.memory import EndSettings, MemoryPair, MemorySettings, SendSettings
 
 CRITICAL = 3
 """Unidirectional streams for control and QPACK."""

@@ -7,8 +7,8 @@ import pytest
 import h3push
 from conformance.support import request
 from h3push import _quic
-from h3push.transport.network import VirtualDriver, VirtualNetwork
-from h3push.transport.virtual import run_virtual
+from h3push.testing.network import VirtualDriver, VirtualNetwork
+from h3push.testing.virtual import run_virtual
 from rfc9114.test_3_connection_setup import GOOD, LINK, Peer, respond
 
 LONG_AGO = 1.0

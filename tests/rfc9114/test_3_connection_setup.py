@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 import h3push
-from aio.harness import in_world
 from h3push import _quic
 from h3push.errors import ErrorCode
-from h3push.transport import identity as identities
-from h3push.transport.identity import Identity, make_identity
-from h3push.transport.link import LinkSettings
-from h3push.transport.network import VirtualDriver, VirtualNetwork
-from h3push.transport.virtual import run_virtual
+from h3push.testing import identity as identities
+from h3push.testing.identity import Identity, make_identity
+from h3push.testing.link import LinkSettings
+from h3push.testing.network import VirtualDriver, VirtualNetwork
+from h3push.testing.virtual import run_virtual
+from runtime.harness import in_world
 
 GOOD = make_identity(["origin.example"], seed=0)
 LINK = LinkSettings(delay=0.05)

@@ -20,7 +20,6 @@ from conformance.support import (
     varint,
 )
 from h3push.errors import ErrorCode, LocalProtocolError
-from h3push.fields import Fields, RequestHead
 from h3push.h3.config import H3Config
 from h3push.h3.events import (
     DataReceived,
@@ -32,6 +31,7 @@ from h3push.h3.events import (
     TrailersReceived,
 )
 from h3push.h3.server import H3ServerConnection
+from h3push.http.fields import Fields, RequestHead
 
 
 def sent_by_server(fields: Fields, *, interim: Fields | None = None, trailers: Fields | None = None) -> list[Fields]:

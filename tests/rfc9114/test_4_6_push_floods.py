@@ -24,7 +24,7 @@ from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
 from h3push.h3.events import DataReceived, MaxPushIdReceived, RequestReceived, ResponseReceived
 from h3push.h3.server import H3ServerConnection
-from h3push.transport.memory import EndSettings, MemoryEnd, MemoryPair, MemorySettings
+from h3push.testing.memory import EndSettings, MemoryEnd, MemoryPair, MemorySettings
 
 PSEUDO = [(":method", "GET"), (":scheme", "https"), (":authority", "a.test"), (":path", "/pushed")]
 

@@ -13,9 +13,9 @@ from conformance.push_support import (
 )
 from conformance.support import frame, promise, section, ways_to_arrive
 from h3push.errors import LocalProtocolError, PushNotAllowed
-from h3push.fields import RequestHead
 from h3push.h3.config import H3Config
 from h3push.h3.events import CancelledBy, PushPromiseReceived
+from h3push.http.fields import RequestHead
 
 
 def crafted(push_id: int, *fields: tuple[str, str], method="GET", scheme="https", authority="a.test") -> bytes:

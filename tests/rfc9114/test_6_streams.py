@@ -21,7 +21,7 @@ from h3push.errors import ErrorCode
 from h3push.h3.config import H3Config
 from h3push.h3.events import SettingsReceived
 from h3push.h3.server import H3ServerConnection
-from h3push.transport.memory import EndSettings, MemoryPair, MemorySettings, RawPeer
+from h3push.testing.memory import EndSettings, MemoryPair, MemorySettings, RawPeer
 
 CONTROL, PUSH, QPACK_ENCODER, QPACK_DECODER = range(4)
 

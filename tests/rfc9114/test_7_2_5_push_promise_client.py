@@ -31,7 +31,6 @@ from conformance.support import (
     ways_to_arrive,
 )
 from h3push.errors import ErrorCode
-from h3push.fields import RequestHead
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.events import (
     CancelledBy,
@@ -41,6 +40,7 @@ from h3push.h3.events import (
     ResponseReceived,
     TrailersReceived,
 )
+from h3push.http.fields import RequestHead
 
 PSEUDO = [(":method", "GET"), (":scheme", "https"), (":authority", "a.test"), (":path", "/pushed")]
 

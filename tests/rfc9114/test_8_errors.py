@@ -18,9 +18,9 @@ from conformance.support import (
     varint,
 )
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError, describe_error_code
-from h3push.fields import Fields
 from h3push.h3.config import H3Config
 from h3push.h3.events import ConnectionTerminated, MessageFailed, RequestReceived
+from h3push.http.fields import Fields
 from h3push.wire.qpack import SECRET_NAMES
 
 STREAM_ERRORS = {

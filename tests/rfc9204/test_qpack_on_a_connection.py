@@ -19,12 +19,12 @@ from conformance.support import (
     ways_to_arrive,
 )
 from h3push.errors import ErrorCode
-from h3push.fields import RequestHead
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
 from h3push.h3.events import DataReceived, Event, MessageFailed, RequestReceived, ResponseReceived, TrailersReceived
 from h3push.h3.server import H3ServerConnection
-from h3push.transport.memory import EndSettings, MemoryPair, MemorySettings
+from h3push.http.fields import RequestHead
+from h3push.testing.memory import EndSettings, MemoryPair, MemorySettings
 
 DECOMPRESSION_FAILED = ErrorCode.QPACK_DECOMPRESSION_FAILED
 ENCODER_STREAM, DECODER_STREAM = ErrorCode.QPACK_ENCODER_STREAM_ERROR, ErrorCode.QPACK_DECODER_STREAM_ERROR

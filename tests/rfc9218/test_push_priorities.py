@@ -27,8 +27,8 @@ from conformance.support import (
 )
 from h3push.errors import ErrorCode, LocalProtocolError
 from h3push.h3.events import DataReceived, PriorityUpdated, PushPromiseReceived, RequestReceived, ResponseReceived
-from h3push.h3.priority import Priority
-from h3push.transport.memory import LinkSettings
+from h3push.http.priority import Priority
+from h3push.testing.memory import LinkSettings
 
 
 def update(push_id: int, value: bytes = b"u=1") -> bytes:

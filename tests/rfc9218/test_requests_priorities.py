@@ -19,9 +19,10 @@ from conformance.support import (
 from h3push.errors import ErrorCode, LocalProtocolError
 from h3push.h3.config import H3Config
 from h3push.h3.events import Event, PriorityUpdated, RequestReceived
-from h3push.h3.priority import CRITICAL_PRIORITY, Priority, transport_priority
 from h3push.h3.server import H3ServerConnection
-from h3push.transport.memory import LinkSettings, MemorySettings
+from h3push.h3.urgency import CRITICAL_PRIORITY, transport_priority
+from h3push.http.priority import Priority
+from h3push.testing.memory import LinkSettings, MemorySettings
 
 
 def update(stream_id: int, value: bytes) -> bytes:

@@ -29,13 +29,13 @@ from conformance.support import (
     varint,
 )
 from h3push.errors import ErrorCode, H3PushError
-from h3push.fields import RequestHead
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
 from h3push.h3.connection import H3Connection
 from h3push.h3.events import ConnectionTerminated, Event, PushPromiseReceived, RequestReceived, RequestTooLarge
 from h3push.h3.server import H3ServerConnection
-from h3push.transport.interface import FIRST_READ_BYTES
+from h3push.h3.transport import FIRST_READ_BYTES
+from h3push.http.fields import RequestHead
 
 SERVER_CONFIG = H3Config(flood_burst=60, max_field_section_size=4_000, max_encoded_field_section_size=8_000)
 CLIENT_CONFIG = H3Config(

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import h3push
-from aio.harness import ROUND_TRIP, client_tls, server_tls
 from conformance.support import SETTINGS, frame, varint
 from h3push import _quic
-from h3push.transport.link import LinkSettings
-from h3push.transport.network import VirtualDriver, VirtualNetwork
-from h3push.transport.virtual import run_virtual
+from h3push.testing.link import LinkSettings
+from h3push.testing.network import VirtualDriver, VirtualNetwork
+from h3push.testing.virtual import run_virtual
+from runtime.harness import ROUND_TRIP, client_tls, server_tls
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from h3push import _quic
-from h3push.transport.identity import make_identity
+from h3push.testing.identity import make_identity
 
 IDENTITY = make_identity(["localhost"], seed=0)
 CLIENT, SERVER = ("10.0.0.1", 50_000), ("10.0.0.2", 443)

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 import h3push
-from aio.harness import ROUND_TRIP, World, in_world
-from h3push.transport.link import LinkSettings
+from h3push.testing.link import LinkSettings
+from runtime.harness import ROUND_TRIP, World, in_world
 
 KIB, MIB = 1024, 1024 * 1024
 BAD = LinkSettings(

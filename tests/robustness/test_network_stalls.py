@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import h3push
-from aio.harness import World, in_world
+from runtime.harness import World, in_world
 
 KIB, MIB = 1024, 1024 * 1024
 

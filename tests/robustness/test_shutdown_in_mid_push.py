@@ -14,9 +14,9 @@ from random import Random
 import pytest
 
 import h3push
-from aio.harness import World, in_world
-from h3push.aio.client_response import ReceivedState
-from h3push.transport.link import LinkSettings
+from h3push.client.response import ReceivedState
+from h3push.testing.link import LinkSettings
+from runtime.harness import World, in_world
 
 COMMAND = [sys.executable, "-c", "from h3push.cli import main; main()"]
 MIB = 1024 * 1024

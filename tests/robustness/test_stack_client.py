@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 import h3push
-from aio.harness import World, in_world
-from h3push.aio.client_response import ReceivedState
+from h3push.client.response import ReceivedState
+from runtime.harness import World, in_world
 
 KIB, MIB = 1024, 1024 * 1024
 SETTINGS = h3push.ClientSettings(

@@ -21,10 +21,10 @@ from conformance.support import (
     varint,
 )
 from h3push.errors import ErrorCode, LocalProtocolError
-from h3push.fields import RequestHead
 from h3push.h3.config import H3Config
 from h3push.h3.events import DataReceived, InformationalResponseReceived, PushCancelled, PushPromiseReceived
 from h3push.h3.server import H3ServerConnection
+from h3push.http.fields import RequestHead
 
 from .hostile import Attack, held
 

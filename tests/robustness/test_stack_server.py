@@ -9,10 +9,10 @@ from random import Random
 import pytest
 
 import h3push
-from aio.harness import client_tls
 from conformance.support import GET, LARGEST_VARINT, POST, data, headers, request, varint
 from h3push import _quic
 from h3push.errors import ErrorCode
+from runtime.harness import client_tls
 
 from .raw_quic import Siege, max_push_id, siege
 

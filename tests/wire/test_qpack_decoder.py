@@ -10,7 +10,7 @@ from pieces import cuts, ending
 from qpack_model import Line, ModelDecoder, ModelError, decode_section
 
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError, ProtocolError
-from h3push.fields import Fields, section_size
+from h3push.http.fields import Fields, section_size
 from h3push.wire.qpack import FieldDecoder, FieldSectionTooLarge
 from h3push.wire.qpack.instructions import LARGEST_STATIC, STATIC_SIZES, encode_integer
 

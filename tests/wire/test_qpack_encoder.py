@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pieces import cuts, ending
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError
-from h3push.fields import Fields
+from h3push.http.fields import Fields
 from h3push.wire.qpack import SECRET_NAMES, FieldDecoder, FieldEncoder
 from h3push.wire.qpack.instructions import decode_prefix, encode_integer, read_field_line
 

@@ -52,12 +52,12 @@ def site_directory() -> Path:
 
 async def fetch_over_loopback(root: Path) -> "PageLoad":
     """Serve `root` on a free port with certificates of its own, and load its page with pushes."""
-    from h3push.aio.client import connect
-    from h3push.aio.server import serve
+    from h3push.client.client import connect
+    from h3push.files.directory import Directory
+    from h3push.files.plans import PushingDirectory
     from h3push.lab.page_load import load_page
     from h3push.server.certificates import development_certificates
-    from h3push.server.pushing import PushingDirectory
-    from h3push.server.static import Directory
+    from h3push.server.server import serve
 
     with tempfile.TemporaryDirectory(prefix="h3push-demo-") as directory:
         made = development_certificates(Path(directory))
@@ -98,7 +98,7 @@ def show_fetch(root: Path, load: "PageLoad") -> None:
 
 def check_contents(root: Path, load: "PageLoad") -> None:
     """Compare what arrived with the files; one difference is a failure."""
-    from h3push.server.files import FoundFile, find_file
+    from h3push.files.paths import FoundFile, find_file
 
     for resource in load.resources:
         found = find_file(root.resolve(), resource.path)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from h3push.aio.client import Client, connect
-from h3push.aio.client_response import ClientResponse, ReceivedPush, ReceivedState
-from h3push.aio.settings import ClientSettings
+from h3push.client.client import Client, connect
+from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState
 from h3push.errors import H3PushError, PushCancelled
-from h3push.policy.urls import target_of
+from h3push.http.url import target_of
+from h3push.runtime.settings import ClientSettings
 
 STATES = {
     ReceivedState.FULFILLED: "fulfilled",

@@ -111,7 +111,7 @@ def complete_url(url: str) -> str:
 
     Raises `click.BadParameter` for another scheme or no host.
     """
-    from h3push.policy.urls import origin_of, resolve
+    from h3push.http.url import origin_of, resolve
 
     typed = url if "://" in url else f"https://{url}"
     if not typed.lower().startswith("https://"):

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import rich_click as click
 from click.exceptions import Exit
 
-from h3push.aio.client import Client
-from h3push.aio.client_response import ClientResponse
 from h3push.cli.failures import INTERRUPTED, CommandFailed, file_failure
 from h3push.cli.fetch import Fetched, FetchOptions, Sink, fetch
 from h3push.cli.report import head_lines, push_lines, to_json
+from h3push.client.client import Client
+from h3push.client.response import ClientResponse
 from h3push.errors import H3PushError
 
 FIRST_ERROR_STATUS = 400

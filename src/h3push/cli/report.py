@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from h3push.cli.fetch import Fetched, PushRecord
-from h3push.fields import Fields
+from h3push.http.fields import Fields
 
 
 def to_json(url: str, fetched: Fetched) -> str:

@@ -19,9 +19,9 @@ from h3push.cli.failures import CommandFailed, bind_failure, file_failure
 
 if TYPE_CHECKING:
     from h3push import _quic
+    from h3push.asgi.handler import ASGIHandler, Planner
+    from h3push.asgi.serve import ASGIServer
     from h3push.server.access_log import AccessLog, LogFormat
-    from h3push.server.asgi.handler import ASGIHandler, Planner
-    from h3push.server.asgi.serve import ASGIServer
 
 MAX_PUSH_BYTES = 1 << 30
 """Pushed content that one page may cause: 1 GiB. The content is the user's own; what bounds it is `--push-limit`."""
@@ -91,8 +91,8 @@ def make_handler(options: ServeOptions) -> "ASGIHandler":
     log = _access_log(options)
     if options.directory is not None:
         return _directory_handler(options.directory, options, planners, log)
-    from h3push.server.asgi.handler import ASGIHandler, ASGISettings
-    from h3push.server.asgi.loading import LoadError, load_app, survives_push_event
+    from h3push.asgi.handler import ASGIHandler, ASGISettings
+    from h3push.asgi.loading import LoadError, load_app, survives_push_event
 
     try:
         app = load_app(options.target, factory=options.factory, app_dir=options.app_dir)
@@ -105,10 +105,10 @@ def make_handler(options: ServeOptions) -> "ASGIHandler":
 def _directory_handler(
     root: Path, options: ServeOptions, planners: "tuple[Planner, ...]", log: "AccessLog | None"
 ) -> "ASGIHandler":
-    from h3push.policy.page_scan import PageScanSettings
-    from h3push.server.directory_handler import DirectoryHandler
-    from h3push.server.pushing import PushingDirectory
-    from h3push.server.static import Directory
+    from h3push.files.directory import Directory
+    from h3push.files.handler import DirectoryHandler
+    from h3push.files.plans import PushingDirectory
+    from h3push.plans.page import PageScanSettings
 
     directory = Directory(root)
     if not options.push:
@@ -120,8 +120,8 @@ def _directory_handler(
 
 
 def _planners(options: ServeOptions) -> "tuple[Planner, ...]":
-    from h3push.policy.manifest import ManifestError, load_manifest
-    from h3push.server.asgi.serve import manifest_planner
+    from h3push.asgi.serve import manifest_planner
+    from h3push.plans.manifest import ManifestError, load_manifest
 
     if options.manifest is None:
         return ()
@@ -139,12 +139,12 @@ def _access_log(options: ServeOptions) -> "AccessLog | None":
 
 def make_server(options: ServeOptions, handler: "ASGIHandler", address: str) -> "ASGIServer":
     """The server, not yet listening, and for an application its lifespan."""
-    from h3push.aio.server import serve as serve_handler
-    from h3push.aio.settings import ServerSettings
+    from h3push.asgi.handler import for_applications
+    from h3push.asgi.lifespan import Lifespan
+    from h3push.asgi.serve import ASGIServer
     from h3push.h3.config import H3Config
-    from h3push.server.asgi.handler import for_applications
-    from h3push.server.asgi.lifespan import Lifespan
-    from h3push.server.asgi.serve import ASGIServer
+    from h3push.runtime.settings import ServerSettings
+    from h3push.server.server import serve as serve_handler
 
     assert options.certfile is not None
     assert options.keyfile is not None
@@ -162,7 +162,7 @@ def make_server(options: ServeOptions, handler: "ASGIHandler", address: str) -> 
 
 async def _open(options: ServeOptions, handler: "ASGIHandler") -> "ASGIServer":
     """Start the application and listen."""
-    from h3push.server.asgi.lifespan import LifespanFailedError
+    from h3push.asgi.lifespan import LifespanFailedError
 
     try:
         found = await asyncio.get_running_loop().getaddrinfo(options.host, options.port, type=socket.SOCK_DGRAM)

@@ -15,12 +15,6 @@ from h3push.errors import (
     NoStreamCredit,
     RequestNotProcessed,
 )
-from h3push.fields import (
-    Fields,
-    RequestHead,
-    parse_promised_request,
-    request_fields,
-)
 from h3push.h3.config import H3Config
 from h3push.h3.connection import H3Connection
 from h3push.h3.events import (
@@ -35,12 +29,18 @@ from h3push.h3.events import (
     StreamReset,
 )
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
-from h3push.h3.priority import Priority, encode_priority
-from h3push.h3.push.client import ClientPush, ClientPushes
-from h3push.h3.push.server import PushCounters
+from h3push.h3.push.client_book import ClientPush, ClientPushes
+from h3push.h3.push.server_book import PushCounters
 from h3push.h3.push.states import ClientPushAction, ClientPushInput, ClientPushState
-from h3push.h3.response import OrphanStream, PushStream, ResponseReceiver
-from h3push.transport.interface import Transport
+from h3push.h3.response_receiver import OrphanStream, PushStream, ResponseReceiver
+from h3push.h3.transport import Transport
+from h3push.http.fields import (
+    Fields,
+    RequestHead,
+    parse_promised_request,
+    request_fields,
+)
+from h3push.http.priority import Priority, encode_priority
 from h3push.wire.frames import (
     encode_priority_update,
     encode_single_varint,

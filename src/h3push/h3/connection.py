@@ -26,7 +26,6 @@ from collections.abc import Callable
 from typing import ClassVar, Generic, TypeVar, TypeVarTuple
 
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError, StreamStateError
-from h3push.fields import Fields, trailer_fields
 from h3push.h3.config import H3Config
 from h3push.h3.content import announce_content, write_content
 from h3push.h3.events import (
@@ -44,7 +43,8 @@ from h3push.h3.pauses import Pauses
 from h3push.h3.peer_streams import PeerStreams
 from h3push.h3.sections import FieldSections
 from h3push.h3.shutdown import Shutdown
-from h3push.transport.interface import Transport
+from h3push.h3.transport import Transport
+from h3push.http.fields import Fields, trailer_fields
 from h3push.wire.frames import encode_single_varint, parse_single_varint
 from h3push.wire.registry import FrameType, Role
 from h3push.wire.settings import Settings, parse_settings

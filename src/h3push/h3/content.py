@@ -1,7 +1,7 @@
 """Content as DATA frames (RFC 9114 section 7.2.1): held to its message, then written."""
 
 from h3push.h3.message import MessageInput, MessageSender
-from h3push.transport.interface import Transport
+from h3push.h3.transport import Transport
 from h3push.wire.frames import frame_header
 from h3push.wire.registry import FrameType
 

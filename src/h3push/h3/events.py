@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from h3push.errors import H3StreamError
-from h3push.fields import Fields, RequestHead, ResponseHead
-from h3push.h3.priority import Priority
+from h3push.http.fields import Fields, RequestHead, ResponseHead
+from h3push.http.priority import Priority
 from h3push.wire.settings import Settings
 
 

@@ -9,8 +9,8 @@ a secret is never remembered, nor is a large one, so that what is kept is small 
 from typing import Generic, TypeVar
 
 from h3push.errors import LocalProtocolError
-from h3push.fields import SECRET_NAMES, Fields, RequestHead, request_fields, response_fields, section_size
 from h3push.h3.config import H3Config
+from h3push.http.fields import SECRET_NAMES, Fields, RequestHead, request_fields, response_fields, section_size
 
 MAX_REMEMBERED = 256
 """Of each kind; when there are more, all are forgotten."""

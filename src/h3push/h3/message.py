@@ -27,7 +27,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError, StreamStateError
-from h3push.fields import Fields
+from h3push.http.fields import Fields
 from h3push.wire.reader import FrameReader
 from h3push.wire.registry import FrameType
 

@@ -9,14 +9,14 @@ SETTINGS and the first frames of the role. Nothing is ever written to QPACK's st
 until then, and acknowledgments are left with the decoder.
 
 Reserved numbers ("grease", section 7.2.8) are sent so that peers keep ignoring what they do not know: a setting and a frame on
-every connection, a stream on one in eight. Push streams, which are ours too, belong to `h3.push.serving`.
+every connection, a stream on one in eight. Push streams, which are ours too, belong to `h3.push.server`.
 """
 
 from h3push.errors import LocalProtocolError
 from h3push.h3.config import H3Config
 from h3push.h3.control import closed_critical_stream
-from h3push.h3.priority import CRITICAL_PRIORITY
-from h3push.transport.interface import Transport
+from h3push.h3.transport import Transport
+from h3push.h3.urgency import CRITICAL_PRIORITY
 from h3push.wire.frames import encode_frame
 from h3push.wire.registry import FrameType, StreamType, reserved_number
 from h3push.wire.settings import Settings, encode_settings

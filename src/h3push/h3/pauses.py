@@ -1,6 +1,6 @@
 """Streams of which no data is taken for now, and why."""
 
-from h3push.transport.interface import Transport
+from h3push.h3.transport import Transport
 
 
 class Pauses(dict[int, set[str]]):

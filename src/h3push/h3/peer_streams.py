@@ -23,7 +23,7 @@ from typing import Protocol
 from h3push.errors import ErrorCode, H3ConnectionError
 from h3push.h3.config import H3Config
 from h3push.h3.control import ControlStream, QpackStream, closed_critical_stream
-from h3push.transport.interface import Transport
+from h3push.h3.transport import Transport
 from h3push.wire.reader import StreamHeaderReader
 from h3push.wire.registry import Role, StreamType
 

@@ -14,12 +14,12 @@ caused, and when a message is abandoned.
 """
 
 from h3push.errors import LocalProtocolError, StreamStateError
-from h3push.fields import Fields, section_size
 from h3push.h3.config import H3Config
 from h3push.h3.known import KnownSection
 from h3push.h3.message import MessageInput, MessageSender
 from h3push.h3.own_streams import OwnStreams
-from h3push.transport.interface import Transport
+from h3push.h3.transport import Transport
+from h3push.http.fields import Fields, section_size
 from h3push.wire.frames import frame_header
 from h3push.wire.qpack import FieldDecoder, FieldEncoder
 from h3push.wire.registry import FrameType

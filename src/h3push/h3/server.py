@@ -6,7 +6,7 @@ A push is three separate steps, because each can fail or wait on its own (RFC 91
     stream = connection.open_push_stream(push_id)                  # a unidirectional stream: 0x01, push ID
     connection.send_response(stream, 200, fields)                  # then as on any stream
 
-and `cancel_push` calls it off at any point. What these do is in `h3.push.serving`; requests and responses are here.
+and `cancel_push` calls it off at any point. What these do is in `h3.push.server`; requests and responses are here.
 """
 
 from collections import OrderedDict
@@ -18,11 +18,6 @@ from h3push.errors import (
     H3StreamError,
     LocalProtocolError,
     StreamStateError,
-)
-from h3push.fields import (
-    Fields,
-    RequestHead,
-    response_fields,
 )
 from h3push.h3.config import H3Config
 from h3push.h3.connection import H3Connection
@@ -38,12 +33,18 @@ from h3push.h3.events import (
 )
 from h3push.h3.known import known_response, may_look_up, requests
 from h3push.h3.message import NO_CONTENT_STATUSES, MessageInput, MessageReceiver, MessageState, has_no_content
-from h3push.h3.priority import Priority, priority_or_default, requested_priority, transport_priority
-from h3push.h3.push.server import PushCounters, ServerPushes
-from h3push.h3.push.serving import PushServing
+from h3push.h3.push.server import PushServing
+from h3push.h3.push.server_book import PushCounters, ServerPushes
 from h3push.h3.push.states import ServerPushInput
-from h3push.h3.request import RequestReceiver, ResponseSender, parse_whole_request
-from h3push.transport.interface import Transport
+from h3push.h3.request_receiver import RequestReceiver, ResponseSender, parse_whole_request
+from h3push.h3.transport import Transport
+from h3push.h3.urgency import requested_priority, transport_priority
+from h3push.http.fields import (
+    Fields,
+    RequestHead,
+    response_fields,
+)
+from h3push.http.priority import Priority, priority_or_default
 from h3push.wire.frames import parse_priority_update
 from h3push.wire.qpack import FieldSectionTooLarge
 from h3push.wire.registry import FrameType, Role

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from h3push import _quic
-from h3push.aio.client import connect
-from h3push.aio.server import serve
-from h3push.aio.settings import ClientSettings, ServerSettings
+from h3push.client.client import connect
+from h3push.files.directory import Directory
+from h3push.files.plans import PushingDirectory
 from h3push.lab.page_load import PageLoad, load_page
-from h3push.server.pushing import PushingDirectory
-from h3push.server.static import Directory
-from h3push.transport.identity import make_identity
-from h3push.transport.link import LinkSettings
-from h3push.transport.network import VirtualNetwork
-from h3push.transport.virtual import run_virtual
+from h3push.runtime.settings import ClientSettings, ServerSettings
+from h3push.server.server import serve
+from h3push.testing.identity import make_identity
+from h3push.testing.link import LinkSettings
+from h3push.testing.network import VirtualNetwork
+from h3push.testing.virtual import run_virtual
 
 HOST = "site.test"
 """Name of the emulated server (RFC 6761 keeps .test free for such)."""

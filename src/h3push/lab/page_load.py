@@ -14,15 +14,15 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from h3push.aio.client import Client
-from h3push.aio.client_response import ClientResponse, ReceivedPush, ReceivedState
+from h3push.client.client import Client
+from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState
 from h3push.errors import PushCancelled
-from h3push.h3.priority import Priority
-from h3push.policy.css_scan import CssImage, CssScan, FontFace, scan_css
-from h3push.policy.html_scan import HtmlDocument, InlineStyle, Reference
-from h3push.policy.page_scan import scan_inline, shown_images, used_fonts
-from h3push.policy.plan import PlannedResource, ResourceKind, Stage
-from h3push.policy.urls import origin_of, resolve, target_of
+from h3push.http.priority import Priority
+from h3push.http.url import origin_of, resolve, target_of
+from h3push.plans.css import CssImage, CssScan, FontFace, scan_css
+from h3push.plans.html import HtmlDocument, InlineStyle, Reference
+from h3push.plans.page import scan_inline, shown_images, used_fonts
+from h3push.plans.plan import PlannedResource, ResourceKind, Stage
 
 PAGE_PRIORITY = Priority(urgency=0)
 """What a browser asks for the page itself with (RFC 9218 section 4.1)."""

@@ -1,1 +1,1 @@
-"""What a server serves: a directory, with its pushes, under a certificate made for it."""
+"""The server: connections, requests, responses and pushes on asyncio."""

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Literal, TextIO
 
-from h3push.aio.push import PushState
-from h3push.aio.request import Request
 from h3push.h3.events import CancelledBy
+from h3push.server.push import PushState
+from h3push.server.request import Request
 
 LogFormat = Literal["text", "json"]
 """How rows are written."""

@@ -5,10 +5,9 @@ from itertools import product
 import pytest
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError, StreamStateError
-from h3push.fields import RequestHead
 from h3push.h3.config import H3Config
-from h3push.h3.push.client import ClientPush, ClientPushes
-from h3push.h3.push.server import ServerPush, ServerPushes
+from h3push.h3.push.client_book import ClientPush, ClientPushes
+from h3push.h3.push.server_book import ServerPush, ServerPushes
 from h3push.h3.push.states import (
     CLIENT_PUSH,
     SERVER_PUSH,
@@ -19,6 +18,7 @@ from h3push.h3.push.states import (
     ServerPushInput,
     ServerPushState,
 )
+from h3push.http.fields import RequestHead
 
 WINDOW_OF_FOUR = H3Config(max_concurrent_pushes=4)
 REQUEST = RequestHead(b"GET", b"https", b"a.test", b"/", [], None)

@@ -1,239 +1,271 @@
-"""The server's pushes: what the client allows, what was promised, and where each push stands.
+"""The server's pushes on the wire: credit, promises, push streams, cancellation, and what the client says about pushes.
 
-This module decides and remembers; `h3.push.serving` puts on the wire what it decides.
+Theory of operation
+===================
+
+`h3.push.server_book` decides and remembers: which push IDs there are, where each push stands, what may be promised. This module
+carries that out: every action of the push table has its frames, resets and events in `_act`.
+
+A promise needs two credits, a push ID and a unidirectional stream, and both are asked for before anything is written. Promised
+pushes that have no stream yet have theirs spoken for (`ServerPushes.unopened`), so that opening it cannot fail later. QUIC is
+asked for some streams at a time: credit is never taken back, so what is left of it is known here.
+
+A push stream that is open is a sender of the connection like that of a response: content, end and acknowledgment come from there.
+
+A priority that the client gives to a promised push waits until its stream is open; one for an open stream goes to the transport
+at once.
 """
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from typing import Protocol
 
-from h3push.errors import (
-    ErrorCode,
-    H3ConnectionError,
-    NoPushCredit,
-    PushNotAllowed,
-    StreamStateError,
-)
-from h3push.fields import Fields, RequestHead
+from h3push.errors import ErrorCode, LocalProtocolError, NoPushCredit, NoStreamCredit
 from h3push.h3.config import H3Config
-from h3push.h3.push.states import SERVER_PUSH, ServerPushAction, ServerPushInput, ServerPushState
-
-PUSHABLE_METHODS = frozenset({b"GET", b"HEAD"})
-"""Safe and cacheable (RFC 9110 sections 9.2.1 and 9.2.3); RFC 9114 section 4.6 allows no others."""
-
-CONTENT_FIELDS = frozenset({b"expect", b"content-encoding", b"transfer-encoding", b"trailer"})
-"""Fields that say that a request has content or trailers, which a promised request never has (RFC 9114 section 4.6)."""
-
-_PROMISE = ServerPushInput.PROMISE
-_PROMISED = ServerPushState.PROMISED
-_FULFILLED = ServerPushState.FULFILLED
-"""FULFILLED and what is behind it, CANCELLED, are the ends."""
-_TELLING = frozenset(
-    {ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushAction.SEND_CANCEL_PUSH_AND_TELL}
+from h3push.h3.events import CancelledBy, Event, MaxPushIdReceived, PriorityUpdated, PushCancelled
+from h3push.h3.known import known_promise
+from h3push.h3.own_streams import OwnStreams
+from h3push.h3.push.server_book import ServerPush, ServerPushes
+from h3push.h3.push.states import ServerPushAction, ServerPushInput
+from h3push.h3.request_receiver import ResponseSender
+from h3push.h3.sections import FieldSections
+from h3push.h3.shutdown import Shutdown
+from h3push.h3.transport import Transport
+from h3push.h3.urgency import requested_priority, transport_priority
+from h3push.http.fields import RequestHead, request_fields
+from h3push.http.priority import Priority, priority_or_default
+from h3push.wire.frames import (
+    encode_push_promise,
+    encode_single_varint,
+    parse_priority_update,
+    parse_single_varint,
+    push_stream_header,
 )
+from h3push.wire.registry import FrameType
+
+STREAM_CREDIT_AHEAD = 8
+"""Push streams that QUIC is asked for beyond what is needed now, so that a page's pushes do not ask one by one."""
 
 
-@dataclass(slots=True)
-class PushCounters:
-    """What became of the pushes of one connection, either role."""
-
-    promised: int = 0
-    """Push IDs that were promised."""
-    fulfilled: int = 0
-    """Pushes whose whole response arrived (server: was acknowledged)."""
-    cancelled: int = 0
-    """Pushes called off by us."""
-    cancelled_by_peer: int = 0
-    """Pushes called off by the peer (CANCEL_PUSH, STOP_SENDING, RESET_STREAM, GOAWAY)."""
-    refused_for_credit: int = 0
-    """Server: pushes that were not promised because a limit of the client was reached."""
-    content_bytes: int = 0
-    """Content of pushed responses, sent or received."""
-
-
-@dataclass(slots=True)
-class ServerPush:
-    """One promised push."""
-
-    push_id: int
-    """Its push ID."""
-    request: RequestHead
-    """The promised request."""
-    fields: Fields
-    """The field section of the promise, for repeats."""
-    state: ServerPushState = ServerPushState.UNPROMISED
-    """Where it stands."""
-    stream_id: int | None = None
-    """Its push stream, once open."""
-    promises: int = 0
-    """How often it was promised."""
-
-
-class ServerPushes:
-    """All pushes of one connection, on the server."""
-
-    def __init__(self, config: H3Config) -> None:
-        self.max_push_id: int | None = None
-        """The client's limit, inclusive; None: the client has allowed nothing."""
-        self.limit_moves = False
-        """True when the client has raised its limit: it will do so again as pushes end."""
-        self.next_push_id = 0
-        """The push ID that the next promise takes; IDs are never used again (RFC 9114 section 4.6)."""
-        self.counters = PushCounters()
-        """What became of the pushes."""
-        self.unopened = 0
-        """Pushes that are promised and have no stream yet: so much stream credit is spoken for."""
-        self._config = config
-        self._live: dict[int, ServerPush] = {}
-        self._finished: OrderedDict[int, ServerPush] = OrderedDict()
-        self._remembered = max(1, config.remembered_pushes)  # the last one that ended is still to be acted on
-        self._by_stream: dict[int, int] = {}
-
-    def __len__(self) -> int:
-        """How many pushes are promised or under way."""
-        return len(self._live)
-
-    def receive_max_push_id(self, push_id: int) -> bool:
-        """The client's MAX_PUSH_ID; False when it says nothing new. Raises H3_ID_ERROR when it goes back (section 7.2.7)."""
-        if self.max_push_id is not None and push_id < self.max_push_id:
-            raise H3ConnectionError(
-                ErrorCode.H3_ID_ERROR, f"MAX_PUSH_ID went back from {self.max_push_id} to {push_id}"
-            )
-        raised = push_id != self.max_push_id
-        self.limit_moves = self.limit_moves or (raised and self.max_push_id is not None)
-        self.max_push_id = push_id
-        return raised
+class PushOwner(Protocol):
+    """What pushes ask of, and tell, their connection."""
 
     @property
-    def allowance(self) -> int:
-        """How many further push IDs the client allows."""
-        if self.max_push_id is None or not self._config.enable_push:
+    def config(self) -> H3Config:
+        """Bounds and switches."""
+
+    def spend(self, what: str) -> None:
+        """Count what brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
+
+    def tell(self, event: Event) -> None:
+        """Add an event."""
+
+
+class PushServing:
+    """Puts on the wire what becomes of the pushes of one connection. Raises what `H3ServerConnection` says of its methods.
+
+    Args:
+        owner: the connection.
+        transport: the QUIC connection.
+        pushes: where each push stands.
+        senders: the connection's messages that are being sent; those of open push streams are added and removed here.
+        own_streams: the control stream is for CANCEL_PUSH.
+        sections: encodes promises.
+        shutdown: after the client's GOAWAY nothing more is promised.
+    """
+
+    __slots__ = (
+        "_own_streams",
+        "_owner",
+        "_pushes",
+        "_sections",
+        "_senders",
+        "_shutdown",
+        "_stream_credit",
+        "_transport",
+        "priorities",
+    )
+
+    def __init__(
+        self,
+        owner: PushOwner,
+        transport: Transport,
+        pushes: ServerPushes,
+        *,
+        senders: dict[int, ResponseSender],
+        own_streams: OwnStreams,
+        sections: FieldSections,
+        shutdown: Shutdown,
+    ) -> None:
+        self.priorities: dict[int, Priority] = {}
+        """What the client asked for, by push ID, as long as the push streams are not open."""
+        self._owner = owner
+        self._transport = transport
+        self._pushes = pushes
+        self._senders = senders
+        self._own_streams = own_streams
+        self._sections = sections
+        self._shutdown = shutdown
+        self._stream_credit = 0
+
+    # ---------------------------------------------------------------- credit
+
+    def allowance(self, wanted: int) -> int:
+        """How many of `wanted` further pushes push IDs and stream credit allow."""
+        if self._shutdown.received is not None:
             return 0
-        return self.max_push_id + 1 - self.next_push_id
+        wanted = min(wanted, self._pushes.allowance)
+        if wanted <= 0:
+            return 0
+        unopened = self._pushes.unopened
+        return self._transport.stream_credit(True, wanted + unopened) - unopened
 
-    def check_request(self, request: RequestHead, authority: bytes | None) -> None:
-        """Check that a request may be promised (RFC 9114 section 4.6); `authority` is that of the initiating request.
+    def _check_credit(self) -> None:
+        try:
+            if self._shutdown.received is not None:
+                raise NoPushCredit("the client is shutting down (GOAWAY)")
+            self._pushes.check_credit()
+            self._need_stream_credit(self._pushes.unopened + 1)
+        except (NoPushCredit, NoStreamCredit):
+            self._pushes.counters.refused_for_credit += 1
+            raise
 
-        Raises:
-            PushNotAllowed: method, content, scheme or authority do not fit.
+    def _need_stream_credit(self, needed: int) -> None:
+        """Raise `NoStreamCredit` unless so many push streams can be opened now.
+
+        QUIC is asked for some more than needed, and not again before these are used: it never takes credit back, and nobody else
+        opens streams meanwhile (`forget_credit`).
         """
-        if request.method not in PUSHABLE_METHODS:
-            raise PushNotAllowed(f"{request.method.decode('latin-1')} is not safe and cacheable: push GET or HEAD only")
-        if request.content_length or (request.fields and any(name in CONTENT_FIELDS for name, _ in request.fields)):
-            raise PushNotAllowed("a promised request has no content and no trailers")
-        if request.scheme != b"https":
-            raise PushNotAllowed("a promised request has the scheme https")
-        if request.authority is None or (
-            request.authority != authority and request.authority not in self._config.push_authorities
-        ):
-            given = (request.authority or b"").decode("latin-1")
-            raise PushNotAllowed(f"this server was not asked as {given!r} and may not push for it")
+        if self._stream_credit < needed:
+            self._stream_credit = self._transport.stream_credit(True, needed + STREAM_CREDIT_AHEAD)
+            if self._stream_credit < needed:
+                raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
 
-    def check_credit(self) -> None:
-        """Raise `NoPushCredit` with the reason when no further push ID may be used now."""
-        if not self._config.enable_push:
-            raise NoPushCredit("push is switched off on this server")
-        if self.max_push_id is None:
-            raise NoPushCredit("the client has not allowed any push (no MAX_PUSH_ID)")
-        if self.next_push_id > self.max_push_id:
-            raise NoPushCredit(f"the client's limit is used up: MAX_PUSH_ID {self.max_push_id}")
+    def forget_credit(self) -> None:
+        """Other streams may be opened now: ask QUIC again."""
+        self._stream_credit = 0
 
-    def promise(self, request: RequestHead, fields: Fields) -> ServerPush:
-        """Use the next push ID for a new promise; the caller has asked for credit and sends it."""
-        push = ServerPush(self.next_push_id, request, fields)
-        self.next_push_id += 1
-        self._live[push.push_id] = push
-        self.counters.promised += 1
-        self.advance(push, ServerPushInput.PROMISE)
-        return push
+    # ---------------------------------------------------------------- promises and push streams
 
-    def repeat_promise(self, push_id: int) -> ServerPush:
-        """Promise a push again; raises `StreamStateError` when that is too late or was done too often."""
-        push = self.get(push_id)
-        if push.promises >= self._config.max_repeated_promises:
-            raise StreamStateError(f"push {push_id} was promised {push.promises} times already")
-        self.advance(push, ServerPushInput.PROMISE)
-        return push
+    def promise(self, stream_id: int, request: RequestHead, authority: bytes | None) -> int:
+        """Promise a request on a stream whose own request names `authority`; returns the push ID."""
+        self._pushes.check_request(request, authority)
+        known = known_promise(request)
+        self._check_credit()
+        section = self._sections.encode_known(stream_id, known)
+        push = self._pushes.promise(request, known.fields)
+        self._transport.write(stream_id, encode_push_promise(push.push_id, section), False)
+        return push.push_id
 
-    def get(self, push_id: int) -> ServerPush:
-        """The push with that ID; raises `StreamStateError` for one that was never promised or is long finished."""
-        push = self._live.get(push_id) or self._finished.get(push_id)
+    def repeat_promise(self, stream_id: int, request: RequestHead, push_id: int) -> int:
+        """Promise a push again, on a further stream; returns the push ID."""
+        push = self._pushes.get(push_id)
+        if request_fields(request) != push.fields:
+            raise LocalProtocolError(f"push {push_id} was promised with other fields (RFC 9114 section 7.2.5)")
+        self._sections.check_size(push.fields)
+        self._pushes.repeat_promise(push_id)
+        section = self._sections.encode(stream_id, push.fields)
+        self._transport.write(stream_id, encode_push_promise(push_id, section), False)
+        return push_id
+
+    def open_stream(self, push_id: int, priority: Priority | None) -> int:
+        """Open the stream of a push for a response to be sent on it; returns the stream ID."""
+        push = self._pushes.get(push_id)
+        stream_id, priority = self._open(push, priority)
+        self._senders[stream_id] = ResponseSender(push.request, priority, push_id, push_id)
+        self._transport.write(stream_id, push_stream_header(push_id), False)
+        return stream_id
+
+    def send_whole(self, push: ServerPush, head: bytes, content: bytes, priority: Priority | None) -> int:
+        """Open the stream of a push, send all of its response and the end; returns the stream ID."""
+        stream_id, _ = self._open(push, priority)
+        self._transport.write(stream_id, push_stream_header(push.push_id) + head + content, True)
+        self._pushes.counters.content_bytes += len(content)
+        self._pushes.advance(push, ServerPushInput.END)
+        return stream_id
+
+    def _open(self, push: ServerPush, priority: Priority | None) -> tuple[int, Priority]:
+        """Open the stream of a push, with its priority; nothing is written to it yet."""
+        self._need_stream_credit(1)
+        self._pushes.check(push, ServerPushInput.OPEN_STREAM)
+        stream_id = self._transport.open_stream(True)
+        if stream_id is None:  # the connection is over, and we are about to be told
+            raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+        self._pushes.advance(push, ServerPushInput.OPEN_STREAM)
+        self._stream_credit -= 1
+        self._pushes.opened(push, stream_id)
+        given = self.priorities.pop(push.push_id, None) if self.priorities else None
+        priority = given or priority or requested_priority(push.request)
+        self._transport.set_priority(stream_id, transport_priority(priority, order=push.push_id, pushed=True))
+        return stream_id, priority
+
+    # ---------------------------------------------------------------- calling off
+
+    def cancel(self, push_id: int, error_code: int) -> None:
+        """Call a push off ourselves."""
+        self._act(push_id, self._pushes.apply(push_id, ServerPushInput.CANCEL), CancelledBy.LOCAL, error_code)
+
+    def stop_received(self, push_id: int, error_code: int) -> None:
+        """The client does not want the rest of a push stream (STOP_SENDING)."""
+        action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_STOP_SENDING)
+        self._act(push_id, action, CancelledBy.PEER, error_code)
+
+    def goaway_received(self, identifier: int) -> None:
+        """The client takes no push with that ID or a higher one."""
+        for push_id in self._pushes.excluded_by(identifier):
+            action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_GOAWAY)
+            self._act(push_id, action, CancelledBy.GOAWAY, ErrorCode.H3_REQUEST_CANCELLED)
+
+    def _act(self, push_id: int, action: ServerPushAction, by: CancelledBy, error_code: int) -> None:
+        """Put on the wire, and tell, what the push table says."""
+        self.priorities.pop(push_id, None)
+        if action is ServerPushAction.NOTHING:
+            return
+        push = self._pushes.get(push_id)
+        if action in _SENDS_CANCEL_PUSH:
+            self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
+        if action in _RESETS and push.stream_id is not None:
+            self._senders.pop(push.stream_id, None)
+            self._transport.reset(push.stream_id, error_code)
+        if action in _TELLS:
+            code = error_code if push.stream_id is not None else None
+            self._owner.tell(PushCancelled(push_id, by, code))
+
+    # ---------------------------------------------------------------- frames on the client's control stream
+
+    def cancel_push_received(self, payload: bytes) -> None:
+        """CANCEL_PUSH (RFC 9114 section 7.2.3)."""
+        push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
+        action = self._pushes.receive_cancel_push(push_id)
+        self._owner.spend("CANCEL_PUSH frames")
+        self._act(push_id, action, CancelledBy.PEER, ErrorCode.H3_REQUEST_CANCELLED)
+
+    def max_push_id_received(self, payload: bytes) -> None:
+        """MAX_PUSH_ID (RFC 9114 section 7.2.7)."""
+        push_id = parse_single_varint(FrameType.MAX_PUSH_ID, payload)
+        raised = self._pushes.receive_max_push_id(push_id)
+        self._owner.spend("MAX_PUSH_ID frames")
+        if raised and self._owner.config.enable_push:
+            self._owner.tell(MaxPushIdReceived(push_id))
+
+    def priority_update_received(self, payload: bytes) -> None:
+        """PRIORITY_UPDATE for a push (RFC 9218 section 7.2)."""
+        push_id, value = parse_priority_update(payload)
+        push = self._pushes.check_priority_update(push_id)
+        self._owner.spend("PRIORITY_UPDATE frames")
         if push is None:
-            raise StreamStateError(f"push {push_id} was not promised, or ended too long ago")
-        return push
-
-    def opened(self, push: ServerPush, stream_id: int) -> None:
-        """Its push stream is open."""
-        push.stream_id = stream_id
-        self._by_stream[stream_id] = push.push_id
-
-    def push_of(self, stream_id: int) -> int | None:
-        """The push under way whose push stream this is, or None."""
-        return self._by_stream.get(stream_id)
-
-    def apply(self, push_id: int, happened: ServerPushInput) -> ServerPushAction:
-        """Something of our own doing happened to a push; raises `StreamStateError` when the table has no row for it."""
-        push = self._live.get(push_id)
-        if push is None:
-            if push_id < self.next_push_id and push_id not in self._finished:
-                return ServerPushAction.NOTHING
-            push = self.get(push_id)
-        return self.advance(push, happened)
-
-    def receive_cancel_push(self, push_id: int) -> ServerPushAction:
-        """The client's CANCEL_PUSH; raises H3_ID_ERROR for a push that was not promised (section 7.2.3)."""
-        if self.max_push_id is None or push_id > self.max_push_id or push_id >= self.next_push_id:
-            raise H3ConnectionError(ErrorCode.H3_ID_ERROR, f"CANCEL_PUSH for push {push_id}, which was not promised")
-        return self.apply(push_id, ServerPushInput.RECEIVE_CANCEL_PUSH)
-
-    def check_priority_update(self, push_id: int) -> ServerPush | None:
-        """The push that a PRIORITY_UPDATE means, or None when it is over; raises H3_ID_ERROR (RFC 9218 section 7.2)."""
-        if self.max_push_id is None or push_id > self.max_push_id or push_id >= self.next_push_id:
-            raise H3ConnectionError(
-                ErrorCode.H3_ID_ERROR, f"PRIORITY_UPDATE for push {push_id}, which was not promised"
-            )
-        return self._live.get(push_id)
-
-    def excluded_by(self, goaway: int) -> list[int]:
-        """Pushes under way that the client's GOAWAY excludes."""
-        return [push_id for push_id in self._live if push_id >= goaway]
-
-    def check(self, push: ServerPush, happened: ServerPushInput) -> None:
-        """Raise `StreamStateError` when the table has no row for this."""
-        if (push.state, happened) not in SERVER_PUSH:
-            raise _impossible(push, happened)
-
-    def advance(self, push: ServerPush, happened: ServerPushInput) -> ServerPushAction:
-        """What `apply` does, for a push that is at hand."""
-        before = push.state
-        row = SERVER_PUSH.get((before, happened))
-        if row is None:
-            raise _impossible(push, happened)
-        state, action = row
-        push.state = state
-        if happened is _PROMISE:
-            push.promises += 1
-        if state is not before:
-            if state is _PROMISED:
-                self.unopened += 1
-            elif before is _PROMISED:
-                self.unopened -= 1
-            if state >= _FULFILLED:
-                self._over(push, action)
-        return action
-
-    def _over(self, push: ServerPush, action: ServerPushAction) -> None:
-        if push.state is _FULFILLED:
-            self.counters.fulfilled += 1
-        elif action in _TELLING:
-            self.counters.cancelled_by_peer += 1
+            return
+        priority = priority_or_default(value)
+        if push.stream_id is None:
+            self.priorities[push_id] = priority
         else:
-            self.counters.cancelled += 1
-        self._finished[push.push_id] = self._live.pop(push.push_id)
-        if push.stream_id is not None:
-            self._by_stream.pop(push.stream_id, None)
-        while len(self._finished) > self._remembered:
-            self._finished.popitem(last=False)
+            number = transport_priority(priority, order=push_id, pushed=True)
+            self._transport.set_priority(push.stream_id, number)
+        self._owner.tell(PriorityUpdated(None, push_id, priority))
 
 
-def _impossible(push: ServerPush, happened: ServerPushInput) -> StreamStateError:
-    return StreamStateError(f"push {push.push_id} is {push.state.name}: {happened.name} is not possible")
+_SENDS_CANCEL_PUSH = (
+    ServerPushAction.SEND_CANCEL_PUSH,
+    ServerPushAction.SEND_CANCEL_PUSH_AND_RESET,
+    ServerPushAction.SEND_CANCEL_PUSH_AND_TELL,
+)
+_RESETS = (ServerPushAction.SEND_CANCEL_PUSH_AND_RESET, ServerPushAction.RESET_AND_TELL)
+_TELLS = (ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushAction.SEND_CANCEL_PUSH_AND_TELL)

@@ -18,7 +18,7 @@ be smaller than the peer's maximum. What is left: a section whose Base lies more
 Count is refused although it is legal; no encoder makes one.
 """
 
-from h3push.fields import SECRET_NAMES
+from h3push.http.fields import SECRET_NAMES
 from h3push.wire.qpack.decoder import STATIC_PREFIX, FieldDecoder, FieldSectionTooLarge
 from h3push.wire.qpack.encoder import FieldEncoder
 

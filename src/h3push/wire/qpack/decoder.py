@@ -23,7 +23,7 @@ what came of them calls `decode_static`, which keeps nothing.
 import pylsqpack
 
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError
-from h3push.fields import Fields, section_size
+from h3push.http.fields import Fields, section_size
 from h3push.wire.qpack.instructions import (
     ENTRY_OVERHEAD,
     LARGEST_STATIC,

@@ -24,7 +24,7 @@ from operator import itemgetter
 import pylsqpack
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError
-from h3push.fields import SECRET_NAMES, Field, Fields
+from h3push.http.fields import SECRET_NAMES, Field, Fields
 from h3push.wire.qpack.instructions import (
     ENTRY_OVERHEAD,
     NotDecodableError,

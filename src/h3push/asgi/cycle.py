@@ -1,0 +1,340 @@
+"""One request through an application: what it may send when, and what it gets to receive.
+
+The events of an application and the states of its response are a table, `CYCLE`::
+
+                 start            body            last body             trailers
+    WAITING ───────────▶ STARTED ──┐ ◀─┐  ──────────────────▶ TRAILERS ──────────▶ DONE
+        │                  │       └───┘      (or pathsend)       (only if start announced them)
+        └── push, early    └── push
+            hint, interim
+
+Interim events and pushes never move the state, and never raise for their order: what comes too late is counted and dropped.
+Anything else that has no row raises in the application, with a sentence that says what was expected.
+
+A start waits for the content that follows in the same turn of the event loop (`held`).
+
+Back-pressure works both ways: `send` returns when the client has taken enough (`ServerSettings.send_high_water`), and content
+that the application does not `receive` pauses the client (`receive_high_water`).
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from h3push.asgi import events
+from h3push.asgi.held import HeldStarts, takes_all_known
+from h3push.asgi.push import push_event
+from h3push.asgi.scope import takes_trailers
+from h3push.asgi.types import (
+    EARLY_HINT,
+    INFORMATIONAL,
+    PATHSEND,
+    PUSH,
+    TRAILERS,
+    ZEROCOPYSEND,
+    ClientGoneError,
+    Message,
+)
+from h3push.delivery.page import PageDelivery
+from h3push.errors import H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, Timeout
+from h3push.http.fields import Field, Fields
+from h3push.http.headers import declared_length
+from h3push.server.request import Request
+
+logger = logging.getLogger("h3push.server")
+
+
+class CycleState(Enum):
+    """What the application has sent of its response."""
+
+    WAITING = "waiting for http.response.start"
+    """Nothing final."""
+    STARTED = "waiting for http.response.body"
+    """The header section, and perhaps some content."""
+    TRAILERS = "waiting for http.response.trailers"
+    """All content; the start announced trailers."""
+    DONE = "complete"
+    """Everything."""
+
+    __hash__ = object.__hash__  # members are compared by identity; Enum's own hash is written in Python
+
+
+class CycleInput(Enum):
+    """What an event of the application means to the state of its response."""
+
+    START = "start"
+    """The final header section."""
+    MORE = "more content"
+    """Content, and more to come."""
+    LAST = "last content"
+    """The end of the content."""
+    MORE_TRAILERS = "more trailers"
+    """Trailer fields, and more to come."""
+    LAST_TRAILERS = "last trailers"
+    """The end of the trailers."""
+
+    __hash__ = object.__hash__  # members are compared by identity; Enum's own hash is written in Python
+
+
+_S, _I = CycleState, CycleInput
+
+CYCLE: Mapping[tuple[CycleState, CycleInput], CycleState] = MappingProxyType(
+    {
+        (_S.WAITING, _I.START): _S.STARTED,
+        (_S.STARTED, _I.MORE): _S.STARTED,
+        (_S.STARTED, _I.LAST): _S.DONE,
+        (_S.TRAILERS, _I.MORE_TRAILERS): _S.TRAILERS,
+        (_S.TRAILERS, _I.LAST_TRAILERS): _S.DONE,
+    }
+)
+"""(state, input) -> state. Where the start announced trailers, the last content leads to TRAILERS instead of DONE."""
+
+
+class Cycle:
+    """The application's `receive` and `send` for one request.
+
+    Arguments:
+        request: the request, sent by the client or promised by us.
+        delivery: takes what goes with the response.
+        starts: those that wait for their content.
+        on_complete: called when the application has sent everything; it may go on with something else.
+    """
+
+    # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
+    state: CycleState = CycleState.WAITING
+    """What the application has sent of its response."""
+    request_failure: Exception | None = None
+    """Why the request's content did not arrive, when it did not."""
+    _told_end: bool = False
+    _announces_trailers: bool = False
+    _trailers: tuple[Field, ...] = ()
+    _watch: asyncio.Task[None] | None = None
+    _held: int | None = None  # status of a start that waits for its content
+
+    def __init__(
+        self,
+        request: Request,
+        delivery: PageDelivery,
+        starts: HeldStarts,
+        *,
+        on_complete: Callable[[], None] | None = None,
+    ) -> None:
+        self._request = request
+        self._delivery = delivery
+        self._starts = starts
+        self._on_complete = on_complete
+        self._fields: Fields = []
+
+    # to the application
+
+    async def receive(self) -> Message:
+        """Give the next piece of the request; after the last one, wait for the end of the client's interest."""
+        if self.state is CycleState.DONE or self._request.disconnected or self.request_failure is not None:
+            return {"type": "http.disconnect"}
+        if not self._told_end:
+            return await self._receive_content()
+        if self._watch is None:
+            self._watch = asyncio.ensure_future(self._request.wait_disconnected())
+        await asyncio.wait({self._watch})
+        return {"type": "http.disconnect"}
+
+    async def _receive_content(self) -> Message:
+        chunk = b""
+        content = self._request.content
+        if content is not None:
+            try:
+                chunk = await content.next_chunk()
+            except (StreamFailed, Timeout) as error:
+                self.request_failure = error
+                return {"type": "http.disconnect"}
+        self._told_end = content is None or content.complete
+        return {"type": "http.request", "body": chunk, "more_body": not self._told_end}
+
+    def finish(self) -> None:
+        """The application is done: a start without content goes out, and whoever still waits in `receive` is told."""
+        if self._held is not None:
+            self.stop_waiting()
+            self._held = None
+        if self._watch is not None:
+            self._watch.cancel()
+
+    # from the application
+
+    async def send(self, message: Message) -> None:
+        """Take an event. `ClientGoneError` when nobody wants the response any more, `RuntimeError` for one out of order."""
+        action = self._actions.get(message["type"])
+        if action is None:
+            known = ", ".join(self._actions)
+            raise RuntimeError(f"{message['type']!r} is no event of an HTTP response; known: {known}")
+        if self._request.disconnected:
+            raise ClientGoneError("the client does not want this response any more")
+        waiting = action(self, message)
+        if waiting is not None:
+            await waiting
+        if self._on_complete is not None and self.state is CycleState.DONE:
+            self._on_complete()
+
+    def _advance(self, happened: CycleInput, event: str) -> None:
+        after = CYCLE.get((self.state, happened))
+        if after is None:
+            raise RuntimeError(f"{event} does not fit here: the response is {self.state.value}")
+        if happened is CycleInput.LAST and self._announces_trailers:
+            after = CycleState.TRAILERS
+        self.state = after
+
+    # What an event means. Most take effect at once; what is returned, if anything, `send` has to wait for.
+
+    def _start(self, message: Message) -> Awaitable[None] | None:
+        fields = self._fields = own_fields(message.get("headers", ()))
+        status = int(message["status"])
+        self._advance(CycleInput.START, "http.response.start")
+        if message.get("trailers"):
+            self._announces_trailers = True
+        events.deliver_response(self._delivery, status, fields)
+        self._delivery.answered(status, fields)
+        added = self._delivery.link_fields(fields)
+        return self._begin_with_links(status, fields, added) if added else self._begin(status, fields)
+
+    def _body(self, message: Message) -> Awaitable[None] | None:
+        more = message.get("more_body")
+        self._advance(CycleInput.MORE if more else CycleInput.LAST, "http.response.body")
+        body = message.get("body", b"")
+        if self.state is CycleState.DONE:
+            if self._delivery.waits_for_credit:
+                return self._send_and_wait(body)
+            self._send_last(body if type(body) is bytes else bytes(body))
+            return None
+        return self._send_more(body) if body else None
+
+    def _pathsend(self, message: Message) -> Awaitable[None] | None:
+        self._advance(CycleInput.LAST, PATHSEND)
+        # So much of the file is sent as was declared, though it may have grown meanwhile.
+        return self._send_file(message["path"], 0, declared_length(self._fields))
+
+    def _zerocopysend(self, message: Message) -> Awaitable[None] | None:
+        more = message.get("more_body")
+        self._advance(CycleInput.MORE if more else CycleInput.LAST, ZEROCOPYSEND)
+        descriptor = message["file"] if isinstance(message["file"], int) else message["file"].fileno()
+        offset = message.get("offset")
+        if offset is None:
+            offset = os.lseek(descriptor, 0, os.SEEK_CUR)
+        return self._send_file(f"/dev/fd/{descriptor}", offset, message.get("count"))
+
+    def _trailer_fields(self, message: Message) -> Awaitable[None] | None:
+        more = message.get("more_trailers")
+        self._advance(CycleInput.MORE_TRAILERS if more else CycleInput.LAST_TRAILERS, TRAILERS)
+        self._trailers = (*self._trailers, *own_fields(message.get("headers", ())))
+        if more:
+            return None
+        self._begin_held()
+        if self._trailers and takes_trailers(self._request.head.fields):
+            return self._request.send_trailers(self._trailers)
+        self._request.write(b"", True)
+        return None
+
+    def _push(self, message: Message) -> None:
+        push_event(self._delivery, message)
+
+    def _early_hint(self, message: Message) -> None:
+        events.deliver_early_hint(self._delivery, message)
+
+    def _informational(self, message: Message) -> None:
+        events.deliver_informational(self._delivery, message)
+
+    # sending
+
+    def _begin(self, status: int, fields: Fields) -> Awaitable[None] | None:
+        request, starts = self._request, self._starts
+        known = starts.known(status, fields)
+        try:
+            if known is not None and takes_all_known(request.connection):
+                if request.stream_id is None:
+                    request.connection.pushes.open(request)
+                self._hold(status, known)
+            else:
+                request.begin(status, fields, False)
+                starts.remember(status, fields)
+        except NoStreamCredit:
+            return request.start_response(status, fields)
+        return None
+
+    def _hold(self, status: int, fields: Fields) -> None:
+        self._held, self._fields = status, fields
+        self._delivery.started = True
+        self._starts.hold(self)
+
+    def stop_waiting(self) -> None:
+        """Send the start, if it still waits for content. What goes wrong is left for the application's next `send` to raise."""
+        try:
+            self._begin_held()
+        except H3PushError as error:
+            logger.debug("%r: %s", self._request, error)
+
+    def _begin_held(self) -> None:
+        if self._held is not None:
+            self._request.begin(self._held, self._fields, False)
+            self._held = None
+            self._starts.release(self)
+
+    def _send_last(self, data: bytes) -> None:
+        if self._held is None:
+            self._request.write(data, True)
+        else:
+            self._request.write_whole(self._held, self._fields, data)
+            self._held = None
+            self._starts.release(self)
+
+    async def _begin_with_links(self, status: int, fields: Fields, added: Fields) -> None:
+        try:
+            await self._request.start_response(status, fields + added)
+        except LocalProtocolError:
+            logger.debug("%r: no room for Link fields beside the application's own", self._request)
+            await self._request.start_response(status, fields)
+
+    async def _send_more(self, data: Any) -> None:
+        self._begin_held()
+        try:
+            await self._request.send(bytes(data))
+        except Timeout as error:
+            raise ClientGoneError(str(error)) from error
+
+    async def _send_and_wait(self, data: Any) -> None:
+        """Send the last content, but hold the response open for promises."""
+        await self._send_more(data)
+        await self._wait_and_end()
+
+    async def _wait_and_end(self) -> None:
+        await self._delivery.wait_for_credit()
+        self._request.write(b"", True)
+
+    async def _send_file(self, path: str, offset: int, length: int | None) -> None:
+        """Have the transport send a part of a file, which it opens now; the end of the response with it if this was the last."""
+        self._begin_held()
+        end = self.state is CycleState.DONE
+        hold = end and self._delivery.waits_for_credit
+        await self._request.send_file(path, offset, length, end_stream=end and not hold)
+        if hold:
+            await self._wait_and_end()
+
+    _actions: ClassVar[Mapping[str, Callable[["Cycle", Message], Awaitable[None] | None]]] = {
+        "http.response.start": _start,
+        "http.response.body": _body,
+        PATHSEND: _pathsend,
+        ZEROCOPYSEND: _zerocopysend,
+        TRAILERS: _trailer_fields,
+        PUSH: _push,
+        EARLY_HINT: _early_hint,
+        INFORMATIONAL: _informational,
+    }
+
+
+def own_fields(headers: Iterable[Iterable[Any]]) -> list[Field]:
+    """Header fields as an application gives them, in our own list of pairs with names in lower case."""
+    return [
+        (name.lower(), value) if type(name) is bytes and type(value) is bytes else (bytes(name).lower(), bytes(value))
+        for name, value in headers
+    ]

@@ -1,0 +1,131 @@
+"""The handler that runs an ASGI application for each request and each push."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from h3push.asgi.cycle import Cycle, CycleState
+from h3push.asgi.held import HeldStarts
+from h3push.asgi.push import marker_of
+from h3push.asgi.scope import build_scope
+from h3push.asgi.types import ASGIApplication, ClientGoneError, Scope
+from h3push.delivery.page import DeliveryState, PageDelivery
+from h3push.plans.plan import PushPlan
+from h3push.runtime.settings import ServerSettings
+from h3push.server.access_log import AccessLog
+from h3push.server.request import Request
+from h3push.server.response import Response
+
+logger = logging.getLogger("h3push.server")
+
+Planner = Callable[[Request], PushPlan | None]
+"""Tells what goes with a page, from its request alone: a manifest, a scan of the file that will be sent."""
+
+
+class ApplicationError(RuntimeError):
+    """The application returned without completing its response."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ASGISettings:
+    """How applications are run."""
+
+    root_path: str = ""
+    """Where the application is mounted, decoded, without a final slash."""
+    planners: tuple[Planner, ...] = ()
+    """What is known at request time; asked in order, each plan is carried out."""
+    push_event: bool = True
+    """Offer ASGI's push event. False for applications whose middleware fails on it (Starlette's `BaseHTTPMiddleware`):
+    `h3push.push`, Link fields and manifests work all the same."""
+    push_wait: float = 0.0
+    """Seconds that a page is held open, after all of its content, for more push credit; each promise that gets through starts
+    the time anew. 0: what has no credit at once is not pushed."""
+
+
+def for_applications(settings: ServerSettings) -> ServerSettings:
+    """Server settings with what ASGI asks for: a disconnect is an event, the application is not cancelled."""
+    return replace(settings, cancel_handlers=False)
+
+
+class ASGIHandler:
+    """A handler for `h3push.serve` that runs an ASGI application.
+
+    Arguments:
+        app: the application.
+        settings: how it is run.
+        access_log: takes a row for each response that is over; `None` for no log.
+        state: the lifespan's state, of which each request gets a shallow copy.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        settings: ASGISettings = ASGISettings(),
+        *,
+        access_log: AccessLog | None = None,
+        state: dict[str, Any] | None = None,
+    ) -> None:
+        self.app = app
+        """What answers."""
+        self.settings = settings
+        """How it is run."""
+        self.delivery = DeliveryState(patience=settings.push_wait)
+        """What became of the pushes and hints, over all connections."""
+        self.state = state
+        """The lifespan's state."""
+        self._access_log = access_log
+        self._starts = HeldStarts()
+
+    def __call__(self, request: Request) -> Response | Awaitable[None]:
+        """Answer one request. What is known to go with it goes out in this very call, before the application runs."""
+        method = request.method
+        if method == "CONNECT":
+            return Response(501)  # ASGI has no scope for tunnels, and a 2xx would open one
+        delivery = self.delivery.page(request)
+        if method == "GET":
+            self._carry_out_plans(request, delivery)
+        return self._run(request, delivery)
+
+    def _carry_out_plans(self, request: Request, delivery: PageDelivery) -> None:
+        for planner in self.settings.planners:
+            plan = planner(request)
+            if plan is not None:
+                delivery.carry_out_early(plan)
+
+    async def _run(self, request: Request, delivery: PageDelivery) -> None:
+        row = self._access_log.begin(request) if self._access_log is not None else None
+        cycle = Cycle(request, delivery, self._starts, on_complete=None if row is None else row.end)
+        failed = True
+        try:
+            await self.app(self._scope(request, delivery), cycle.receive, cycle.send)
+            self._check_complete(request, cycle)
+            failed = False
+        except ClientGoneError as error:
+            logger.debug("%r: %s", request, error)
+        except Exception as error:
+            if cycle.request_failure is None:
+                raise
+            raise cycle.request_failure from error
+        finally:
+            cycle.finish()
+            delivery.ended(failed=failed)
+            if row is not None:
+                row.end(failed=failed)
+
+    def _scope(self, request: Request, delivery: PageDelivery) -> Scope:
+        return build_scope(
+            request,
+            root_path=self.settings.root_path,
+            state=self.state,
+            marker=marker_of(delivery),
+            offers_push=self.settings.push_event and delivery.takes_pushes,
+        )
+
+    def _check_complete(self, request: Request, cycle: Cycle) -> None:
+        """A response that only looks complete must not reach a cache."""
+        if cycle.state is CycleState.DONE or request.disconnected or request.response_ended:
+            return
+        if cycle.request_failure is not None:
+            raise cycle.request_failure
+        raise ApplicationError(f"the application returned while the server was {cycle.state.value}")

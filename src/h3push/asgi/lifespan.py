@@ -1,0 +1,127 @@
+"""The lifespan protocol (ASGI lifespan 2.0): the application starts before the first request and stops after the last.
+
+NOT_STARTED ──startup──▶ STARTING ──startup.complete──▶ RUNNING ──shutdown──▶ STOPPING ──shutdown.complete──▶ STOPPED
+│ │                                                  │
+│ └── startup.failed ──▶ LifespanFailedError         └── shutdown.failed: logged ──▶ STOPPED
+└──── raises ──▶ UNSUPPORTED: go on without lifespan, as the specification says
+"""
+
+import asyncio
+import logging
+from enum import Enum
+from typing import Any
+
+from h3push.asgi.types import LIFESPAN_SPEC, ASGIApplication, Message
+
+logger = logging.getLogger("h3push.server")
+
+
+class LifespanFailedError(RuntimeError):
+    """The application said that it could not start; the message is its own."""
+
+
+class LifespanState(Enum):
+    """How far the application's life has come."""
+
+    NOT_STARTED = "not started"
+    """Nothing was asked of it."""
+    STARTING = "starting"
+    """It was told to start and has not answered."""
+    RUNNING = "running"
+    """It has started."""
+    UNSUPPORTED = "without lifespan"
+    """It raised instead of answering: most applications without lifespan do."""
+    STOPPING = "stopping"
+    """It was told to stop and has not answered."""
+    STOPPED = "stopped"
+    """It is over."""
+
+
+class Lifespan:
+    """One application's life.
+
+    Arguments:
+        app: the application.
+        timeout: seconds for it to start, and to stop.
+    """
+
+    def __init__(self, app: ASGIApplication, *, timeout: float = 60.0) -> None:
+        self.state: dict[str, Any] = {}
+        """What the application put into `scope["state"]`; each request gets a shallow copy."""
+        self.stage = LifespanState.NOT_STARTED
+        """How far it has come."""
+        self._app = app
+        self._timeout = timeout
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._answered = asyncio.Event()
+        self._failure: str | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def startup(self) -> None:
+        """Start the application. `LifespanFailedError` when it says that it cannot, or does not answer in time."""
+        self.stage = LifespanState.STARTING
+        self._task = asyncio.create_task(self._run(), name="h3push lifespan")
+        failure = await self._ask({"type": "lifespan.startup"}, "start")
+        if failure is not None:
+            raise LifespanFailedError(failure or "the application failed to start")
+
+    async def shutdown(self) -> None:
+        """Stop the application; what goes wrong is logged, for the server stops in any case."""
+        try:
+            if self.stage is LifespanState.RUNNING:
+                self.stage = LifespanState.STOPPING
+                failure = await self._ask({"type": "lifespan.shutdown"}, "stop")
+                if failure is not None:
+                    logger.error("the application failed to stop: %s", failure)
+        except LifespanFailedError as error:
+            logger.error("%s", error)
+        finally:
+            self.stage = LifespanState.STOPPED
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _ask(self, message: Message, what: str) -> str | None:
+        """Tell the application something, and wait for its answer: what went wrong, or `None`."""
+        self._answered.clear()
+        self._failure = None
+        self._inbox.put_nowait(message)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._answered.wait()
+        except TimeoutError:
+            raise LifespanFailedError(f"the application did not {what} within {self._timeout:g} s") from None
+        return self._failure
+
+    async def _run(self) -> None:
+        scope = {"type": "lifespan", "asgi": dict(LIFESPAN_SPEC), "state": self.state}
+        try:
+            await self._app(scope, self._inbox.get, self._send)
+        except Exception as error:
+            self._raised(error)
+        else:
+            if self.stage is LifespanState.STARTING:
+                self.stage = LifespanState.UNSUPPORTED
+        finally:
+            self._answered.set()
+
+    def _raised(self, error: Exception) -> None:
+        if self.stage is LifespanState.STARTING and self._failure is None:
+            self.stage = LifespanState.UNSUPPORTED
+            logger.info("the application takes no lifespan events (%s: %s)", type(error).__name__, error)
+        elif self.stage is LifespanState.STOPPING:
+            self._failure = f"{type(error).__name__}: {error}"
+        elif self._failure is None:
+            logger.error("the application's lifespan ended early", exc_info=error)
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "lifespan.startup.complete":
+            self.stage = LifespanState.RUNNING
+        elif kind == "lifespan.shutdown.complete":
+            self.stage = LifespanState.STOPPED
+        elif kind in {"lifespan.startup.failed", "lifespan.shutdown.failed"}:
+            self._failure = str(message.get("message", ""))
+        else:
+            raise RuntimeError(f"{kind!r} is no answer to a lifespan event")
+        self._answered.set()

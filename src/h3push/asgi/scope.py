@@ -1,0 +1,119 @@
+"""From a request to the scope that ASGI describes."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+from weakref import WeakKeyDictionary
+
+from h3push.asgi.types import EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, ZEROCOPYSEND, Scope
+from h3push.http.fields import Fields, RequestHead
+from h3push.server.request import Request
+
+TLS_1_3 = 0x0304
+"""The only TLS version that QUIC has (RFC 9001 section 4.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFacts:
+    """What all scopes of one connection have in common."""
+
+    server: tuple[str, int]
+    """Address and port that the server listens on."""
+    tls: dict[str, Any]
+    """ASGI's `tls` extension; each request gets a copy."""
+
+
+_facts: "WeakKeyDictionary[object, ConnectionFacts]" = WeakKeyDictionary()
+
+
+def build_scope(
+    request: Request,
+    *,
+    root_path: str,
+    state: dict[str, Any] | None,
+    marker: Mapping[str, object],
+    offers_push: bool,
+) -> Scope:
+    """The scope of one request, promised ones included.
+
+    Args:
+        request: the request.
+        root_path: where the application is mounted, decoded.
+        state: the lifespan's state, or `None` when the application has no lifespan.
+        marker: our own extension (`push.marker_of`).
+        offers_push: whether the client takes pushes for this request.
+    """
+    head = request.head
+    facts = _facts.get(request.connection) or _remember_facts(request)
+    raw_path, _, query = (head.path or b"").partition(b"?")
+    extensions: dict[str, Any] = {
+        EARLY_HINT: {},
+        PATHSEND: {},
+        ZEROCOPYSEND: {},
+        TLS: facts.tls.copy(),
+        H3PUSH: marker,
+    }
+    if offers_push:
+        extensions[PUSH] = {}
+    if takes_trailers(head.fields):
+        extensions[TRAILERS] = {}
+    scope: Scope = {
+        "type": "http",
+        "asgi": SPEC.copy(),
+        "http_version": "3",
+        "server": facts.server,
+        "client": tuple(request.client[:2]),
+        "scheme": request.scheme,
+        "method": request.method,
+        "root_path": root_path,
+        "path": unquote(raw_path.decode("latin-1")),
+        "raw_path": raw_path,
+        "query_string": query,
+        "headers": scope_headers(head),
+        "extensions": extensions,
+    }
+    if state is not None:
+        scope["state"] = state.copy()
+    return scope
+
+
+def scope_headers(head: RequestHead) -> Fields:
+    """The header fields, with Host first: ASGI has no `:authority`."""
+    fields, authority = head.fields, head.authority
+    if b"host" in dict(fields):
+        fields = [field for field in fields if field[0] != b"host"]
+    return fields.copy() if authority is None else [(b"host", authority), *fields]
+
+
+def takes_trailers(fields: Fields) -> bool:
+    """True when the client says `TE: trailers` (RFC 9110 section 10.1.4): others may drop them, so none are sent."""
+    return b"te" in dict(fields) and any(name == b"te" and b"trailers" in value.lower() for name, value in fields)
+
+
+def _remember_facts(request: Request) -> ConnectionFacts:
+    facts = _facts[request.connection] = ConnectionFacts(request.connection.server.address, _read_tls_facts(request))
+    return facts
+
+
+def _read_tls_facts(request: Request) -> dict[str, Any]:
+    info = request.connection.info
+    cipher = info.get("cipher_suite")
+    chain = info.get("peer_certificates")
+    certificates = chain if isinstance(chain, list) else []
+    return {
+        "server_cert": None,
+        "client_cert_chain": [ssl.DER_cert_to_PEM_cert(one) for one in certificates],
+        "client_cert_name": _subject(certificates[0]) if certificates else None,
+        "client_cert_error": None,
+        "tls_version": TLS_1_3,
+        "cipher_suite": cipher if isinstance(cipher, int) else None,
+    }
+
+
+def _subject(der: bytes) -> str:
+    """The name in a client's certificate (RFC 4514); imported when a client has one, for it takes its time."""
+    from cryptography import x509
+
+    return x509.load_der_x509_certificate(der).subject.rfc4514_string()

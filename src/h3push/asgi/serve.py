@@ -1,0 +1,193 @@
+"""An ASGI application as an HTTP/3 server: lifespan, handler, counters."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from h3push import _quic
+from h3push.asgi.handler import ASGIHandler, ASGISettings, Planner, for_applications
+from h3push.asgi.lifespan import Lifespan, LifespanState
+from h3push.asgi.loading import survives_push_event
+from h3push.asgi.types import ASGIApplication
+from h3push.delivery.decision import DeliveryCounters, WhyNot
+from h3push.h3.config import H3Config
+from h3push.plans.manifest import Manifest, load_manifest
+from h3push.plans.plan import PushPlan
+from h3push.runtime.settings import ServerSettings
+from h3push.server.access_log import AccessLog
+from h3push.server.request import Request
+from h3push.server.server import Server, ServerCounters, serve
+
+if TYPE_CHECKING:
+    from h3push.quic.adapter import Driver
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Everything that a server counts; live, so that reading twice tells what happened between."""
+
+    server: ServerCounters
+    """Connections, requests, and pushes by their end."""
+    delivery: DeliveryCounters
+    """What went out which way, and why something was not pushed."""
+
+    @property
+    def promised(self) -> int:
+        """Promises made."""
+        return self.server.pushes
+
+    @property
+    def fulfilled(self) -> int:
+        """Pushed responses that were sent whole."""
+        return self.server.pushes_fulfilled
+
+    @property
+    def cancelled(self) -> int:
+        """Promised pushes that ended early, through either side."""
+        return self.server.pushes_cancelled
+
+    @property
+    def refused_for_credit(self) -> int:
+        """Pushes that were not promised because the client's credit was used up."""
+        return self.delivery.refusals[WhyNot.NO_CREDIT]
+
+    @property
+    def pushed_bytes(self) -> int:
+        """Content of pushed responses that are over."""
+        return self.delivery.pushed_bytes
+
+
+class ASGIServer:
+    """An application and the server that runs it; made by `serve_asgi`.
+
+    `async with` starts the application, then listens; at the end it stops listening, lets responses finish, then stops the
+    application.
+    """
+
+    def __init__(self, server: Server, handler: ASGIHandler, lifespan: Lifespan | None) -> None:
+        self.server = server
+        """What listens."""
+        self.handler = handler
+        """What runs the application."""
+        self._lifespan = lifespan
+
+    async def __aenter__(self) -> "ASGIServer":
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shutdown()
+
+    async def open(self) -> None:
+        """Start the application and listen. `LifespanFailedError`, or `OSError` with a sentence when it cannot listen."""
+        if self._lifespan is not None:
+            await self._lifespan.startup()
+            self.handler.state = self._lifespan.state if self._lifespan.stage is LifespanState.RUNNING else None
+        try:
+            await self.server.open()
+        except BaseException:
+            if self._lifespan is not None:
+                await self._lifespan.shutdown()
+            raise
+
+    async def shutdown(self, grace: float | None = None) -> None:
+        """Stop gracefully (see `Server.shutdown`), then stop the application."""
+        try:
+            await self.server.shutdown(grace)
+        finally:
+            if self._lifespan is not None and self._lifespan.stage is not LifespanState.STOPPED:
+                await self._lifespan.shutdown()
+
+    async def wait_closed(self) -> None:
+        """Wait until the server has shut down."""
+        await self.server.wait_closed()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens: host and port."""
+        return self.server.address
+
+    @property
+    def counters(self) -> Counters:
+        """What happened so far."""
+        return Counters(self.server.counters, self.handler.delivery.counters)
+
+
+def serve_asgi(
+    app: ASGIApplication,
+    host: str = "127.0.0.1",
+    port: int = 4433,
+    *,
+    certfile: str | os.PathLike[str] | None = None,
+    keyfile: str | os.PathLike[str] | None = None,
+    tls: _quic.ServerTls | None = None,
+    manifest: Manifest | str | os.PathLike[str] | None = None,
+    planners: Iterable[Planner] = (),
+    root_path: str = "",
+    lifespan: bool = True,
+    push_wait: float = 0.0,
+    access_log: AccessLog | None = None,
+    config: H3Config | None = None,
+    settings: ServerSettings | None = None,
+    io: Literal["loop", "thread"] = "loop",
+    driver: "Driver | None" = None,
+) -> ASGIServer:
+    """Make a server that runs an ASGI application; it runs inside `async with`.
+
+    Args:
+        app: the application.
+        host: address to listen on.
+        port: UDP port; 0 takes a free one.
+        certfile: certificate chain, PEM.
+        keyfile: its private key, PEM.
+        tls: instead of the two files.
+        manifest: what goes with which page: a push manifest, or the file that holds one.
+        planners: further ways to tell what goes with a page from its request alone.
+        root_path: where the application is mounted.
+        lifespan: run the application's lifespan.
+        push_wait: seconds that a page is held open for more push credit.
+        access_log: takes a row for each response.
+        config: bounds and switches of the protocol.
+        settings: time-outs and bounds of the asyncio layer.
+        io: "thread" has a thread of its own move packets.
+        driver: instead of a UDP socket: the virtual network of tests.
+
+    Raises:
+        ValueError: a certificate or a manifest that cannot be used; the sentence says why.
+    """
+    known = list(planners)
+    if manifest is not None:
+        known.append(manifest_planner(manifest if isinstance(manifest, Manifest) else load_manifest(manifest)))
+    handler = ASGIHandler(
+        app,
+        ASGISettings(
+            root_path=root_path, planners=tuple(known), push_event=survives_push_event(app), push_wait=push_wait
+        ),
+        access_log=access_log,
+    )
+    server = serve(
+        handler,
+        host,
+        port,
+        certfile=certfile,
+        keyfile=keyfile,
+        tls=tls,
+        config=config,
+        settings=for_applications(settings or ServerSettings()),
+        io=io,
+        driver=driver,
+    )
+    return ASGIServer(server, handler, Lifespan(app) if lifespan else None)
+
+
+def manifest_planner(manifest: Manifest) -> Planner:
+    """A planner that looks pages up in a manifest."""
+
+    def plan(request: Request) -> PushPlan | None:
+        return manifest.plan(request.path)
+
+    return plan

@@ -1,0 +1,1 @@
+"""The client: a connection, its requests, and the pushes that it receives."""

@@ -1,0 +1,122 @@
+"""What a connection remembers: which resources its client was given, and for how long that makes a push of them waste.
+
+A client that got a resource on this connection, because it asked or because it was pushed, or that named a validator for
+it, has it. As long as what it has is fresh (RFC 9111 section 4.2) it would not ask again, so a push would be the same bytes
+twice. When it is stale, a push saves the round trip of the next request, and is allowed again.
+
+    requested ─▶ HELD until the response says how long it is fresh ──▶ stale: may be pushed
+    promised  ─▶ HELD                     "                             failed on our side: forgotten
+    named a validator ─▶ HELD as long as the connection: a 304 is cheaper than any push
+
+A response that says nothing about its freshness holds as long as the connection: no push is the safe mistake.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from email.utils import parsedate_to_datetime
+from math import inf
+
+from h3push.http.fields import Field
+
+MAX_RESOURCES = 4_096
+"""Resources that one connection remembers, at some 200 bytes each. The one that was given longest ago is forgotten first, and
+may then be pushed a second time."""
+
+MAX_PATH = 1_024
+"""Bytes of a path that is remembered. Nothing that a page needs has a longer one, and a client could make them up."""
+
+_NOT_REUSABLE = frozenset({b"no-store", b"no-cache"})
+
+Key = tuple[bytes, bytes, bytes]
+"""Method, authority, path with query, as they are on the wire: what tells resources apart."""
+
+
+class ConnectionMemory:
+    """What one client has of ours. Times are seconds of one clock, whichever the caller uses."""
+
+    __slots__ = ("_held", "_max_resources")
+
+    def __init__(self, max_resources: int = MAX_RESOURCES) -> None:
+        self._held: OrderedDict[Key, float] = OrderedDict()
+        self._max_resources = max_resources
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def holds(self, key: Key, now: float) -> bool:
+        """True while a push of the resource would be waste."""
+        until = self._held.get(key)
+        return until is not None and now < until
+
+    def hold(self, key: Key, until: float = inf) -> None:
+        """Remember that the client has the resource, or will have it, fresh until then."""
+        if len(key[2]) > MAX_PATH:
+            return
+        held = self._held
+        if key in held:
+            held.move_to_end(key)
+        held[key] = until
+        if len(held) > self._max_resources:
+            held.popitem(last=False)
+
+    def answered(self, key: Key, lifetime: float | None, now: float) -> None:
+        """The response began: it is fresh for `lifetime` seconds, `None` when it does not say.
+
+        Only shortens what is known: who named a validator keeps what it has.
+        """
+        if lifetime is not None and key in self._held:
+            self._held[key] = now + lifetime
+
+    def forget(self, key: Key) -> None:
+        """The resource did not get there, through our own fault."""
+        self._held.pop(key, None)
+
+
+def names_validator(fields: Iterable[Field]) -> bool:
+    """True for a request whose client has a copy already and asks whether it is still good (RFC 9110 section 13.1)."""
+    named = dict(fields)
+    return b"if-none-match" in named or b"if-modified-since" in named
+
+
+def freshness_lifetime(fields: Sequence[Field]) -> float | None:
+    """Seconds for which a private cache may use a response without asking (RFC 9111 section 4.2.1), less its Age.
+
+    0 when it may not at all (`no-store`, `no-cache`), `None` when it says nothing.
+    """
+    named = dict(fields)
+    if b"cache-control" not in named and b"expires" not in named:
+        return None
+    by_name: dict[bytes, bytes] = {}
+    for name, value in fields:
+        by_name[name] = by_name[name] + b"," + value if name in by_name else value
+    directives = dict(_directives(by_name.get(b"cache-control", b"")))
+    if not _NOT_REUSABLE.isdisjoint(directives):
+        return 0.0
+    lifetime = _seconds(directives.get(b"max-age"))
+    if lifetime is None and b"expires" in by_name:
+        lifetime = _until_expiry(by_name[b"expires"], by_name.get(b"date"))
+    return None if lifetime is None else max(0.0, lifetime - (_seconds(by_name.get(b"age")) or 0.0))
+
+
+def _directives(value: bytes) -> Iterable[tuple[bytes, bytes]]:
+    for part in value.split(b","):
+        name, _, argument = part.strip().partition(b"=")
+        yield name.strip().lower(), argument.strip(b' \t"')
+
+
+def _seconds(value: bytes | None) -> float | None:
+    return float(value) if value is not None and value.isdigit() and len(value) <= 10 else None
+
+
+def _until_expiry(expires: bytes, date: bytes | None) -> float | None:
+    """Expires less Date. An Expires that is no date means "already expired"; without Date nothing can be told."""
+    try:
+        end = parsedate_to_datetime(expires.decode("latin-1"))
+    except ValueError:
+        return 0.0
+    if date is None:
+        return None
+    try:
+        return (end - parsedate_to_datetime(date.decode("latin-1"))).total_seconds()
+    except (ValueError, TypeError):
+        return None

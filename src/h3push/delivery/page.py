@@ -1,0 +1,346 @@
+"""Carries plans out: gives one client what goes with one page, as push, 103 or Link field, and counts what became of it.
+
+Theory of operation. `PageDelivery` belongs to one request. Every source of pushes hands it plans; for each resource it asks, in
+this order: may such a thing be pushed at all, does the client take pushes for this request, has the connection given it the
+resource already, does the connection promise it. What comes out negative for a reason that a hint still helps with is hinted
+at, the way that `delivery.decision.DELIVERY` gives for the moment.
+
+Everything here takes effect at once, in the caller's turn; only `wait_for_credit` waits.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from h3push.delivery.decision import (
+    AGREED,
+    DELIVERY,
+    WORTH_A_HINT,
+    DeliveryCounters,
+    Moment,
+    Way,
+    WhyNot,
+    promised_fields,
+    refused_by_request,
+)
+from h3push.delivery.hints import PageHints
+from h3push.delivery.memory import ConnectionMemory, Key, freshness_lifetime, names_validator
+from h3push.errors import LocalProtocolError
+from h3push.h3.events import CancelledBy
+from h3push.http.fields import Field, Fields
+from h3push.plans.links import SortedLinks
+from h3push.plans.plan import PlannedResource, PushPlan
+from h3push.server.exchange import Exchange
+from h3push.server.push import Push, PushRefusal, PushState
+from h3push.server.request import Request
+
+_REFUSALS = {
+    PushRefusal.NOT_ALLOWED_BY_CLIENT: WhyNot.NOT_AGREED,
+    PushRefusal.DISABLED: WhyNot.NOT_AGREED,
+    PushRefusal.NO_PUSH_CREDIT: WhyNot.NO_CREDIT,
+    PushRefusal.NO_STREAM_CREDIT: WhyNot.NO_CREDIT,
+    PushRefusal.GOING_AWAY: WhyNot.GOING_AWAY,
+    PushRefusal.RESPONSE_ENDED: WhyNot.TOO_LATE,
+    PushRefusal.LIMIT: WhyNot.LIMIT,
+}
+_NOT_AGREED = (PushRefusal.NOT_ALLOWED_BY_CLIENT, PushRefusal.DISABLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of one resource."""
+
+    path: str
+    """The path, percent-encoded where it could be understood."""
+    way: Way
+    """How the client gets it, or learns of it."""
+    why_not: WhyNot | None = None
+    """Why it was not pushed; `None` when it was."""
+    push: Push | None = None
+    """The push, when there is one: its `state`, `cancel()`, `done()`."""
+
+
+@dataclass(slots=True)
+class DeliveryState:
+    """What a server keeps for all its pages."""
+
+    counters: DeliveryCounters = field(default_factory=DeliveryCounters)
+    """What became of everything so far."""
+    memories: "WeakKeyDictionary[object, ConnectionMemory]" = field(default_factory=WeakKeyDictionary)
+    """By connection; gone with it."""
+    promised: "WeakKeyDictionary[Exchange, set[Key]]" = field(default_factory=WeakKeyDictionary)
+    """By request that was really sent: everything promised on its stream, so that no chain of pushes leads back into itself."""
+    patience: float = 0.0
+    """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
+    the time anew. Only for clients whose limit has moved before: with a fixed number of pushes none would come. 0: what has no
+    credit at once is not pushed."""
+
+    def page(self, request: Request) -> "PageDelivery":
+        """A delivery for one request."""
+        return PageDelivery(request, self)
+
+    def memory(self, request: Request) -> ConnectionMemory | None:
+        """What the request's connection remembers; `None` while the client takes no pushes, as nobody would ask."""
+        connection = request.connection
+        if connection.core.max_push_id is None:
+            return None
+        memory = self.memories.get(connection)
+        if memory is None:
+            memory = self.memories[connection] = ConnectionMemory()
+        return memory
+
+    def asked(self, request: Request) -> None:
+        """A request is there: what the client asks for it will have. What we promised is remembered since the promise."""
+        memory = self.memory(request) if request.fulfils is None else None
+        if memory is not None and request.head.method == b"GET":
+            memory.hold(_key_of(request))
+
+    def ended(self, request: Request, *, failed: bool) -> None:
+        """A response is over; `failed`: we could not complete it, so the client was not given it."""
+        push = request.fulfils
+        if push is None:
+            return
+        self.counters.pushed_bytes += request.bytes_sent
+        cut_off = push.state is PushState.CANCELLED and push.cancelled_by is CancelledBy.LOCAL
+        memory = self.memory(request)
+        if memory is not None and (cut_off or (failed and not request.disconnected)):
+            memory.forget(_key_of(request))
+
+
+class PageDelivery:
+    """What goes with one response."""
+
+    started: bool = False
+    """True when the application has started its response, though the header section may not have gone out yet."""
+
+    # Class attributes are the defaults, so that a response that nothing goes with pays for none of it.
+    _waiting: tuple[PlannedResource, ...] = ()
+    _held: tuple[PushPlan, ...] = ()
+    _hints: PageHints | None = None
+    _memory: ConnectionMemory | None = None
+
+    def __init__(self, request: Request, state: DeliveryState) -> None:
+        self.request = request
+        """The page's request."""
+        self._state = state
+        state.asked(request)
+
+    # what the client takes
+
+    @property
+    def takes_pushes(self) -> bool:
+        """True when the client agreed to pushes and this request does not say otherwise; credit is another matter."""
+        connection = self.request.connection
+        if connection.core.max_push_id is None or self._refused_by_request() is not None:
+            return False
+        refusal = connection.pushes.refusal_but_credit(self.request)
+        return refusal not in _NOT_AGREED and refusal is not PushRefusal.GOING_AWAY
+
+    @property
+    def is_conditional(self) -> bool:
+        """True when the client has a copy of the page and most likely of what goes with it."""
+        return names_validator(self.request.head.fields)
+
+    @property
+    def moment(self) -> Moment:
+        """How far the response has come. A pushed response has no stream for hints before it begins."""
+        if self.started or self.request.status is not None:
+            return Moment.STARTED
+        no_more = self.request.fulfils is not None or (self._hints is not None and self._hints.exhausted)
+        return Moment.START if no_more else Moment.BEFORE
+
+    # plans in
+
+    def carry_out(self, plan: PushPlan, *, moment: Moment | None = None) -> list[Delivered]:
+        """Deliver every resource of a plan; `moment` when it is later than one can see from the request."""
+        self.counters.left_out += plan.left_out
+        return [self.deliver(resource, moment=moment) for resource in plan.resources]
+
+    def carry_out_early(self, plan: PushPlan) -> None:
+        """Deliver a plan that is known before the page is made: at once, as promises or as one 103.
+
+        Not when the client has a copy of the page: then what goes with it waits for the answer, and for 304 is not needed.
+        """
+        if self.is_conditional:
+            self._held = (*self._held, plan)
+            return
+        self.carry_out(plan)
+        self.flush_hints()
+
+    def carry_out_held(self) -> None:
+        """Deliver the plans that waited, for the page turned out to be new to the client."""
+        held, self._held = self._held, ()
+        for plan in held:
+            self.carry_out(plan, moment=Moment.START)
+
+    def carry_out_links(self, links: SortedLinks, *, moment: Moment | None = None) -> None:
+        """Deliver what a message's Link fields name; those that are for the client alone go out as hints, if they still can."""
+        self.counters.fields_refused += links.refused
+        self.carry_out(links.plan, moment=moment)
+        if links.hints and (moment or self.moment) is Moment.BEFORE:
+            self.hints.add_texts(links.hints)
+
+    def deliver(
+        self, resource: PlannedResource, *, moment: Moment | None = None, credentials: bool = False
+    ) -> Delivered:
+        """Deliver one resource."""
+        why_not, push = self._try_push(resource, credentials=credentials)
+        if push is not None:
+            return self._done(resource, Way.PUSH, None, push)
+        assert why_not is not None
+        more_may_come = self._state.patience > 0 and self.request.connection.core.push_limit_moves
+        if why_not is WhyNot.NO_CREDIT and more_may_come:
+            self._waiting = (*self._waiting, resource)
+            return Delivered(resource.path, Way.NONE, why_not)
+        way = Way.NONE
+        if why_not in WORTH_A_HINT and resource.method == "GET":
+            way = DELIVERY[not AGREED, moment or self.moment]
+        if way is not Way.NONE and not self.hints.add(resource, way):
+            way = Way.NONE
+        return self._done(resource, way, why_not)
+
+    def refuse(self, path: object, why_not: WhyNot) -> Delivered:
+        """Count something that is nothing to deliver."""
+        self.counters.refusals[why_not] += 1
+        return Delivered(str(path), Way.NONE, why_not)
+
+    # hints out
+
+    @property
+    def hints(self) -> PageHints:
+        """What the client is told of, instead of being given it."""
+        if self._hints is None:
+            self._hints = PageHints(self.request, self._state.counters)
+        return self._hints
+
+    def flush_hints(self) -> None:
+        """Send what was collected as one 103, if there is anything."""
+        if self._hints is not None:
+            self._hints.flush()
+
+    def link_fields(self, fields: Iterable[Field]) -> Fields:
+        """The Link fields to add to the final response: what was hinted at, unless `fields` name it."""
+        return [] if self._hints is None else self._hints.link_fields(fields)
+
+    # results out
+
+    def answered(self, status: int, fields: Sequence[Field]) -> None:
+        """The final header section goes out: remember how long the client will have this resource."""
+        memory = self.memory
+        if memory is None or not (status < 300 or status == 304) or status == 206:
+            return
+        lifetime = freshness_lifetime(fields)
+        if lifetime is not None and not self.is_conditional:
+            memory.answered(_key_of(self.request), lifetime, self._now())
+
+    def ended(self, *, failed: bool) -> None:
+        """The response is over; `failed`: we could not complete it, so the client was not given it."""
+        if self._waiting:
+            self._give_up_waiting()
+        self._state.ended(self.request, failed=failed)
+
+    @property
+    def waits_for_credit(self) -> bool:
+        """True when something was not promised for want of credit, and credit may come."""
+        return bool(self._waiting)
+
+    async def wait_for_credit(self) -> None:
+        """Promise what had no credit as the client gives more; ends when it gives none for longer than the server's patience."""
+        while self._waiting:
+            try:
+                async with asyncio.timeout(self._state.patience):
+                    await self._promise_when_possible(self._waiting[0])
+            except TimeoutError:
+                break
+            self._waiting = self._waiting[1:]
+        self._give_up_waiting()
+
+    # inside
+
+    @property
+    def counters(self) -> DeliveryCounters:
+        """What became of everything so far, over all pages."""
+        return self._state.counters
+
+    @property
+    def memory(self) -> ConnectionMemory | None:
+        """What the connection remembers; `None` while the client takes no pushes, as nobody would ask."""
+        if self._memory is None:
+            self._memory = self._state.memory(self.request)
+        return self._memory
+
+    @property
+    def _promised(self) -> set[Key]:
+        """What was promised on this response's stream, and the page itself."""
+        root = self.request.root
+        promised = self._state.promised.get(root)
+        if promised is None:
+            promised = self._state.promised[root] = {_key_of(root)}
+        return promised
+
+    def _refused_by_request(self) -> WhyNot | None:
+        return refused_by_request(self.request.head.fields)
+
+    def _try_push(self, resource: PlannedResource, *, credentials: bool) -> tuple[WhyNot | None, Push | None]:
+        why_not = self._why_not(resource)
+        if why_not is not None:
+            return why_not, None
+        fields = promised_fields(self.request.head.fields, resource.fields, credentials=credentials)
+        try:
+            push = self.request.push_nowait(
+                resource.path, method=resource.method, headers=fields, priority=resource.priority
+            )
+        except (LocalProtocolError, ValueError):
+            return WhyNot.INVALID, None
+        if push.refusal is not None:
+            return _REFUSALS[push.refusal], None
+        key = self._key(resource.method, push.path)
+        self._promised.add(key)
+        if self.memory is not None:
+            self.memory.hold(key)
+        return None, push
+
+    def _why_not(self, resource: PlannedResource) -> WhyNot | None:
+        if names_validator(resource.fields):
+            return WhyNot.VALIDATOR
+        refused = self._refused_by_request()
+        if refused is not None:
+            return refused
+        if self.request.connection.pushes.refusal_but_credit(self.request) in _NOT_AGREED:
+            return WhyNot.NOT_AGREED
+        key = self._key(resource.method, resource.path)
+        has_it = self.memory is not None and self.memory.holds(key, self._now())
+        return WhyNot.HAS_IT if has_it or key in self._promised else None
+
+    def _done(self, resource: PlannedResource, way: Way, why_not: WhyNot | None, push: Push | None = None) -> Delivered:
+        self.counters.ways[way] += 1
+        if why_not is not None:
+            self.counters.refusals[why_not] += 1
+        return Delivered(resource.path, way, why_not, push)
+
+    def _give_up_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, ()
+        for resource in waiting:
+            self._done(resource, Way.NONE, WhyNot.NO_CREDIT)
+
+    async def _promise_when_possible(self, resource: PlannedResource) -> None:
+        """Wait for credit for one resource, or for a reason not to push it at all."""
+        while True:
+            why_not, push = self._try_push(resource, credentials=False)
+            if why_not is not WhyNot.NO_CREDIT:
+                self._done(resource, Way.NONE if push is None else Way.PUSH, why_not, push)
+                return
+            await self.request.connection.pushes.credit.wait()
+
+    def _key(self, method: str, path: str) -> Key:
+        """What a resource of this page's origin is remembered by."""
+        return (method.encode("utf-8", "replace"), self.request.head.authority or b"", path.encode("utf-8", "replace"))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _key_of(request: Exchange) -> Key:
+    head = request.head
+    return (head.method, head.authority or b"", head.path or b"")

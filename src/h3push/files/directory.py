@@ -1,0 +1,172 @@
+"""A directory over HTTP/3: files as they are, with validators, ranges and no surprises.
+
+`Directory.decide` decides from method, target and header fields alone, so that whatever carries requests can use it:
+`directory_handler` for `h3push.serve`, `asgi.directory` as an application for any ASGI server.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from http import HTTPStatus
+from pathlib import Path
+
+from h3push.files.conditional import DECIDING_FIELDS, select, validators_of
+from h3push.files.known import MAX_KNOWN_FILES, KnownFiles, OpenedFile
+from h3push.files.media_types import HTML, content_type
+from h3push.files.paths import FoundFile, MovedTo
+from h3push.http.content import PIECE_BYTES, FileContent
+from h3push.http.fields import Fields
+from h3push.http.headers import Headers, encode_headers
+from h3push.server.request import Request
+from h3push.server.response import Response
+
+ALLOWED_METHODS = "GET, HEAD"
+"""What a file can be asked."""
+
+_LOOKED_AT = {name.encode("ascii"): name for name in (*DECIDING_FIELDS, "accept-encoding")}
+
+_NOT_MODIFIED_FIELDS = frozenset({b"etag", b"last-modified", b"vary"})
+"""What of a whole response's fields "not modified" repeats (RFC 9110 section 15.4.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response, not yet sent."""
+
+    status: int
+    """The status."""
+    fields: Fields
+    """Lower-case names; Content-Length always among them, but not with 304. Shared with other answers: not to be changed."""
+    content: bytes | FileContent = b""
+    """What follows; empty for HEAD."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The fields by name, none of which occurs twice."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.fields}
+
+    @property
+    def is_whole_page(self) -> bool:
+        """True for a complete HTML page: something that needs further things."""
+        return self.status == HTTPStatus.OK and self.headers.get("content-type") == HTML
+
+    def response(self) -> Response:
+        """The same for the asyncio server."""
+        return Response(self.status, Headers.wrap(self.fields), self.content)
+
+
+class Directory:
+    """Handler for `h3push.serve` that answers every request with a file of a directory.
+
+    Raises: NotADirectoryError, FileNotFoundError: `root` is no directory.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).resolve(strict=True)
+        """Absolute, links resolved."""
+        if not self.root.is_dir():
+            raise NotADirectoryError(f"{root} is not a directory")
+        self._files = KnownFiles(self.root)
+
+    def __call__(self, request: Request) -> Response:
+        """Answer one request."""
+        return self.answer(request).response()
+
+    def answer(self, request: Request) -> Answer:
+        """Decide what to answer."""
+        return self.decide(request.method, request.path, _looked_at(request.head.fields))
+
+    def decide(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+        """Decide what to answer, `headers` by lower-case name. Small files are read at once. Never raises for what was asked."""
+        if method not in {"GET", "HEAD"}:
+            return _message(HTTPStatus.METHOD_NOT_ALLOWED, method, {"allow": ALLOWED_METHODS})
+        opened = self._files.open(target, headers)
+        if opened is None:
+            return _message(HTTPStatus.NOT_FOUND, method)
+        if isinstance(opened, MovedTo):
+            return _message(HTTPStatus.MOVED_PERMANENTLY, method, {"location": opened.location})
+        with opened:
+            try:
+                return _file_answer(opened, method, headers)
+            except OSError:
+                return _message(HTTPStatus.NOT_FOUND, method)
+
+    def find(self, target: str) -> FoundFile | None:
+        """The file that a GET of `target` would be answered with."""
+        found = self._files.find(target)
+        return found if isinstance(found, FoundFile) else None
+
+
+def _looked_at(fields: Fields) -> dict[str, str]:
+    """Those of a request's fields that an answer can depend on, lines of one name joined (RFC 9110 section 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in fields:
+        if name in _LOOKED_AT:
+            key, text = _LOOKED_AT[name], value.decode("latin-1")
+            found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def _file_answer(opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
+    if DECIDING_FIELDS.isdisjoint(headers):
+        return Answer(200, _whole_fields(opened), _content(opened, method, 0, opened.file.size))
+    return _selected_answer(opened, method, headers)
+
+
+def _selected_answer(opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
+    """Answer a request with conditions, or for a part."""
+    file = opened.file
+    validators = validators_of(file.mtime_ns, file.size, opened.coding)
+    selection = select(method, headers, validators, file.size)
+    if selection.status == HTTPStatus.PRECONDITION_FAILED:
+        return _message(HTTPStatus.PRECONDITION_FAILED, method)
+    if selection.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        unsatisfied = {"content-range": f"bytes */{file.size}", "accept-ranges": "bytes"}
+        return _message(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, method, unsatisfied)
+    if selection.status == HTTPStatus.NOT_MODIFIED:
+        return Answer(304, [field for field in _whole_fields(opened) if field[0] in _NOT_MODIFIED_FIELDS])
+    content = _content(opened, method, selection.offset, selection.length)
+    fields = _whole_fields(opened)
+    if selection.status == HTTPStatus.PARTIAL_CONTENT:
+        last = selection.offset + selection.length - 1
+        own = {"content-length": str(selection.length), "content-range": f"bytes {selection.offset}-{last}/{file.size}"}
+        fields = [field for field in fields if field[0] != b"content-length"] + encode_headers(own)
+    return Answer(selection.status, fields, content)
+
+
+def _whole_fields(opened: OpenedFile) -> Fields:
+    """The fields of a response with the whole file."""
+    file = opened.file
+    return _cached_fields(file.name, file.size, file.mtime_ns, opened.coding, opened.varies)
+
+
+@lru_cache(MAX_KNOWN_FILES)
+def _cached_fields(name: str, size: int, mtime_ns: int, coding: str, varies: bool) -> Fields:
+    fields = {
+        "content-type": content_type(name),
+        "content-length": str(size),
+        "accept-ranges": "bytes",
+        **validators_of(mtime_ns, size, coding).fields,
+    }
+    if coding:
+        fields["content-encoding"] = coding
+    if varies:
+        fields["vary"] = "accept-encoding"
+    return encode_headers(fields)
+
+
+def _content(opened: OpenedFile, method: str, offset: int, length: int) -> bytes | FileContent:
+    """What is small is read at once, from the file that was looked at. `OSError` when that does not succeed."""
+    if method == "HEAD" or not length:
+        return b""
+    return opened.read(offset, length) if length <= PIECE_BYTES else FileContent(opened.file.path, offset, length)
+
+
+def _message(status: HTTPStatus, method: str, fields: Mapping[str, str] | None = None) -> Answer:
+    """A short page that says what the status says."""
+    sentence = escape(f"{status.value} {status.phrase}")
+    page = f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{sentence}</title><h1>{sentence}</h1></html>\n"
+    body = page.encode()
+    headers = {"content-type": HTML, "content-length": str(len(body)), **(fields or {})}
+    return Answer(status.value, encode_headers(headers), b"" if method == "HEAD" else body)

@@ -1,0 +1,185 @@
+"""A directory that pushes: a request for a page promises what the page needs, before the page's first byte.
+
+Why before: a promise that comes after the reference crosses the client's own request on the way, and both are answered (RFC
+9114 section 4.6 asks for this order). What is promised is sent behind the page; the core's priorities see to that. A client that
+takes no pushes is told the same as 103 Early Hints.
+
+The directory itself is a handler of its own; what is special here is the planner, which reads the page and its style sheets to
+tell what goes with it. What is never promised: what is not there, what this connection was given already, and anything for a
+request that does not get the whole page (304: the client has it, and most likely the rest too).
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+from h3push.asgi.handler import Planner
+from h3push.delivery.decision import DeliveryCounters, Way, WhyNot
+from h3push.files.directory import Directory
+from h3push.files.handler import DirectoryHandler
+from h3push.files.media_types import HTML, content_type
+from h3push.files.paths import INDEX, FoundFile
+from h3push.plans.page import PageScanSettings, scan_page
+from h3push.plans.plan import PushPlan
+from h3push.server.access_log import AccessLog
+from h3push.server.request import Request
+
+MAX_CACHED_PLANS = 256
+"""Plans kept; a plan of 128 resources is some 30 kB. The least recently used one goes first and costs one more scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedPlan:
+    plan: PushPlan
+    stamps: tuple[tuple[int, int] | None, ...]
+    """Of the page and of every sheet that was read."""
+
+
+class PlanCache:
+    """Plans of pages, scanned when first asked for and again when the page or one of its style sheets changed.
+
+    A scan reads at most `max_page_bytes` and `max_sheets` sheets; it takes milliseconds for a common page and happens in the
+    event loop, once per change.
+    """
+
+    def __init__(self, directory: Directory, settings: PageScanSettings, max_plans: int = MAX_CACHED_PLANS) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._max_plans = max_plans
+        self._plans: OrderedDict[tuple[str, str], _CachedPlan] = OrderedDict()
+        self.scans = 0
+        """How many scans were made."""
+
+    def __len__(self) -> int:
+        return len(self._plans)
+
+    def plan(self, url: str, page: FoundFile) -> PushPlan:
+        """The plan of the page at `url` (absolute, without query), which is in the file `page`."""
+        key = (url, str(page.path))
+        cached = self._plans.get(key)
+        if cached is None or cached.stamps != self._stamps(page, cached.plan):
+            plan = self._scan(url, page)
+            cached = self._plans[key] = _CachedPlan(plan, self._stamps(page, plan))
+            while len(self._plans) > self._max_plans:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(key)
+        return cached.plan
+
+    def _stamps(self, page: FoundFile, plan: PushPlan) -> tuple[tuple[int, int] | None, ...]:
+        sheets = (self._directory.find(path) for path in plan.sheets)
+        return (page.stamp, *(None if sheet is None else sheet.stamp for sheet in sheets))
+
+    def _scan(self, url: str, page: FoundFile) -> PushPlan:
+        self.scans += 1
+        html = _read(page, self._settings.max_page_bytes)
+        return scan_page(url, html or b"", self._load_sheet, self._settings)
+
+    def _load_sheet(self, path: str) -> bytes | None:
+        sheet = self._directory.find(path)
+        return None if sheet is None else _read(sheet, self._settings.max_sheet_bytes)
+
+
+def _read(file: FoundFile, limit: int) -> bytes | None:
+    """The first `limit` bytes; `None` when the file has just gone away."""
+    try:
+        with file.path.open("rb") as opened:
+            return opened.read(limit)
+    except OSError:
+        return None
+
+
+class ScanPlanner:
+    """Tells what goes with a page of a directory, from the page itself.
+
+    Only the authority of a connection's first request has its pages read: paths of another one are other resources, and a scan
+    for each name that a client makes up would be cheap for the client and dear for us.
+    """
+
+    def __init__(self, directory: Directory, settings: PageScanSettings) -> None:
+        self.plans = PlanCache(directory, settings)
+        """What the pages need."""
+        self.missing = 0
+        """Resources that pages name and that are not there."""
+        self._directory = directory
+        self._authorities: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+
+    def __call__(self, request: Request) -> PushPlan | None:
+        """The plan of a page; `None` for what is no page, or is asked for in part."""
+        authority = self._authorities.get(request.connection)
+        if authority is None:
+            authority = self._authorities[request.connection] = request.authority
+        path = request.path.partition("?")[0]
+        name = path.rpartition("/")[2] or INDEX
+        if authority != request.authority or content_type(name) != HTML or "range" in request.headers:
+            return None
+        page = self._directory.find(request.path)
+        if page is None:
+            return None
+        plan = self.plans.plan(f"https://{authority}{path}", page)
+        there = tuple(one for one in plan.resources if self._directory.find(one.path) is not None)
+        missing = len(plan.resources) - len(there)
+        self.missing += missing
+        return replace(plan, resources=there) if missing else plan
+
+
+class PushingDirectory(DirectoryHandler):
+    """Handler for `h3push.serve`: the files of a directory, and with each page what it needs.
+
+    Arguments:
+        directory: what to serve.
+        scan_settings: bounds of a scan.
+        promise_wait: `ASGISettings.push_wait`, seconds.
+        planners: further ways to tell what goes with a page, asked before the page itself is read.
+        access_log: takes a row for each response.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        scan_settings: PageScanSettings = PageScanSettings(),  # noqa: B008 - frozen
+        promise_wait: float = 0.0,
+        planners: tuple[Planner, ...] = (),
+        access_log: AccessLog | None = None,
+    ) -> None:
+        self._planner = ScanPlanner(directory, scan_settings)
+        super().__init__(
+            directory, planners=(*planners, self._planner), promise_wait=promise_wait, access_log=access_log
+        )
+        self.plans = self._planner.plans
+        """What the pages need."""
+
+    @property
+    def totals(self) -> "PushTotals":
+        """What became of the resources that pages needed, over all connections."""
+        return PushTotals.of(self.delivery.counters, self._planner.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class PushTotals:
+    """What became of the resources that requested pages needed, over all connections."""
+
+    promised: int
+    """Promises sent."""
+    refused: int
+    """Not promised: the client gave no credit for it, or is going away."""
+    given_before: int
+    """Not promised: this connection has it already."""
+    missing: int
+    """Not promised: the page names it, and there is no such file."""
+    left_out: int
+    """Not promised: over the bound on resources of one page."""
+    hinted: int
+    """Named in a 103 or a Link field instead."""
+
+    @classmethod
+    def of(cls, counters: DeliveryCounters, missing: int) -> "PushTotals":
+        """The totals of a server, from what its deliveries counted."""
+        return cls(
+            promised=counters.ways[Way.PUSH],
+            refused=sum(counters.refusals[one] for one in (WhyNot.NO_CREDIT, WhyNot.LIMIT, WhyNot.GOING_AWAY)),
+            given_before=counters.refusals[WhyNot.HAS_IT],
+            missing=missing,
+            left_out=counters.left_out,
+            hinted=counters.ways[Way.EARLY_HINT] + counters.ways[Way.LINK],
+        )

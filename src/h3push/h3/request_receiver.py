@@ -1,0 +1,124 @@
+"""A request as a server reads it, and the response that it sends: one half of a stream each."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError
+from h3push.h3.config import H3Config
+from h3push.h3.events import DataReceived, TrailersReceived
+from h3push.h3.known import MAX_ENCODED, requests
+from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, SectionDecoder
+from h3push.h3.sections import FieldSections
+from h3push.http.fields import Fields, RequestHead, parse_request, parse_trailers
+from h3push.http.priority import Priority
+from h3push.wire.qpack import STATIC_PREFIX
+from h3push.wire.reader import FrameReader
+from h3push.wire.registry import FrameType, Role, StreamKind
+from h3push.wire.varint import decode_varint, encode_varint
+
+
+class ServerOwner(SectionDecoder, Protocol):
+    """What a request tells its connection."""
+
+    @property
+    def config(self) -> H3Config:
+        """Bounds and switches."""
+
+    def request_received(self, stream_id: int, request: RequestHead, end: bool) -> None:
+        """The header section is complete."""
+
+    def tell(self, event: DataReceived | TrailersReceived) -> None:
+        """Add an event."""
+
+
+class RequestReceiver(MessageReceiver):
+    """Reads one request."""
+
+    __slots__ = ("_connection", "_trailers", "request")
+
+    def __init__(self, stream_id: int, connection: "ServerOwner") -> None:
+        reader = FrameReader(
+            Role.SERVER, StreamKind.REQUEST, max_buffered=connection.config.max_encoded_field_section_size
+        )
+        super().__init__(stream_id, reader, connection)
+        self._connection = connection
+        self._trailers: Fields | None = None
+        self.request: RequestHead | None = None
+        """The header section, once it is complete."""
+
+    def header_section(self, fields: Fields, end: bool) -> None:
+        request = self.request = parse_request(fields)
+        self.content_length.expected = request.content_length
+        self.advance(MessageInput.HEADERS)
+        if end:
+            self.check_end()
+        self._connection.request_received(self.stream_id, request, end)
+
+    def content(self, data: bytes, end: bool) -> None:
+        self._connection.tell(DataReceived(self.stream_id, data, end, None))
+
+    def trailer_section(self, fields: Fields) -> None:
+        self._trailers = parse_trailers(fields)
+
+    def ended(self) -> None:
+        if self._trailers is not None:
+            self._connection.tell(TrailersReceived(self.stream_id, self._trailers, None))
+        else:
+            self._connection.tell(DataReceived(self.stream_id, b"", True, None))
+
+    def ended_early(self) -> None:
+        raise H3StreamError(ErrorCode.H3_REQUEST_INCOMPLETE, "the stream ended before the request was complete")
+
+    def promise(self, payload: bytes) -> bool:
+        raise H3ConnectionError(ErrorCode.H3_FRAME_UNEXPECTED, "a client cannot promise")
+
+
+@dataclass(slots=True, eq=False)
+class ResponseSender(MessageSender):
+    """Sends one response, on a request stream or a push stream."""
+
+    request: RequestHead | None
+    """What is answered; None when the request was too large to be read."""
+    priority: Priority
+    """RFC 9218 priority in force."""
+    order: int
+    """Position among the streams of one urgency: the older first."""
+    push_id: int | None = None
+    """The push, on a push stream."""
+
+
+_HEADERS = encode_varint(FrameType.HEADERS)
+
+
+def parse_whole_request(stream_id: int, data: bytes, sections: FieldSections, config: H3Config) -> RequestHead | None:
+    """A request that is one HEADERS frame, can be read now and has no content; it is remembered if it may be.
+
+    None: it is something else, or something is wrong with it; nothing has happened then.
+    """
+    header = decode_varint(data, 1) if data[:1] == _HEADERS else None
+    if header is None:
+        return None
+    length, offset = header
+    if offset + length != len(data) or length > config.max_encoded_field_section_size:
+        return None
+    section = data[offset:]
+    is_static = section[:2] == STATIC_PREFIX
+    try:
+        if is_static:
+            fields, required_inserts = sections.decoder.decode_static(stream_id, section), 0
+        else:
+            decoded = sections.decoder.decode_at_once(stream_id, section)
+            if decoded is None:
+                return None
+            fields, required_inserts = decoded
+        request = parse_request(fields)
+    except (H3ConnectionError, H3StreamError):
+        return None
+    if request.content_length or request.method == b"CONNECT":
+        return None
+    if required_inserts:
+        sections.decoder.acknowledge(stream_id, required_inserts)
+        sections.write_decoder_stream()
+    if is_static and len(data) <= MAX_ENCODED:  # with a dynamic table the same bytes mean something else elsewhere
+        requests.remember(data, fields, request)
+    return request

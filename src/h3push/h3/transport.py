@@ -1,0 +1,57 @@
+"""The transport contract: everything that an HTTP/3 connection asks of QUIC.
+
+The protocol core (`h3push.h3`) calls these methods and is told what arrived through its `receive_*` methods; it knows no
+socket, no clock and no event loop. Whoever implements this contract can carry HTTP/3: `quic.adapter` over the Rust
+module, `testing.memory` over plain in-memory streams.
+
+The life of incoming data. A peer's stream announces itself with its first data. On a stream that the core has not paused,
+data arrives as soon as it is there. The first data of a *unidirectional* stream opened by a server is cut to
+`FIRST_READ_BYTES`; the stream then stays paused until the core calls `resume`. So a push stream is identified (type and
+push ID) before the transport grants any further flow-control credit for it, and what an unpromised push can make us hold is
+exactly the stream's initial window (RFC 9114 section 4.6).
+
+Nothing here blocks, nothing here raises for what the peer did: a call for a stream that is gone is ignored.
+"""
+
+from typing import Protocol
+
+FIRST_READ_BYTES = 16
+"""How much of a server's unidirectional stream is read before `resume`: two varints of 8 bytes at most."""
+
+
+class Transport(Protocol):
+    """One QUIC connection, as HTTP/3 sees it. Stream IDs are those of RFC 9000 section 2.1."""
+
+    def stream_credit(self, unidirectional: bool, wanted: int) -> int:
+        """How many of `wanted` further streams of that kind `open_stream` could open now (0 to `wanted`)."""
+
+    def open_stream(self, unidirectional: bool) -> int | None:
+        """Open a stream and return its ID, or `None` when the peer's limit allows none now.
+
+        When a limit that gave `None` (or less than `wanted`) is raised, the core is told by `receive_stream_credit`.
+        """
+
+    def write(self, stream_id: int, data: bytes, fin: bool) -> int:
+        """Queue `data` (and the end of the stream) for sending.
+
+        Everything is taken. Returns how many bytes of this stream wait because the peer's flow control or the congestion
+        window does not take them yet; when they fall below the low-water mark again, `receive_drained` tells.
+        """
+
+    def reset(self, stream_id: int, error_code: int) -> None:
+        """Abandon sending (RESET_STREAM); bytes not yet sent are dropped."""
+
+    def stop(self, stream_id: int, error_code: int) -> None:
+        """Ask the peer to stop sending (STOP_SENDING); what arrives afterwards is dropped."""
+
+    def pause(self, stream_id: int) -> None:
+        """Deliver no more data of this stream and grant no more flow-control credit for it."""
+
+    def resume(self, stream_id: int) -> None:
+        """Undo `pause`; what is there is delivered soon, never from inside this call."""
+
+    def set_priority(self, stream_id: int, priority: int) -> None:
+        """Send this stream's data before that of streams with a lower number (32 bits, signed; 0 at first)."""
+
+    def close(self, error_code: int, reason: str) -> None:
+        """Close the connection with CONNECTION_CLOSE of type 0x1d."""

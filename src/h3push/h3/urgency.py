@@ -1,0 +1,52 @@
+"""Priorities as QUIC's scheduler understands them: one number a stream.
+
+A transport sends by one number per stream, higher first, and shares among equals. This is the map, top to bottom::
+
+    CRITICAL_PRIORITY        control and QPACK streams
+    requested, urgency 0     one level a non-incremental stream, in order; below them one level for all incremental ones
+    ...
+    requested, urgency 7
+    0                        what nobody set
+    pushed, urgency 0        the same again
+    ...
+    pushed, urgency 7
+
+Every push is below every request, whatever the urgencies say: a push never delays what was asked for (RFC 9218 section 10
+leaves that to the server). Within an urgency the order is that of RFC 9218 section 10: non-incremental responses one after
+the other, incremental ones side by side.
+"""
+
+from h3push.http.fields import RequestHead
+from h3push.http.priority import DEFAULT_PRIORITY, LOWEST_URGENCY, Priority, priority_or_default
+
+CRITICAL_PRIORITY = (1 << 31) - 1
+"""Transport priority of control and QPACK streams: everything else waits for what they say."""
+
+_LEVELS = 1 << 27
+"""Levels of one urgency: level 0 is shared by incremental streams, the others go to non-incremental ones in order."""
+_REQUESTED_BASE = 1 << 30
+_PUSHED_BASE = -(1 << 30)
+
+
+def requested_priority(request: RequestHead) -> Priority:
+    """The request's Priority field (RFC 9218 section 5), or the default."""
+    for name, value in request.fields:
+        if name == b"priority":
+            return priority_or_default(value)
+    return DEFAULT_PRIORITY
+
+
+def transport_priority(priority: Priority, *, order: int, pushed: bool) -> int:
+    """Number for `Transport.set_priority`, as drawn at the top of this module.
+
+    Args:
+        priority: urgency and whether it may be sent in pieces.
+        order: anything that rises from stream to stream, such as the stream ID or the push ID, not negative.
+        pushed: True for a push stream.
+
+    Returns:
+        A signed number of 32 bits, below `CRITICAL_PRIORITY`. Orders from 2^27 - 2 on share one level.
+    """
+    level = 0 if priority.incremental else _LEVELS - 2 - order if order < _LEVELS - 3 else 1
+    base = _PUSHED_BASE if pushed else _REQUESTED_BASE
+    return base + (LOWEST_URGENCY - priority.urgency) * _LEVELS + level

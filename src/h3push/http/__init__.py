@@ -1,0 +1,1 @@
+"""The words of HTTP, whatever the version: fields, headers, content, URLs, priorities, links."""

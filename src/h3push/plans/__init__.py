@@ -1,0 +1,1 @@
+"""Plans: which resources go with a page, and in which order. A plan knows no client and no credit."""

@@ -1,0 +1,205 @@
+"""What an HTML page names, in document order, read with selectolax (Lexbor: the parsing algorithm of the HTML Standard).
+
+The policy, case by case. Taken: what a client with scripting on certainly fetches to show the page. Not taken:
+
+* what only some clients fetch: an `img` with a `srcset` of several candidates or inside a `picture` with sources, because
+  which one is taken depends on viewport and density, which the server does not know; `nomodule` scripts; `noscript`;
+* what is fetched late or never: `loading=lazy`, `media=print`, alternate or disabled style sheets, icons, templates;
+* what is another page: `iframe`, `object`, `a`.
+
+A page is read as UTF-8; URLs that need another encoding are not understood. The standard's parsing takes time that grows with
+the square of the nesting, so a page that is nested tens of thousands deep takes seconds: this is for pages of one's own.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
+
+from h3push.http.url import resolve
+from h3push.plans.css import is_for_screen
+from h3push.plans.plan import ResourceKind, Stage
+
+_JAVASCRIPT = re.compile(
+    r"(?:text|application)/(?:x-)?(?:java|ecma)script(?:1\.[0-5])?|text/(?:jscript|livescript)", re.IGNORECASE
+)
+_PSEUDO_ELEMENT = re.compile(r"::[\w-]+(?:\([^)]*\))?|:(?:before|after|first-line|first-letter)\b", re.IGNORECASE)
+_PRELOADS = {
+    "style": (ResourceKind.STYLE, Stage.BLOCKING),
+    "script": (ResourceKind.SCRIPT, Stage.BLOCKING),
+    "font": (ResourceKind.FONT, Stage.FONT),
+    "fetch": (ResourceKind.FETCH, Stage.DEFERRED),
+    "image": (ResourceKind.IMAGE, Stage.IMAGE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A resource that the page names and needs."""
+
+    url: str
+    """Absolute https URL, percent-encoded, without fragment; any origin."""
+    kind: ResourceKind
+    """What it is to the page."""
+    stage: Stage
+    """When the page needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InlineStyle:
+    """CSS inside the page."""
+
+    css: str
+    """The text."""
+    base: str
+    """Absolute URL that its references are relative to."""
+    is_attribute: bool
+    """True for a `style` attribute (declarations only), False for a `style` element."""
+
+
+class HtmlDocument:
+    """A parsed page."""
+
+    def __init__(self, url: str, html: bytes) -> None:
+        self._tree = LexborHTMLParser(html)
+        self.items: tuple[Reference | InlineStyle, ...] = tuple(_Walk(url).items(self._tree.root))
+        """What the page names, in document order; a resource that is named twice is there twice."""
+
+    def matches(self, selector: str) -> bool:
+        """True when an element matches the selector list, or when the selector is not understood."""
+        try:
+            return bool(self._tree.css_matches(_PSEUDO_ELEMENT.sub("", selector).strip() or "*"))
+        except SelectolaxError:
+            return True
+
+    def characters(self) -> frozenset[str]:
+        """Every character of the page's text."""
+        body = self._tree.body
+        return frozenset(body.text()) if body is not None else frozenset()
+
+
+class _Walk:
+    """One pass over the tree; `base` changes where the first `<base href>` stands, as in a browser."""
+
+    def __init__(self, url: str) -> None:
+        self.document_url = url
+        self.base = url
+        self.base_seen = False
+        self.without_scripting: set[int] = set()
+
+    def items(self, root: LexborNode | None) -> Iterator[Reference | InlineStyle]:
+        if root is None:
+            return
+        self.without_scripting = {node.mem_id for node in root.css("noscript *")}
+        for node in root.traverse(include_text=False):
+            if node.mem_id in self.without_scripting:
+                continue
+            attributes = {name.lower(): value or "" for name, value in node.attributes.items()}
+            if attributes.get("style"):
+                yield InlineStyle(attributes["style"], self.base, is_attribute=True)
+            tag = node.tag or ""
+            if tag == "base":
+                self._take_base(attributes)
+            elif tag == "style":
+                if is_for_screen(attributes.get("media", "")):
+                    yield InlineStyle(node.text(), self.base, is_attribute=False)
+            elif tag in _READERS:
+                yield from self._references(tag, attributes, node)
+
+    def _take_base(self, attributes: dict[str, str]) -> None:
+        if "href" in attributes and not self.base_seen:
+            self.base_seen = True
+            self.base = resolve(self.document_url, attributes["href"]) or self.base
+
+    def _references(self, tag: str, attributes: dict[str, str], node: LexborNode) -> Iterator[Reference]:
+        found = _READERS[tag](attributes)
+        if found is None:
+            return
+        reference, kind, stage = found
+        if tag == "img" and _is_one_of_several(node, attributes):
+            return
+        url = resolve(self.base, reference)
+        if url is not None:
+            yield Reference(url, kind, stage)
+
+
+_Found = tuple[str, ResourceKind, Stage] | None
+
+
+def _read_link(attributes: dict[str, str]) -> _Found:
+    relations = attributes.get("rel", "").lower().split()
+    href = attributes.get("href", "")
+    if not is_for_screen(attributes.get("media", "")):
+        return None
+    if "stylesheet" in relations:
+        is_css = attributes.get("type", "").strip().lower() in {"", "text/css"}
+        wanted = is_css and "alternate" not in relations and "disabled" not in attributes
+        return (href, ResourceKind.STYLE, Stage.BLOCKING) if wanted else None
+    if "modulepreload" in relations:
+        return href, ResourceKind.SCRIPT, Stage.DEFERRED
+    if "preload" in relations and not _candidates(attributes.get("imagesrcset", "")):
+        preload = _PRELOADS.get(attributes.get("as", "").strip().lower())
+        return (href, *preload) if preload is not None else None
+    return None
+
+
+def _read_script(attributes: dict[str, str]) -> _Found:
+    kind = attributes.get("type", "").strip().lower()
+    if "nomodule" in attributes or (kind not in {"", "module"} and not _JAVASCRIPT.fullmatch(kind)):
+        return None
+    deferred = kind == "module" or "async" in attributes or "defer" in attributes
+    return attributes.get("src", ""), ResourceKind.SCRIPT, Stage.DEFERRED if deferred else Stage.BLOCKING
+
+
+def _read_image(attributes: dict[str, str]) -> _Found:
+    if attributes.get("loading", "").strip().lower() == "lazy":
+        return None
+    candidates = _candidates(attributes.get("srcset", ""))
+    source = next(iter(candidates)) if len(candidates) == 1 else attributes.get("src", "")
+    return source, ResourceKind.IMAGE, Stage.IMAGE
+
+
+def _read_input(attributes: dict[str, str]) -> _Found:
+    is_image = attributes.get("type", "").strip().lower() == "image"
+    return (attributes.get("src", ""), ResourceKind.IMAGE, Stage.IMAGE) if is_image else None
+
+
+def _read_poster(attributes: dict[str, str]) -> _Found:
+    return attributes.get("poster", ""), ResourceKind.IMAGE, Stage.IMAGE
+
+
+def _read_svg(attributes: dict[str, str]) -> _Found:
+    return attributes.get("href") or attributes.get("xlink:href", ""), ResourceKind.IMAGE, Stage.IMAGE
+
+
+_READERS = {
+    "link": _read_link,
+    "script": _read_script,
+    "img": _read_image,
+    "input": _read_input,
+    "video": _read_poster,
+    "image": _read_svg,
+    "use": _read_svg,
+}
+
+
+def _candidates(srcset: str) -> set[str]:
+    """The URLs of a `srcset` (HTML Standard, section 4.8.4.2.1). A URL may hold commas, but not end with one."""
+    urls: set[str] = set()
+    rest = srcset
+    while rest := rest.lstrip(" \t\n\r\f,"):
+        url, *tail = rest.split(None, 1)
+        rest = "" if not tail else tail[0]
+        if not url.endswith(","):
+            rest = rest.partition(",")[2]
+        urls.add(url.rstrip(","))
+    return urls
+
+
+def _is_one_of_several(node: LexborNode, attributes: dict[str, str]) -> bool:
+    """True when the client picks among candidates."""
+    if len(_candidates(attributes.get("srcset", "")) | ({attributes["src"]} if "src" in attributes else set())) > 1:
+        return "srcset" in attributes
+    parent = node.parent
+    return parent is not None and parent.tag == "picture" and parent.css_first("source") is not None

@@ -1,0 +1,124 @@
+"""Push manifests: the JSON that push-manifest tools write, as a source of push plans.
+
+Two layouts are in use and both are read. One page, the site's index::
+
+    {"/css/app.css": {"type": "style", "weight": 1}, "/js/app.js": {"type": "script"}}
+
+or many, each by its file or its route::
+
+    {"index.html": {"css/app.css": {"type": "style"}}, "/docs/": {"/docs.css": {"type": "style"}}}
+
+Paths may lack their first slash, as in what build tools write. A page named `index.html` is also its directory. The order in
+the file is the order of the pushes; `weight` is HTTP/2's and is not used. Entries of other origins are left out and counted.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from h3push.http.url import origin_of, resolve, target_of
+from h3push.plans.links import planned
+from h3push.plans.plan import PlannedResource, PlanSource, PushPlan
+
+_BASE = "https://manifest.invalid/"
+_ORIGIN = origin_of(_BASE)
+_INDEX = "index.html"
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+class ManifestError(ValueError):
+    """The manifest cannot be used; the sentence says where it is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What goes with which page."""
+
+    plans: Mapping[str, PushPlan] = field(default_factory=dict)
+    """By the page's path, percent-encoded, without query."""
+
+    def plan(self, target: str) -> PushPlan | None:
+        """The plan for a request of `target` (a `:path`; its query does not count), if there is one."""
+        return self.plans.get(target.partition("?")[0])
+
+    @property
+    def left_out(self) -> int:
+        """Entries that no plan holds, because they lie on another origin."""
+        return sum(plan.left_out for plan in {id(plan): plan for plan in self.plans.values()}.values())
+
+
+def load_manifest(path: str | os.PathLike[str]) -> Manifest:
+    """Read a manifest file. `ManifestError` with one sentence when it is not there or not a manifest."""
+    name = os.fspath(path)
+    try:
+        with Path(path).open("rb") as opened:
+            data = opened.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ManifestError(f"cannot read the push manifest {name}: {error.strerror or error}") from None
+    if len(data) > _MAX_BYTES:
+        raise ManifestError(f"the push manifest {name} is larger than {_MAX_BYTES} bytes")
+    try:
+        return parse_manifest(data)
+    except ManifestError as error:
+        raise ManifestError(f"{name}: {error}") from None
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read a manifest from its bytes. Raises `ManifestError`."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ManifestError("a push manifest is a JSON object: pages, or the resources of one page")
+    if _is_one_page(content):
+        content = {_INDEX: content}
+    plans: dict[str, PushPlan] = {}
+    for page, resources in content.items():
+        if not isinstance(resources, dict):
+            raise ManifestError(f'page {page!r}: expected {{"/path": {{"type": "style"}}, ...}}')
+        path = _local_path(page)
+        if path is None:
+            raise ManifestError(f"page {page!r}: a page is a path on this server")
+        plan = plans[path] = _plan(path, resources)
+        if path.endswith("/" + _INDEX):
+            plans.setdefault(path.removesuffix(_INDEX), plan)
+    return Manifest(plans)
+
+
+def _is_one_page(content: Mapping[str, Any]) -> bool:
+    """True when the values describe resources: none of them maps paths to descriptions."""
+    return (
+        bool(content)
+        and all(
+            isinstance(entry, dict) and not any(isinstance(value, dict) for value in entry.values())
+            for entry in content.values()
+        )
+        and any(content.values())
+    )
+
+
+def _plan(page: str, resources: Mapping[str, Any]) -> PushPlan:
+    found: dict[str, PlannedResource] = {}
+    left_out = 0
+    for name, description in resources.items():
+        if not isinstance(description, dict):
+            raise ManifestError(f'page {page!r}, resource {name!r}: expected {{"type": ...}}')
+        kind = description.get("type")
+        if kind is not None and not isinstance(kind, str):
+            raise ManifestError(f"page {page!r}, resource {name!r}: type is a string such as 'style'")
+        path = _local_path(name)
+        if path is None:
+            left_out += 1
+        elif path != page:
+            found.setdefault(path, planned(path, kind, page))
+    return PushPlan(page, PlanSource.MANIFEST, tuple(found.values()), left_out)
+
+
+def _local_path(name: str) -> str | None:
+    """A path as it stands in `:path`; `None` when `name` is not on this server."""
+    url = resolve(_BASE, name)
+    return target_of(url) if url is not None and origin_of(url) == _ORIGIN else None

@@ -1,0 +1,71 @@
+"""Drivers with a socket, and what to do with any driver: send content past the core, put control streams first."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from h3push import _quic
+from h3push.h3.connection import H3Connection
+from h3push.http.content import BytesPart, FileContent
+from h3push.quic.adapter import Driver, NativeEvent, SocketDriver
+
+_DATA = _quic.DATA
+
+
+LAST_CONTROL_STREAM = 14
+"""Clients open their control and QPACK streams first: they are among the streams 2, 6, 10 and 14."""
+
+
+def control_first(events: list[NativeEvent]) -> list[NativeEvent]:
+    """Let what clients say on their control streams come before their requests of the same wake-up.
+
+    QUIC gives no order between streams, but a MAX_PUSH_ID that was sent before a request should be known to its handler. Only
+    DATA events change places, and among them those of one stream keep their order.
+    """
+    for event in events:
+        if event[0] == _DATA and event[2] & 2 and event[2] <= LAST_CONTROL_STREAM:
+            break
+    else:
+        return events
+    slots = [slot for slot, event in enumerate(events) if event[0] == _DATA]
+    ordered = sorted((events[slot] for slot in slots), key=_comes_later)
+    events = list(events)
+    for slot, event in zip(slots, ordered, strict=True):
+        events[slot] = event
+    return events
+
+
+def _comes_later(event: NativeEvent) -> bool:
+    return not event[2] & 2
+
+
+def send_file(
+    core: H3Connection[Any], driver: Driver, handle: int, stream_id: int, file: FileContent, size: int, end: bool
+) -> None:
+    """Send `size` bytes of a file as one DATA frame whose payload only the transport sees. `OSError` when it cannot be opened."""
+    with Path(file.path).open("rb"):
+        pass  # before the frame header is out: afterwards the stream could only be reset
+    if core.send_data_header(stream_id, size, end):
+        driver.write_file(handle, stream_id, os.fspath(file.path), file.offset, size, end)
+
+
+def send_part(core: H3Connection[Any], driver: Driver, handle: int, stream_id: int, part: BytesPart, end: bool) -> int:
+    """Send a part of larger bytes as one DATA frame; how many bytes of the stream wait."""
+    if core.send_data_header(stream_id, part.length, end):
+        return driver.write_part(handle, stream_id, part.data, part.offset, part.length, end)
+    return 0
+
+
+def bytes_waiting(driver: Driver, handle: int, stream_id: int) -> int:
+    """How many bytes of a stream wait for the peer to take them."""
+    return driver.write(handle, stream_id, b"", False)
+
+
+def open_driver(io: Literal["loop", "thread"], address: tuple[str, int], **options: Any) -> Driver:
+    """A driver with a UDP socket. `io="thread"` moves packets on a thread of its own. `OSError` with a sentence."""
+    kind = _quic.ThreadedEndpoint if io == "thread" else _quic.Endpoint
+    try:
+        return SocketDriver(kind.bind(address, **options))
+    except OSError as error:
+        host, port = address
+        raise OSError(error.errno, f"cannot listen on {host}:{port} over UDP: {error.strerror or error}") from None

@@ -1,0 +1,54 @@
+"""Back-pressure for a sender whose stream has too much queued.
+
+The transport takes everything that is sent and answers how much waits. Above the high-water mark the sender waits here until the
+transport says that the stream is (nearly) empty again. No task and no timer exists while nobody waits.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from h3push.errors import Timeout
+from h3push.runtime.signal import wait_for, wake
+
+
+class Drain:
+    """The wait of one sender whose stream has too much queued."""
+
+    LEAST_PROGRESS = 16 * 1024
+    """What a peer has to take within the time-out, in bytes: whoever takes a little now and then holds as much as one who takes
+    nothing."""
+
+    __slots__ = ("_drained", "_waiter")
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained = False
+
+    def drained(self) -> None:
+        """The stream takes more, or it is gone: either way the sender goes on."""
+        self._drained = True  # the waiter may have just timed out
+        wake(self._waiter)
+
+    async def wait(self, seconds: float, waiting: Callable[[], int]) -> None:
+        """Until `drained`; `Timeout` when the peer takes less than `LEAST_PROGRESS` in `seconds`.
+
+        `waiting` tells how many bytes wait now.
+        """
+        left = waiting()
+        self._drained = False
+        while not self._drained:
+            try:
+                await self._wait(seconds)
+            except Timeout:
+                before, left = left, waiting()
+                if left > before - self.LEAST_PROGRESS and not self._drained:
+                    raise
+
+    async def _wait(self, seconds: float) -> None:
+        if self._waiter is not None:
+            raise RuntimeError("two tasks send on the same stream: send in one place")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await wait_for(self._waiter, seconds, "the peer did not take what was sent (drain_timeout)")
+        finally:
+            self._waiter = None

@@ -1,0 +1,135 @@
+"""Every time-out and bound of the asyncio layer, with its unit, default and reason.
+
+What the protocol itself bounds (header sizes, concurrent pushes, floods) is in `h3push.h3.config`. Times are seconds, sizes
+are bytes. Each settings object also makes the QUIC transport settings, so that a number is written in one place.
+"""
+
+from dataclasses import dataclass
+
+from h3push import _quic
+from h3push.h3.transport import FIRST_READ_BYTES
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Settings of a server."""
+
+    idle_timeout: float = 30.0
+    """A connection on which nothing arrives for so long is gone. Long enough for a reader of a page, short enough that NAT
+    bindings (often 30 s for UDP) have not been forgotten first."""
+    handshake_timeout: float = 10.0
+    """A handshake that takes longer is given up: what it holds is the cheapest thing to attack."""
+    request_timeout: float = 10.0
+    """A request's header section must be complete so long after its first byte (slowloris)."""
+    read_timeout: float = 60.0
+    """A handler that waits for request content waits so long for the next piece, then gets `Timeout`."""
+    drain_timeout: float = 60.0
+    """A client that takes less than 16 KiB of a response for so long is a slow reader: the response is reset."""
+    graceful_timeout: float = 10.0
+    """`Server.shutdown` lets requests and pushes finish for so long; then they are reset. Process managers kill at 30 s."""
+    linger_timeout: float = 2.0
+    """After the last response of a graceful shutdown, the client has so long to acknowledge it and close by itself."""
+
+    authorities: tuple[str, ...] | None = None
+    """What the server answers for, as it stands in `:authority` ("example.com", "example.com:4433"); a request for another one
+    gets 421 (RFC 9110 section 15.5.20). None: any, as suits one site behind one certificate."""
+    max_connections: int = 10_000
+    """Connections at once; beyond it new ones are refused. An idle one costs some 40 KB."""
+    max_concurrent_requests: int = 100
+    """Handlers that run at once for one connection, pushes apart (the QUIC stream limit is the same number). It counts
+    handlers, not streams: a request that is reset holds its place until its handler is done (CVE-2023-44487)."""
+    max_pushes_per_request: int = 100
+    """Promises that one request may cause, those of pushed requests included; further ones are refused with LIMIT."""
+    max_push_bytes: int = 1024 * MIB
+    """Pushed content that one request may cause; the push that passes it is cancelled. A small request must not be able to
+    make a server send without end (RFC 9114 section 10.5)."""
+    cancel_handlers: bool = True
+    """The handler's task is cancelled when the client does not want the response any more. False: only `disconnected` is
+    set, for applications that are not written for cancellation."""
+    send_date: bool = True
+    """Add Date to final responses without one (RFC 9110 section 6.6.1: a server with a clock must)."""
+
+    receive_high_water: int = 256 * KIB
+    """Request content that waits for its handler; beyond it the stream is paused and the client is not granted more."""
+    send_high_water: int = 64 * KIB
+    """`send` waits while more than this of one response waits to be sent. A body of bytes, which its owner keeps anyway, goes out
+    in parts of 1 MiB, uncopied."""
+    stream_receive_window: int = 256 * KIB
+    """QUIC flow control for one request's content: an upload runs at most at window / round-trip time."""
+    connection_receive_window: int = 1 * MIB
+    """QUIC flow control for all requests of a connection together."""
+    send_window: int = 2 * MIB
+    """Bytes sent and not acknowledged on one connection: a download runs at most at window / round-trip time (2 MiB at 100 ms:
+    160 Mbit/s), and a client that stops acknowledging holds that much. Pushes get three quarters of it, and no further ahead of
+    the network than two congestion windows, so that what is asked for finds room at once."""
+
+    def transport(self) -> "_quic.Transport":
+        """The QUIC transport settings that go with these."""
+        return _quic.Transport(
+            idle_timeout=self.idle_timeout,
+            handshake_timeout=self.handshake_timeout,
+            max_bidirectional_streams=self.max_concurrent_requests,
+            max_unidirectional_streams=16,
+            stream_receive_window=self.stream_receive_window,
+            connection_receive_window=self.connection_receive_window,
+            send_window=self.send_window,
+            high_water=self.send_high_water,
+            low_water=self.send_high_water // 4,
+            max_connections=self.max_connections,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """Settings of a client connection."""
+
+    connect_timeout: float = 10.0
+    """From the look-up of the name to the end of the handshake, all addresses together."""
+    attempt_delay: float = 0.25
+    """The next address is tried too when one has not answered for so long (RFC 8305 section 5 recommends 250 ms)."""
+    idle_timeout: float = 30.0
+    """A connection on which nothing arrives for so long is gone. While a request or a wanted push is under way it is kept
+    alive by a PING every third of this (RFC 9114 section 5.1)."""
+    request_timeout: float = 30.0
+    """How long a request waits for a stream when the server's limit on concurrent requests is reached."""
+    response_timeout: float = 60.0
+    """From the end of the request (or its last accepted byte) to the final response's header section."""
+    read_timeout: float = 60.0
+    """`read` and `stream` wait so long for the next piece of content, then raise `Timeout`."""
+    drain_timeout: float = 60.0
+    """A server that takes less than 16 KiB of a request's content for so long: the request fails with `Timeout`."""
+    close_timeout: float = 1.0
+    """`Client.close` waits so long for the uploads it cancels."""
+
+    receive_high_water: int = 1 * MIB
+    """Content of one response or push that waits for the application; beyond it the stream is paused."""
+    send_high_water: int = 64 * KIB
+    """An upload waits while more than this of it waits to be sent."""
+    stream_receive_window: int = 4 * MIB
+    """QUIC flow control for one response: it arrives at most at window / round-trip time (4 MiB at the 600 ms of a satellite:
+    56 Mbit/s)."""
+    connection_receive_window: int = 16 * MIB
+    """QUIC flow control for all responses together; each push that the client allows adds a `stream_receive_window`, so that
+    pushes that nobody reads yet cannot stop what somebody waits for."""
+    send_window: int = 4 * MIB
+    """Bytes sent and not acknowledged."""
+    push_streams: int = 100
+    """Push streams that may be open at once, at least; `max_pushes` raises it. Three more are for control and QPACK."""
+
+    def transport(self, max_pushes: int | None = None) -> "_quic.Transport":
+        """The QUIC transport settings that go with these."""
+        return _quic.Transport(
+            idle_timeout=self.idle_timeout,
+            handshake_timeout=self.connect_timeout,
+            max_bidirectional_streams=0,
+            max_unidirectional_streams=16 + (max(self.push_streams, max_pushes) if max_pushes else 0),
+            stream_receive_window=self.stream_receive_window,
+            connection_receive_window=self.connection_receive_window + (max_pushes or 0) * self.stream_receive_window,
+            send_window=self.send_window,
+            high_water=self.send_high_water,
+            low_water=self.send_high_water // 4,
+            first_read_unidirectional=FIRST_READ_BYTES,
+        )

@@ -1,0 +1,82 @@
+"""What a handler returns."""
+
+from h3push.http.content import Body, Content, known_length, normalize
+from h3push.http.fields import Field, Fields
+from h3push.http.headers import Headers, HeadersLike, encode_headers
+
+NO_CONTENT_STATUSES = frozenset({204, 205, 304})
+"""Final statuses whose responses have no content, whatever the method (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5)."""
+
+NO_LENGTH_STATUSES = frozenset({204, 304})
+"""Statuses for which we add no Content-Length: forbidden with 204, and with 304 it would have to be that of the 200 response
+(RFC 9110 section 8.6)."""
+
+
+class Response:
+    """A response. One that has `bytes` as its content may be returned any number of times.
+
+    Content-Length is added when the length is known and the headers do not say it.
+    """
+
+    __slots__ = ("_dated", "_fields", "_raw", "body", "status", "trailers")
+
+    def __init__(
+        self,
+        status: int = 200,
+        headers: HeadersLike | None = None,
+        content: Content = b"",
+        *,
+        trailers: HeadersLike | None = None,
+    ) -> None:
+        self.status = status
+        """The final status, 200 to 599."""
+        self.body: Body = content if type(content) is bytes else normalize(content)
+        """The content; iterators are used up by the first response they are sent with."""
+        self.trailers = None if trailers is None else encode_headers(trailers)
+        """Trailer fields, sent after the content."""
+        self._raw = encode_headers(headers)
+        self._fields: Fields | None = None
+        self._dated = False
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields, as given."""
+        return Headers.wrap(self._raw)
+
+    def fields(self, date: Field | None = None) -> Fields:
+        """The header fields to send: with Content-Length, and with `date` where it is given and not there.
+
+        `OSError` when the content is a file that is not there.
+        """
+        fields = self._fields
+        if fields is None:
+            fields = self._complete()
+        return fields if date is None or self._dated else [*fields, date]
+
+    def _complete(self) -> Fields:
+        fields = self._raw
+        sized = False
+        for name, _ in fields:
+            if name == b"content-length":
+                sized = True
+            elif name == b"date":
+                self._dated = True
+        body = self.body
+        if not sized and self.status not in NO_LENGTH_STATUSES:
+            length = len(body) if type(body) is bytes else known_length(body)
+            if length is not None:
+                fields = [*fields, (b"content-length", b"%d" % length)]
+        if type(body) is bytes:  # a file may change its size, an iterator has none
+            self._fields = fields
+        return fields
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+
+def has_field(fields: Fields, name: bytes) -> bool:
+    """Whether a field of that (lower-case) name is there."""
+    for field, _ in fields:  # noqa: SIM110 - a loop is half the price of any()
+        if field == name:
+            return True
+    return False

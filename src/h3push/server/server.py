@@ -1,0 +1,280 @@
+"""The server: accepts connections, calls the handler, shuts down gracefully."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from email.utils import formatdate
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from h3push import _quic
+from h3push.h3.config import H3Config
+from h3push.h3.server import H3ServerConnection
+from h3push.http.fields import Field
+from h3push.quic.driver import open_driver
+from h3push.runtime.endpoint import Endpoint
+from h3push.runtime.settings import ServerSettings
+from h3push.runtime.signal import Signal
+from h3push.server.connection import Handler, ServerConnection
+
+if TYPE_CHECKING:
+    from h3push.quic.adapter import Driver
+
+
+@dataclass(slots=True)
+class ServerCounters:
+    """What a server did so far. Nothing that was refused, cancelled or rejected is missing here."""
+
+    connections: int = 0
+    """Connections whose handshake was completed."""
+    handshakes_failed: int = 0
+    """Connections that ended before that."""
+    requests: int = 0
+    """Requests given to the handler, pushes apart."""
+    rejected: int = 0
+    """Requests refused without calling the handler: too many at once, or too large."""
+    timed_out: int = 0
+    """Requests whose header section was not complete in time."""
+    failed: int = 0
+    """Handlers that raised."""
+    pushes: int = 0
+    """Promises made."""
+    pushes_fulfilled: int = 0
+    """Pushes whose response was sent whole."""
+    pushes_cancelled: int = 0
+    """Promised pushes that ended early, through either side."""
+    pushes_refused: int = 0
+    """Pushes that were asked for and not promised; `Push.refusal` says why."""
+
+
+class Server:
+    """An HTTP/3 server on one UDP socket; made by `serve`.
+
+    `async with` binds the socket and ends with `shutdown`.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        host: str,
+        port: int,
+        *,
+        tls: _quic.ServerTls | None,
+        config: H3Config,
+        settings: ServerSettings,
+        io: Literal["loop", "thread"],
+        driver: "Driver | None",
+    ) -> None:
+        self.handler = handler
+        """What answers requests and pushes."""
+        self.config = config
+        """Bounds and switches of the protocol."""
+        self.settings = settings
+        """Time-outs and bounds of this layer."""
+        named = settings.authorities
+        self.authorities = None if named is None else frozenset(name.encode("ascii") for name in named)
+        """`ServerSettings.authorities`, as they come on the wire."""
+        self.counters = ServerCounters()
+        """What happened so far."""
+        self._bind = (host, port)
+        self._tls = tls
+        self._io: Literal["loop", "thread"] = io
+        self._driver = driver
+        self._endpoint: Endpoint | None = None
+        self._connections: set[ServerConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = Signal()
+        self.is_shutting_down = False
+        """True from the beginning of `shutdown`: connections tell when something has ended (`progressed`)."""
+        self._progress: asyncio.Event | None = None
+        self._date: tuple[int, Field] = (0, (b"date", b""))
+
+    async def __aenter__(self) -> "Server":
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shutdown()
+
+    async def open(self) -> None:
+        """Bind the socket and begin to accept. `OSError` with a sentence when that is not possible."""
+        driver = self._driver
+        if driver is None:
+            driver = open_driver(self._io, self._bind, server=self._tls, transport=self.settings.transport())
+        self._endpoint = Endpoint(driver, self._accept)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens: host and port, the real one when it was asked for port 0."""
+        return self._running.local_address
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._connections)
+
+    async def wait_closed(self) -> None:
+        """Wait until the server has shut down."""
+        await self._closed.wait()
+
+    async def shutdown(self, grace: float | None = None) -> None:
+        """Stop: refuse new connections, send GOAWAY, let requests and pushes finish, then close with H3_NO_ERROR.
+
+        Args:
+            grace: seconds for what is under way, `graceful_timeout` when `None`; 0 closes at once. What is not finished then
+                is lost, and its handlers are cancelled.
+        """
+        if self._closed.is_set or self._endpoint is None:
+            self._closed.set()
+            return
+        if self.is_shutting_down:
+            await self._closed.wait()
+            return
+        self.is_shutting_down = True
+        try:
+            await self._drain(self.settings.graceful_timeout if grace is None else grace)
+        finally:
+            await self._close()
+
+    # what connections tell
+
+    def date(self) -> Field:
+        """The Date field, made once a second."""
+        now = int(time.time())
+        if self._date[0] != now:
+            self._date = (now, (b"date", formatdate(now, usegmt=True).encode("ascii")))
+        return self._date[1]
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a handler as a task."""
+        loop = self._running.loop
+        task: asyncio.Task[None]
+        if sys.version_info >= (3, 12):  # up to its first wait at once, which saves a turn of the loop
+            task = asyncio.Task(coroutine, loop=loop, eager_start=True)
+        else:
+            task = asyncio.Task(coroutine, loop=loop)
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return task
+
+    def forget(self, connection: ServerConnection) -> None:
+        """A connection is over."""
+        self._connections.discard(connection)
+        if self._progress is not None:
+            self._progress.set()
+
+    def progressed(self) -> None:
+        """Something ended on a connection: a graceful shutdown looks again."""
+        if self._progress is not None:
+            self._progress.set()
+
+    # inside
+
+    @property
+    def _running(self) -> Endpoint:
+        if self._endpoint is None:
+            raise RuntimeError("the server does not run: use it in `async with`")
+        return self._endpoint
+
+    def _accept(self, endpoint: Endpoint, handle: int, address: tuple[str, int]) -> ServerConnection:
+        core = H3ServerConnection(endpoint.transport(handle), endpoint.dress(self.config))
+        connection = ServerConnection(self, endpoint, handle, address, core)
+        self._connections.add(connection)
+        return connection
+
+    async def _drain(self, grace: float) -> None:
+        self._progress = asyncio.Event()
+        self._running.driver.set_accepting(False)
+        for connection in list(self._connections):
+            connection.go_away()
+        try:
+            async with asyncio.timeout(grace):
+                await self._until(lambda one: one.idle and one.all_acknowledged)
+                # Closing drops what the client has received and not read: it goes first, if it does so soon.
+                async with asyncio.timeout(self.settings.linger_timeout):
+                    await self._until(lambda _: False)
+        except TimeoutError:
+            pass
+
+    async def _until(self, done: "Any") -> None:
+        assert self._progress is not None
+        while not all(done(connection) for connection in self._connections):
+            self._progress.clear()
+            await self._progress.wait()
+
+    async def _close(self) -> None:
+        assert self._endpoint is not None
+        for connection in list(self._connections):
+            connection.close("the server shuts down")
+        self._endpoint.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._connections.clear()
+        self._closed.set()
+
+
+def serve(
+    handler: Handler,
+    host: str = "127.0.0.1",
+    port: int = 4433,
+    *,
+    certfile: str | os.PathLike[str] | None = None,
+    keyfile: str | os.PathLike[str] | None = None,
+    tls: _quic.ServerTls | None = None,
+    config: H3Config | None = None,
+    settings: ServerSettings | None = None,
+    io: Literal["loop", "thread"] = "loop",
+    driver: "Driver | None" = None,
+) -> Server:
+    """Make a server; it runs inside `async with`.
+
+    Args:
+        handler: called with each `Request`, and again for each push. Returns a `Response` (a plain function that does so
+            costs no task), `None` when it has sent one itself, or an awaitable of either.
+        host: address to listen on; "::" for IPv6 and IPv4, "0.0.0.0" for IPv4 alone.
+        port: UDP port; 0 takes a free one (`Server.address` tells).
+        certfile: certificate chain, PEM.
+        keyfile: its private key, PEM.
+        tls: instead of the two files: several certificates, 0-RTT, a key log.
+        config: bounds and switches of the protocol.
+        settings: time-outs and bounds of this layer.
+        io: "thread" has a thread of its own move packets, so that acknowledgments and bulk data go on while Python is busy.
+        driver: instead of a UDP socket: another way to move datagrams, such as the virtual network of tests.
+
+    Raises:
+        ValueError: no certificate, or one that cannot be used; the sentence says why.
+    """
+    if tls is None and driver is None:
+        tls = _tls_from_files(certfile, keyfile)
+    return Server(
+        handler,
+        host,
+        port,
+        tls=tls,
+        config=config or H3Config(),
+        settings=settings or ServerSettings(),
+        io=io,
+        driver=driver,
+    )
+
+
+def _tls_from_files(certfile: str | os.PathLike[str] | None, keyfile: str | os.PathLike[str] | None) -> _quic.ServerTls:
+    if certfile is None or keyfile is None:
+        raise ValueError("HTTP/3 needs a certificate: give certfile= and keyfile= (PEM), or tls=")
+    return _quic.ServerTls([(_read_pem(certfile, "certificate"), _read_pem(keyfile, "private key"))])
+
+
+def _read_pem(path: str | os.PathLike[str], what: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read the {what} {os.fspath(path)!r}: {error.strerror or error}") from None

@@ -1,1 +1,0 @@
-"""The QUIC side: the contract that the core calls, the native adapter, the emulated network."""

@@ -1,0 +1,108 @@
+"""The lifespan protocol."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from h3push.asgi.lifespan import Lifespan, LifespanFailedError, LifespanState
+
+from .harness import World, in_world, respond
+
+
+def test_state_reaches_every_request_as_a_copy() -> None:
+    """What start-up put into `state` is there; what a request puts there stays its own."""
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            assert (await receive())["type"] == "lifespan.startup"
+            scope["state"]["pool"] = pool
+            await send({"type": "lifespan.startup.complete"})
+            assert (await receive())["type"] == "lifespan.shutdown"
+            seen.append("stopped")
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        seen.append(dict(scope["state"]))
+        scope["state"]["own"] = 1
+        await respond(send)
+
+    pool = object()
+
+    async def scenario(world: World) -> None:
+        for _ in range(2):
+            await (await world.client.get("/")).read()
+
+    in_world(app, scenario, lifespan=True)
+    assert seen == [{"pool": pool}, {"pool": pool}, "stopped"]
+
+
+@pytest.mark.parametrize("how", ["raises", "returns"])
+def test_an_application_without_lifespan_is_served(how: str) -> None:
+    """ASGI: an exception during start-up means "go on without lifespan"; the scope has no state then."""
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            if how == "raises":
+                raise NotImplementedError
+            return
+        seen.append("state" in scope)
+        await respond(send)
+
+    async def scenario(world: World) -> int:
+        return (await world.client.get("/")).status
+
+    assert in_world(app, scenario, lifespan=True) == 200
+    assert seen == [False]
+
+
+def test_an_application_that_cannot_start_is_not_served() -> None:
+    """Its own sentence is the error's."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    async def scenario(world: World) -> None:
+        raise AssertionError("it was served")
+
+    with pytest.raises(LifespanFailedError, match="no database"):
+        in_world(app, scenario, lifespan=True)
+
+
+def test_an_application_that_never_answers_is_given_up() -> None:
+    """A start-up has its time."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> LifespanState:
+        lifespan = Lifespan(app, timeout=0.01)
+        with pytest.raises(LifespanFailedError, match="did not start within"):
+            await lifespan.startup()
+        await lifespan.shutdown()
+        return lifespan.stage
+
+    assert asyncio.run(main()) is LifespanState.STOPPED
+
+
+@pytest.mark.parametrize("how", ["raises", "failed"])
+def test_a_failing_shutdown_is_logged_and_the_server_stops(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing an application does keeps the server from stopping."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await respond(send)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if how == "raises":
+            raise ValueError("stuck")
+        await send({"type": "lifespan.shutdown.failed", "message": "stuck"})
+
+    async def scenario(world: World) -> int:
+        return (await world.client.get("/")).status
+
+    assert in_world(app, scenario, lifespan=True) == 200
+    assert "stuck" in caplog.text

@@ -1,0 +1,94 @@
+"""What a connection remembers, and how long a response is fresh."""
+
+import pytest
+
+from h3push.delivery.memory import ConnectionMemory, freshness_lifetime, names_validator
+
+KEY = (b"GET", b"origin.example", b"/a.css")
+
+
+def test_fresh_until_its_time() -> None:
+    """Held at once, then as long as the response says."""
+    memory = ConnectionMemory()
+    assert not memory.holds(KEY, 0)
+    memory.hold(KEY)
+    assert memory.holds(KEY, 1e9)
+    memory.answered(KEY, 60, now=100)
+    assert memory.holds(KEY, 159.9)
+    assert not memory.holds(KEY, 160)
+
+
+def test_a_response_that_says_nothing_leaves_it_held() -> None:
+    """No push is the safe mistake."""
+    memory = ConnectionMemory()
+    memory.hold(KEY)
+    memory.answered(KEY, None, now=0)
+    assert memory.holds(KEY, 1e9)
+
+
+def test_an_answer_to_what_is_not_remembered_changes_nothing() -> None:
+    """Only what was asked for or promised is held."""
+    memory = ConnectionMemory()
+    memory.answered(KEY, 60, now=0)
+    assert len(memory) == 0
+
+
+def test_forgotten_is_forgotten() -> None:
+    """A push that failed on our side was not given."""
+    memory = ConnectionMemory()
+    memory.hold(KEY)
+    memory.forget(KEY)
+    memory.forget(KEY)
+    assert not memory.holds(KEY, 0)
+
+
+def test_memory_is_bounded() -> None:
+    """The resource that was given longest ago is forgotten first."""
+    memory = ConnectionMemory(max_resources=2)
+    for name in (b"a", b"b", b"c", b"a"):
+        memory.hold((b"GET", b"", name))
+    assert len(memory) == 2
+    assert not memory.holds((b"GET", b"", b"b"), 0)
+
+
+def test_long_paths_are_not_remembered() -> None:
+    """A client can make up any number of them."""
+    memory = ConnectionMemory()
+    memory.hold((b"GET", b"", b"/" * 2_000))
+    assert len(memory) == 0
+
+
+DATE = b"Sun, 22 Nov 2026 12:00:00 GMT"
+LATER = b"Sun, 22 Nov 2026 12:10:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ([], None),
+        ([(b"cache-control", b"public, max-age=60")], 60),
+        ([(b"cache-control", b'Max-Age="60"')], 60),
+        ([(b"cache-control", b"max-age=60"), (b"age", b"50")], 10),
+        ([(b"cache-control", b"max-age=60"), (b"age", b"90")], 0),
+        ([(b"cache-control", b"max-age=60, no-cache")], 0),
+        ([(b"cache-control", b"max-age=60"), (b"cache-control", b"no-store")], 0),
+        ([(b"cache-control", b"max-age=nonsense")], None),
+        ([(b"expires", LATER), (b"date", DATE)], 600),
+        ([(b"expires", DATE), (b"date", LATER)], 0),
+        ([(b"expires", LATER), (b"date", DATE), (b"cache-control", b"max-age=5")], 5),
+        ([(b"expires", b"0")], 0),
+        ([(b"expires", LATER)], None),
+        ([(b"expires", LATER), (b"date", b"today")], None),
+        ([(b"last-modified", DATE)], None),
+    ],
+)
+def test_freshness_lifetime(fields: list[tuple[bytes, bytes]], expected: float | None) -> None:
+    """RFC 9111 section 4.2.1 for a private cache; nothing is guessed."""
+    assert freshness_lifetime(fields) == expected
+
+
+def test_validators() -> None:
+    """RFC 9110 section 13.1: If-None-Match and If-Modified-Since say that there is a copy."""
+    assert names_validator([(b"if-none-match", b"*")])
+    assert names_validator([(b"if-modified-since", DATE)])
+    assert not names_validator([(b"if-match", b"*"), (b"range", b"bytes=0-")])
