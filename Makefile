@@ -17,7 +17,7 @@ $(BIN)/pip:
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 
-RUST := rust/Cargo.toml rust/build.rs $(wildcard rust/Cargo.lock) $(wildcard rust/src/*.rs rust/src/*/*.rs)
+RUST := rust/Cargo.toml rust/build.rs $(wildcard rust/Cargo.lock) $(wildcard rust/src/*.rs rust/src/*/*.rs rust/src/*/*/*.rs)
 
 # The stamp carries the profile, so that a change of profile builds again.
 $(VENV)/.installed-$(PROFILE): $(BIN)/pip pyproject.toml $(RUST)

@@ -110,11 +110,12 @@ def rust_code(path: Path) -> str:
     return "\n".join(line.partition("//")[0] for line in path.read_text(encoding="utf-8").splitlines())
 
 
-def test_one_rust_file_alone_names_quinn_proto() -> None:
-    naming = {
-        path.name for path in (ROOT / "rust" / "src").rglob("*.rs") if re.search(r"\bquinn_proto::", rust_code(path))
-    }
-    assert len(naming) == 1, naming
+def test_one_rust_module_alone_names_quinn_proto() -> None:
+    """Law: another QUIC library is a change of one folder and of no other."""
+    source = ROOT / "rust" / "src"
+    naming = {path for path in source.rglob("*.rs") if re.search(r"\bquinn_proto\b", rust_code(path))}
+    assert naming
+    assert {path.parent.relative_to(source).as_posix() for path in naming} == {"core/quinn"}, naming
 
 
 def test_the_map_names_nothing_that_does_not_exist() -> None:

@@ -4,7 +4,7 @@
 //!            py          three Python classes over one base; the only place that knows Python
 //!      io | threaded     a UDP socket driven by its owner | the same on a thread of its own
 //!           core         connections, streams, events, timers; knows no socket and takes the time as an argument
-//!        core::quinn     the only file that names quinn's crate
+//!        core::quinn     the only module that names quinn's crate
 //! ```
 //!
 //! **Memory.** What a peer can make us hold is bounded by [`settings::Settings`]: windows per stream and connection,

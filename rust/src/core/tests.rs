@@ -799,7 +799,7 @@ fn calls_that_make_no_sense_do_nothing() {
 
 #[test]
 fn worker_ids_are_congruent_to_the_index() {
-    use super::quinn::tests::cids;
+    use super::quinn::cids;
     for (index, count) in [(0, 1), (2, 3), (254, 255), (1, 7)] {
         assert!(cids(Some((index, count)), 500).iter().all(|cid| cid[0] % count == index && cid.len() == 8));
     }

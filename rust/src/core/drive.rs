@@ -1,0 +1,212 @@
+//! What drivers call: datagrams and time in, packets and events out.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
+
+use bytes::BytesMut;
+
+use super::{
+    Core, NO_ERROR, Sent,
+    conn::Conn,
+    contained,
+    quinn::{Packet, Routed},
+};
+use crate::events::Event;
+
+/// What one connection sends before the next one has its turn.
+const TRANSMITS_PER_TURN: usize = 4;
+
+impl Core {
+    /// Take in a datagram; `settle` follows when all are in.
+    pub fn datagram(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        local_ip: Option<IpAddr>,
+        ecn: Option<u8>,
+        data: BytesMut,
+    ) {
+        let hub = &mut self.hub;
+        let routed = contained(|| hub.route(now, remote, local_ip, ecn, data)).unwrap_or(Routed::Nothing);
+        match routed {
+            Routed::Nothing => {}
+            Routed::Reply(reply) => self.reply(reply),
+            Routed::Incoming(incoming) => self.knock(now, incoming),
+            Routed::Link(slot, event) => {
+                self.guard(slot, |work| work.conn.heard(now, event));
+                self.touch(slot);
+            }
+        }
+    }
+
+    /// Run the timers that are due.
+    pub fn tick(&mut self, now: Instant) {
+        while let Some(slot) = self.timers.pop_due(now) {
+            self.guard(slot, |work| work.conn.timeout(now, work.settings, work.told));
+            self.touch(slot);
+        }
+        while let Some(entry) = self.incomings.first_entry().filter(|entry| entry.get().1 <= now) {
+            let (incoming, _) = entry.remove();
+            self.hub.ignore(incoming);
+        }
+        self.settle();
+    }
+
+    /// Process every connection that something happened to.
+    pub fn settle(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for slot in touched.drain(..) {
+            self.settle_one(slot);
+        }
+        self.touched = touched;
+    }
+
+    fn settle_one(&mut self, slot: usize) {
+        let drained = self.guard(slot, |work| {
+            work.conn.touched = false;
+            let drained = work.conn.link.settle(slot, work.hub);
+            work.conn.process(work.settings, work.told);
+            drained | work.conn.link.settle(slot, work.hub)
+        });
+        self.after(slot);
+        match drained {
+            Some(true) => self.remove(slot),
+            _ => self.want_to_send(slot),
+        }
+    }
+
+    /// When `tick` is due, once everything is sent.
+    pub fn deadline_when_sent(&mut self) -> Option<Instant> {
+        for place in 0..self.sending.len() {
+            self.rearm(self.sending[place]);
+        }
+        self.deadline()
+    }
+
+    /// When `tick` is due; connections that are about to send look at their timers when they have done so.
+    pub fn deadline(&self) -> Option<Instant> {
+        let incoming = self.incomings.first_key_value().map(|(_, entry)| entry.1);
+        self.timers.next().into_iter().chain(incoming).min()
+    }
+
+    /// Hand packets to `send` until there are none, the socket is full, or about `budget` datagrams are out. True when there
+    /// may be more.
+    pub fn transmit(
+        &mut self,
+        now: Instant,
+        max_segments: usize,
+        mut budget: usize,
+        mut send: impl FnMut(&Packet, &[u8]) -> Sent,
+    ) -> bool {
+        self.settle();
+        while let Some((packet, bytes)) = self.replies.pop_front() {
+            if send(&packet, &bytes) == Sent::Full {
+                return true;
+            }
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut full = false;
+        while budget > 0 && !full {
+            let Some(slot) = self.sending.pop_front() else {
+                break;
+            };
+            let turn = self.guard(slot, |work| {
+                work.conn.sending = false;
+                turn(work.conn, now, max_segments, &mut buffer, &mut send)
+            });
+            let turn = turn.unwrap_or_default();
+            budget = budget.saturating_sub(turn.datagrams);
+            full = turn.full;
+            self.sent(slot, turn.more);
+        }
+        self.buffer = buffer;
+        full || !self.sending.is_empty()
+    }
+
+    fn sent(&mut self, slot: usize, more: bool) {
+        match self.guard(slot, |work| work.conn.link.settle(slot, work.hub)) {
+            Some(true) => {
+                self.touch(slot);
+                self.settle();
+                self.remove(slot);
+            }
+            _ if more => self.want_to_send(slot),
+            _ => self.rearm(slot),
+        }
+    }
+
+    /// Everything that happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.told.weight = 0;
+        std::mem::take(&mut self.told.events)
+    }
+
+    /// Whether events wait.
+    pub fn pending(&self) -> bool {
+        !self.told.events.is_empty()
+    }
+
+    /// Read the streams that were left unread because too much waited.
+    pub fn read_held_back(&mut self) {
+        for slot in std::mem::take(&mut self.held_back) {
+            self.guard(slot, |work| work.conn.release());
+            self.touch(slot);
+        }
+        self.settle();
+    }
+
+    /// The socket has another address.
+    pub fn rebound(&mut self) {
+        for slot in 0..self.conns.len() {
+            self.guard(slot, |work| work.conn.link.rebound());
+            self.want_to_send(slot);
+        }
+    }
+
+    /// Close every connection; `transmit` afterwards.
+    pub fn shutdown(&mut self) {
+        self.accepting = false;
+        for slot in 0..self.conns.len() {
+            if let Some(conn) = &self.conns[slot] {
+                self.close(conn.handle, NO_ERROR, b"");
+            }
+        }
+        while let Some((_, (incoming, _))) = self.incomings.pop_first() {
+            let reply = self.hub.refuse(incoming);
+            self.reply(reply);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Turn {
+    datagrams: usize,
+    more: bool,
+    full: bool,
+}
+
+/// A connection's turn at the socket.
+fn turn(
+    conn: &mut Conn,
+    now: Instant,
+    max_segments: usize,
+    buffer: &mut Vec<u8>,
+    send: &mut impl FnMut(&Packet, &[u8]) -> Sent,
+) -> Turn {
+    let mut turn = Turn::default();
+    for _ in 0..TRANSMITS_PER_TURN {
+        buffer.clear();
+        let Some(packet) = conn.link.transmit(now, max_segments, buffer) else {
+            return turn;
+        };
+        turn.datagrams += packet.segment_size.map_or(1, |segment| packet.size.div_ceil(segment));
+        if send(&packet, &buffer[..packet.size]) == Sent::Full {
+            turn.full = true;
+            break;
+        }
+    }
+    turn.more = true;
+    turn
+}
