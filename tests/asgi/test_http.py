@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import h3push
 from h3push.asgi.cycle import CYCLE, CycleInput, CycleState
 from h3push.asgi.handler import ASGIHandler
+from h3push.asgi.scope import decoded_path
 
 from .harness import World, in_world, now, respond
 
@@ -302,14 +304,6 @@ OUT_OF_ORDER = [
     ("http.response.body before the start", [{"type": "http.response.body"}]),
     ("a second start", [{"type": "http.response.start", "status": 200}] * 2),
     (
-        "content after the end",
-        [
-            {"type": "http.response.start", "status": 200},
-            {"type": "http.response.body"},
-            {"type": "http.response.body"},
-        ],
-    ),
-    (
         "trailers without announcement",
         [{"type": "http.response.start", "status": 200}, {"type": "http.response.trailers", "headers": []}],
     ),
@@ -340,6 +334,124 @@ def test_an_event_out_of_order_raises_a_sentence(messages: Any) -> None:
     in_world(app, scenario)
     assert len(raised) == 1
     assert "http.response" in raised[0]
+
+
+def test_what_comes_after_the_end_is_ignored() -> None:
+    """ASGI: once the response is complete, further messages on the channel are ignored (issue 9, point 28)."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, b"whole", headers=[(b"content-length", b"5")])
+        await send({"type": "http.response.body", "body": b"more"})
+        await send({"type": "http.response.start", "status": 500})
+        await send({"type": "http.response.trailers", "headers": []})
+
+    response, content = get(app)
+    assert (response.status, content) == (200, b"whole")
+
+
+def test_a_second_start_changes_nothing_of_the_first(tmp_path: Any) -> None:
+    """It raises, and how much of a file is sent is still what the first one declared (issue 9, point 28)."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        with pytest.raises(RuntimeError, match=r"http\.response\.start"):
+            await send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.pathsend", "path": str(path)})
+
+    response, content = get(app)
+    assert (response.status, content) == (200, b"01234")
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_file_that_cannot_be_sent_leaves_the_response_incomplete(goes_on: bool, tmp_path: Any) -> None:
+    """The application may still complete it; one that does not has sent half a response (issue 9, point 28)."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with pytest.raises(FileNotFoundError):
+            await send({"type": "http.response.pathsend", "path": str(tmp_path / "absent")})
+        if goes_on:
+            await send({"type": "http.response.body", "body": b"instead"})
+
+    if goes_on:
+        assert get(app)[1] == b"instead"
+    else:
+        with pytest.raises(h3push.StreamFailed):
+            get(app)
+
+
+def test_zerocopysend_goes_on_from_where_the_last_one_ended(tmp_path: Any) -> None:
+    """Without an offset the file's own position counts, and moves on (issue 9, point 28)."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with path.open("rb", buffering=0) as file:
+            for count in (3, 4):
+                await send({"type": "http.response.zerocopysend", "file": file, "count": count, "more_body": True})
+            await send({"type": "http.response.zerocopysend", "file": file})
+
+    assert get(app)[1] == b"0123456789"
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [(b"/caf%C3%A9", "/caf\xe9"), ("/caf\xe9".encode(), "/caf\xe9"), (b"/%FF", "/\ufffd"), (b"/plain", "/plain")],
+)
+def test_the_path_is_utf_8(raw: bytes, path: str) -> None:
+    """ASGI: percent-decoded, then UTF-8, whether the client encoded it or not (issue 9, point 28)."""
+    assert decoded_path(raw) == path
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+def test_a_response_that_is_cut_off_is_reset(swallows: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that takes too little for `drain_timeout` gets no clean end of half a response (issue 9, point 27).
+
+    The application gets an `OSError`; one that swallows it has done nothing wrong, so nothing is logged as an error.
+    """
+    raised: list[OSError] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(2):
+            try:
+                for _ in range(200):
+                    await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
+            except OSError as error:
+                raised.append(error)
+                if not swallows:
+                    raise
+
+    async def scenario(world: World) -> None:
+        response = await world.client.get("/")
+        await asyncio.sleep(30)
+        with pytest.raises(h3push.StreamFailed):
+            await response.read()
+
+    client = h3push.ClientSettings(receive_high_water=65_536, stream_receive_window=262_144)
+    in_world(app, scenario, client_settings=client, server_settings=h3push.ServerSettings(drain_timeout=5))
+    assert len(raised) == (2 if swallows else 1)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_an_application_that_calls_sys_exit_gets_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    """It ends its own request and nothing else (issue 9, point 37)."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/exit":
+            sys.exit(3)
+        await respond(send, b"alive")
+
+    async def scenario(world: World) -> Any:
+        failed = await world.client.get("/exit")
+        await failed.read()
+        return failed.status, await (await world.client.get("/")).read()
+
+    assert in_world(app, scenario) == (500, b"alive")
+    assert "sys.exit(3)" in caplog.text
 
 
 def test_the_table_leads_from_waiting_to_done() -> None:

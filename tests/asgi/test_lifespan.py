@@ -1,11 +1,13 @@
 """The lifespan protocol."""
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
 
 from h3push.asgi.lifespan import Lifespan, LifespanFailedError, LifespanState
+from h3push.testing.virtual import run_virtual
 
 from .harness import World, in_world, respond
 
@@ -84,6 +86,45 @@ def test_an_application_that_never_answers_is_given_up() -> None:
         return lifespan.stage
 
     assert asyncio.run(main()) is LifespanState.STOPPED
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_start_that_takes_too_long_is_ended(stubborn: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """The lifespan's task is cancelled, so nothing of the application lives on (issue 9, point 26).
+
+    One that ignores its cancellation is not waited for.
+    """
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            if not stubborn:
+                raise
+            await asyncio.sleep(100)
+
+    async def main() -> None:
+        with pytest.raises(LifespanFailedError, match="did not start within"):
+            await Lifespan(app, timeout=5).startup()
+        assert seen == ["cancelled"]
+
+    run_virtual(main)
+    assert ("does not end" in caplog.text) is stubborn
+
+
+def test_an_application_that_calls_sys_exit_does_not_start() -> None:
+    """The server says so and ends, instead of going on without lifespan (issue 9, point 37)."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        sys.exit("no configuration")
+
+    async def scenario(world: World) -> None:
+        raise AssertionError("it was served")
+
+    with pytest.raises(LifespanFailedError, match=r"sys\.exit.*no configuration"):
+        in_world(app, scenario, lifespan=True)
 
 
 @pytest.mark.parametrize("how", ["raises", "failed"])

@@ -9,7 +9,9 @@ The events of an application and the states of its response are a table, `CYCLE`
             hint, interim
 
 Interim events and pushes never move the state, and never raise for their order: what comes too late is counted and dropped.
-Anything else that has no row raises in the application, with a sentence that says what was expected.
+What comes after the end of the response is ignored, as ASGI has it. Anything else that has no row raises in the application,
+with a sentence that says what was expected. The state moves once an event has taken effect, so that an event which fails, such
+as the pathsend of a file that is not there, leaves the response as incomplete as it was.
 
 A start waits for the content that follows in the same turn of the event loop (`held`).
 
@@ -40,7 +42,8 @@ from h3push.asgi.types import (
     Message,
 )
 from h3push.delivery.page import PageDelivery
-from h3push.errors import H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, Timeout
+from h3push.errors import ErrorCode, H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, Timeout
+from h3push.http.content import FileContent
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import declared_length
 from h3push.server.request import Request
@@ -93,6 +96,9 @@ CYCLE: Mapping[tuple[CycleState, CycleInput], CycleState] = MappingProxyType(
 )
 """(state, input) -> state. Where the start announced trailers, the last content leads to TRAILERS instead of DONE."""
 
+BESIDE_THE_RESPONSE = frozenset({PUSH, EARLY_HINT, INFORMATIONAL})
+"""Events that never move the state."""
+
 
 class Cycle:
     """The application's `receive` and `send` for one request.
@@ -114,6 +120,7 @@ class Cycle:
     _trailers: tuple[Field, ...] = ()
     _watch: asyncio.Task[None] | None = None
     _held: int | None = None  # status of a start that waits for its content
+    _cut_off: bool = False  # the client took too little for too long, and the response was reset
 
     def __init__(
         self,
@@ -133,7 +140,7 @@ class Cycle:
 
     async def receive(self) -> Message:
         """Give the next piece of the request; after the last one, wait for the end of the client's interest."""
-        if self.state is CycleState.DONE or self._request.disconnected or self.request_failure is not None:
+        if self.state is CycleState.DONE or self._is_unwanted or self.request_failure is not None:
             return {"type": "http.disconnect"}
         if not self._told_end:
             return await self._receive_content()
@@ -166,11 +173,14 @@ class Cycle:
 
     async def send(self, message: Message) -> None:
         """Take an event. `ClientGoneError` when nobody wants the response any more, `RuntimeError` for one out of order."""
-        action = self._actions.get(message["type"])
+        kind = message["type"]
+        action = self._actions.get(kind)
         if action is None:
             known = ", ".join(self._actions)
-            raise RuntimeError(f"{message['type']!r} is no event of an HTTP response; known: {known}")
-        if self._request.disconnected:
+            raise RuntimeError(f"{kind!r} is no event of an HTTP response; known: {known}")
+        if self.state is CycleState.DONE and kind not in BESIDE_THE_RESPONSE:
+            return
+        if self._is_unwanted:
             raise ClientGoneError("the client does not want this response any more")
         waiting = action(self, message)
         if waiting is not None:
@@ -178,62 +188,69 @@ class Cycle:
         if self._on_complete is not None and self.state is CycleState.DONE:
             self._on_complete()
 
-    def _advance(self, happened: CycleInput, event: str) -> None:
+    @property
+    def _is_unwanted(self) -> bool:
+        return self._cut_off or self._request.disconnected
+
+    def _after(self, happened: CycleInput, event: str) -> CycleState:
+        """The state that an event leads to. `RuntimeError` when it may not come now."""
         after = CYCLE.get((self.state, happened))
         if after is None:
             raise RuntimeError(f"{event} does not fit here: the response is {self.state.value}")
-        if happened is CycleInput.LAST and self._announces_trailers:
-            after = CycleState.TRAILERS
-        self.state = after
+        return CycleState.TRAILERS if happened is CycleInput.LAST and self._announces_trailers else after
 
     # What an event means. Most take effect at once; what is returned, if anything, `send` has to wait for.
 
     def _start(self, message: Message) -> Awaitable[None] | None:
-        fields = self._fields = own_fields(message.get("headers", ()))
-        status = int(message["status"])
-        self._advance(CycleInput.START, "http.response.start")
-        if message.get("trailers"):
-            self._announces_trailers = True
+        status, fields = int(message["status"]), own_fields(message.get("headers", ()))
+        after = self._after(CycleInput.START, "http.response.start")
+        self._fields = fields
+        self._announces_trailers = bool(message.get("trailers"))
         events.deliver_response(self._delivery, status, fields)
         self._delivery.answered(status, fields)
         added = self._delivery.link_fields(fields)
-        return self._begin_with_links(status, fields, added) if added else self._begin(status, fields)
+        waiting = self._begin_with_links(status, fields, added) if added else self._begin(status, fields)
+        self.state = after
+        return waiting
 
     def _body(self, message: Message) -> Awaitable[None] | None:
         more = message.get("more_body")
-        self._advance(CycleInput.MORE if more else CycleInput.LAST, "http.response.body")
+        after = self._after(CycleInput.MORE if more else CycleInput.LAST, "http.response.body")
         body = message.get("body", b"")
-        if self.state is CycleState.DONE:
-            if self._delivery.waits_for_credit:
-                return self._send_and_wait(body)
-            self._send_last(body if type(body) is bytes else bytes(body))
-            return None
-        return self._send_more(body) if body else None
+        if after is not CycleState.DONE:
+            self.state = after
+            return self._send_more(body) if body else None
+        if self._delivery.waits_for_credit:
+            return self._send_and_wait(body)
+        self._send_last(body if type(body) is bytes else bytes(body))
+        self.state = after
+        return None
 
     def _pathsend(self, message: Message) -> Awaitable[None] | None:
-        self._advance(CycleInput.LAST, PATHSEND)
+        after = self._after(CycleInput.LAST, PATHSEND)
         # So much of the file is sent as was declared, though it may have grown meanwhile.
-        return self._send_file(message["path"], 0, declared_length(self._fields))
+        return self._send_file(FileContent(message["path"], 0, declared_length(self._fields)), after)
 
     def _zerocopysend(self, message: Message) -> Awaitable[None] | None:
         more = message.get("more_body")
-        self._advance(CycleInput.MORE if more else CycleInput.LAST, ZEROCOPYSEND)
-        descriptor = message["file"] if isinstance(message["file"], int) else message["file"].fileno()
-        offset = message.get("offset")
+        after = self._after(CycleInput.MORE if more else CycleInput.LAST, ZEROCOPYSEND)
+        file, offset = message["file"], message.get("offset")
+        descriptor = file if isinstance(file, int) else file.fileno()
         if offset is None:
-            offset = os.lseek(descriptor, 0, os.SEEK_CUR)
-        return self._send_file(f"/dev/fd/{descriptor}", offset, message.get("count"))
+            return self._send_from_position(descriptor, message.get("count"), after)
+        return self._send_file(FileContent(f"/dev/fd/{descriptor}", offset, message.get("count")), after)
 
     def _trailer_fields(self, message: Message) -> Awaitable[None] | None:
         more = message.get("more_trailers")
-        self._advance(CycleInput.MORE_TRAILERS if more else CycleInput.LAST_TRAILERS, TRAILERS)
+        after = self._after(CycleInput.MORE_TRAILERS if more else CycleInput.LAST_TRAILERS, TRAILERS)
         self._trailers = (*self._trailers, *own_fields(message.get("headers", ())))
-        if more:
-            return None
-        self._begin_held()
-        if self._trailers and takes_trailers(self._request.head.fields):
-            return self._request.send_trailers(self._trailers)
-        self._request.write(b"", True)
+        if not more:
+            self._begin_held()
+            if self._trailers and takes_trailers(self._request.head.fields):
+                self._request.write_trailers(list(self._trailers))
+            else:
+                self._request.write(b"", True)
+        self.state = after
         return None
 
     def _push(self, message: Message) -> None:
@@ -300,25 +317,37 @@ class Cycle:
         try:
             await self._request.send(bytes(data))
         except Timeout as error:
+            # Ended in any other way, half a response without Content-Length would pass for a whole one.
+            self._cut_off = True
+            self._request.abort(ErrorCode.H3_REQUEST_CANCELLED)
             raise ClientGoneError(str(error)) from error
 
     async def _send_and_wait(self, data: Any) -> None:
         """Send the last content, but hold the response open for promises."""
         await self._send_more(data)
+        self.state = CycleState.DONE
         await self._wait_and_end()
 
     async def _wait_and_end(self) -> None:
         await self._delivery.wait_for_credit()
         self._request.write(b"", True)
 
-    async def _send_file(self, path: str, offset: int, length: int | None) -> None:
+    async def _send_file(self, content: FileContent, after: CycleState) -> None:
         """Have the transport send a part of a file, which it opens now; the end of the response with it if this was the last."""
         self._begin_held()
-        end = self.state is CycleState.DONE
+        end = after is CycleState.DONE
         hold = end and self._delivery.waits_for_credit
-        await self._request.send_file(path, offset, length, end_stream=end and not hold)
+        await self._request.send_file(content.path, content.offset, content.length, end_stream=end and not hold)
+        self.state = after
         if hold:
             await self._wait_and_end()
+
+    async def _send_from_position(self, descriptor: int, count: int | None, after: CycleState) -> None:
+        """Send from the file's own position, and move that on, as `os.sendfile` does without an offset."""
+        path, offset = f"/dev/fd/{descriptor}", os.lseek(descriptor, 0, os.SEEK_CUR)
+        size = FileContent(path, offset, count).size()
+        await self._send_file(FileContent(path, offset, size), after)
+        os.lseek(descriptor, offset + size, os.SEEK_SET)
 
     _actions: ClassVar[Mapping[str, Callable[["Cycle", Message], Awaitable[None] | None]]] = {
         "http.response.start": _start,

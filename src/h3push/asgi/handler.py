@@ -24,7 +24,7 @@ Planner = Callable[[Request], PushPlan | None]
 
 
 class ApplicationError(RuntimeError):
-    """The application returned without completing its response."""
+    """The application did not complete its response: it returned too early, or called `sys.exit`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,9 @@ class ASGIHandler:
             if cycle.request_failure is None:
                 raise
             raise cycle.request_failure from error
+        except SystemExit as error:
+            # Left alone, it would end the event loop and with it everybody else's responses.
+            raise ApplicationError(f"the application called sys.exit({error.code!r})") from error
         finally:
             cycle.finish()
             delivery.ended(failed=failed)

@@ -16,6 +16,10 @@ from h3push.asgi.types import LIFESPAN_SPEC, ASGIApplication, Message
 logger = logging.getLogger("h3push.server")
 
 
+CANCEL_TIMEOUT = 1.0
+"""Seconds that a cancelled lifespan has to clean up."""
+
+
 class LifespanFailedError(RuntimeError):
     """The application said that it could not start; the message is its own."""
 
@@ -61,9 +65,15 @@ class Lifespan:
         """Start the application. `LifespanFailedError` when it says that it cannot, or does not answer in time."""
         self.stage = LifespanState.STARTING
         self._task = asyncio.create_task(self._run(), name="h3push lifespan")
-        failure = await self._ask({"type": "lifespan.startup"}, "start")
-        if failure is not None:
-            raise LifespanFailedError(failure or "the application failed to start")
+        started = False
+        try:
+            failure = await self._ask({"type": "lifespan.startup"}, "start")
+            if failure is not None:
+                raise LifespanFailedError(failure or "the application failed to start")
+            started = True
+        finally:
+            if not started:
+                await self._end_task()
 
     async def shutdown(self) -> None:
         """Stop the application; what goes wrong is logged, for the server stops in any case."""
@@ -76,10 +86,18 @@ class Lifespan:
         except LifespanFailedError as error:
             logger.error("%s", error)
         finally:
-            self.stage = LifespanState.STOPPED
-            if self._task is not None:
-                self._task.cancel()
-                await asyncio.gather(self._task, return_exceptions=True)
+            await self._end_task()
+
+    async def _end_task(self) -> None:
+        """The application's life is over, whether it noticed or not; one that ignores its cancellation is not waited for."""
+        self.stage = LifespanState.STOPPED
+        task = self._task
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_TIMEOUT)
+        if not task.done():
+            logger.error("the application's lifespan does not end, although it was cancelled")
 
     async def _ask(self, message: Message, what: str) -> str | None:
         """Tell the application something, and wait for its answer: what went wrong, or `None`."""
@@ -97,6 +115,10 @@ class Lifespan:
         scope = {"type": "lifespan", "asgi": dict(LIFESPAN_SPEC), "state": self.state}
         try:
             await self._app(scope, self._inbox.get, self._send)
+        except SystemExit as error:
+            # Left alone, it would end the event loop and with it every response that is under way.
+            self._failure = f"the application called sys.exit({error.code!r})"
+            logger.error("%s", self._failure)
         except Exception as error:
             self._raised(error)
         else:

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 from weakref import WeakKeyDictionary
 
 from h3push.asgi.types import EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, ZEROCOPYSEND, Scope
@@ -68,7 +68,7 @@ def build_scope(
         "scheme": request.scheme,
         "method": request.method,
         "root_path": root_path,
-        "path": unquote(raw_path.decode("latin-1")),
+        "path": decoded_path(raw_path),
         "raw_path": raw_path,
         "query_string": query,
         "headers": scope_headers(head),
@@ -77,6 +77,11 @@ def build_scope(
     if state is not None:
         scope["state"] = state.copy()
     return scope
+
+
+def decoded_path(raw_path: bytes) -> str:
+    """The path as ASGI has it: percent-decoded, then UTF-8; what is no UTF-8 is replaced."""
+    return (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("utf-8", "replace")
 
 
 def scope_headers(head: RequestHead) -> Fields:
