@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from h3push.asgi.loading import LoadError, load_app, survives_push_event
+from h3push.asgi.loading import LoadError, load_app, own_lines, survives_push_event
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +57,47 @@ def test_what_the_module_itself_lacks_is_its_own_error(app_dir: Path) -> None:
     """An import that fails inside the module is not reported as "no such module"."""
     with pytest.raises(ModuleNotFoundError, match="module_that_is_not_there"):
         load_app("loading_broken:app", app_dir=app_dir)
+
+
+@pytest.mark.parametrize(
+    ("source", "begins", "ends"),
+    [
+        ("x = 1\ndef (:\n", '  File "{file}", line 2', "SyntaxError: invalid syntax"),
+        ("def f():\n    return {}['key']\nf()\n", "Traceback (most recent call last):\n  File \"{file}\", line 3",
+         "KeyError: 'key'"),
+        ("import absent_module_of_theirs\n", 'Traceback (most recent call last):\n  File "{file}", line 1',
+         "No module named 'absent_module_of_theirs'"),
+    ],
+)  # fmt: skip
+def test_an_import_error_is_shown_from_the_user_s_own_line_on(
+    tmp_path: Path, source: str, begins: str, ends: str
+) -> None:
+    """No line of ours or of the import system stands above it (issue 9, point 37)."""
+    name = f"loading_{len(source)}"
+    (tmp_path / f"{name}.py").write_text(source)
+    with pytest.raises((SyntaxError, KeyError, ImportError)) as caught:
+        load_app(name, app_dir=tmp_path)
+    shown = own_lines(caught.value)
+    assert shown.startswith(begins.format(file=tmp_path / f"{name}.py"))
+    assert shown.endswith(ends)
+    assert "importlib" not in shown
+    assert "loading.py" not in shown
+
+
+def test_a_wsgi_application_is_refused(app_dir: Path) -> None:
+    """The sentence names what makes an ASGI application of it (issue 9, point 37)."""
+    (app_dir / "loading_wsgi.py").write_text(
+        "class Flask:\n    def __call__(self, environ, start_response): ...\n"
+        "app = Flask()\n"
+        "def plain(environ, start_response): ...\n"
+        "async def asgi(scope, receive, send): ...\n"
+        "async def anything(*arguments): ...\n"
+    )
+    for name in ("app", "plain"):
+        with pytest.raises(LoadError, match=r"WSGI .* a2wsgi"):
+            load_app(f"loading_wsgi:{name}", app_dir=app_dir)
+    for name in ("asgi", "anything"):
+        load_app(f"loading_wsgi:{name}", app_dir=app_dir)
 
 
 def test_middleware_that_fails_on_the_event_is_noticed(caplog: pytest.LogCaptureFixture) -> None:

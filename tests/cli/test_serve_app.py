@@ -142,3 +142,18 @@ def test_what_is_wrong_is_one_sentence(arguments, sentence, certificates, app_di
     assert done.returncode in {1, 2}
     assert sentence in " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stderr).split())
     assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_in_the_application_is_shown_where_it_is(certificates, app_dir):
+    """The user's own line, no line of ours, exit code 1 (issue 9, point 37)."""
+    (app_dir / "mistaken.py").write_text("import json\n\njson.loads('{')\n")
+    files = ["--certfile", str(certificates.certfile), "--keyfile", str(certificates.keyfile)]
+    done = subprocess.run(
+        [*COMMAND, "serve", "mistaken:app", "--app-dir", str(app_dir), *files, "--port", "0"],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    heading, traceback, first = done.stderr.splitlines()[:3]
+    assert (done.returncode, heading) == (1, "h3push: mistaken:app cannot be loaded:")
+    assert traceback == "Traceback (most recent call last):"
+    assert first.startswith(f'  File "{app_dir}/mistaken.py", line 3')
+    assert "h3push/" not in done.stderr

@@ -1,9 +1,10 @@
 """From `module:app` to an application, and what can be told of it before it runs."""
 
 import importlib
+import inspect
 import logging
 import sys
-from collections.abc import Callable
+import traceback
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +29,8 @@ def load_app(target: str, *, factory: bool = False, app_dir: Path | None = None)
         app_dir: put in front of the import path; `None`: the working directory.
 
     Raises:
-        LoadError: no such module or attribute, or not something to call. What the module itself raises is not caught.
+        LoadError: no such module or attribute, or not an ASGI application. What the module or the factory itself raises is not
+            caught; `own_lines` shows it.
     """
     name, _, attribute = target.partition(":")
     sys.path.insert(0, str(app_dir if app_dir is not None else Path.cwd()))
@@ -44,7 +46,46 @@ def load_app(target: str, *, factory: bool = False, app_dir: Path | None = None)
         found = getattr(found, part)
     if not callable(found):
         raise LoadError(f"{target!r} is no application: {type(found).__name__} cannot be called")
-    return cast("Callable[[], ASGIApplication]", found)() if factory else cast("ASGIApplication", found)
+    app = found() if factory else found
+    if is_wsgi(app):
+        raise LoadError(
+            f"{target!r} is a WSGI application, and h3push serves ASGI: wrap it with a2wsgi, "
+            "as in app = a2wsgi.WSGIMiddleware(app)"
+        )
+    return cast("ASGIApplication", app)
+
+
+def is_wsgi(app: object) -> bool:
+    """True for a callable that takes `environ` and `start_response` (PEP 3333) but not ASGI's three arguments."""
+    try:
+        signature = inspect.signature(app)  # type: ignore[arg-type]  # TypeError for what is not callable
+    except (TypeError, ValueError):
+        return False
+    return _takes(signature, 2) and not _takes(signature, 3)
+
+
+def _takes(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def own_lines(error: Exception) -> str:
+    """The traceback of what `load_app` let through, from the first line of the user's own code on."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not load_app.__code__:
+        trace = trace.tb_next
+    while trace is not None and _is_loading(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    if trace is None:  # a syntax error in the module itself: a heading would have nothing to head
+        return "".join(traceback.format_exception_only(error)).rstrip()
+    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+
+
+def _is_loading(filename: str) -> bool:
+    return filename in {__file__, importlib.__file__} or filename.startswith("<frozen importlib")
 
 
 def survives_push_event(app: object) -> bool:

@@ -92,12 +92,14 @@ def make_handler(options: ServeOptions) -> "ASGIHandler":
     if options.directory is not None:
         return _directory_handler(options.directory, options, planners, log)
     from h3push.asgi.handler import ASGIHandler, ASGISettings
-    from h3push.asgi.loading import LoadError, load_app, survives_push_event
+    from h3push.asgi.loading import LoadError, load_app, own_lines, survives_push_event
 
     try:
         app = load_app(options.target, factory=options.factory, app_dir=options.app_dir)
     except LoadError as error:
         raise CommandFailed(str(error)) from None
+    except Exception as error:
+        raise CommandFailed(f"{options.target} cannot be loaded:\n{own_lines(error)}") from None
     settings = ASGISettings(planners=planners, push_event=survives_push_event(app), push_wait=options.push_wait)
     return ASGIHandler(app, settings, access_log=log)
 
