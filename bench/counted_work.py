@@ -20,12 +20,9 @@ from types import FrameType
 from typing import Any
 
 import h3push
-from h3push import Client, Request, Response, _quic, connect, serve
+from h3push import Client, Request, Response
 from h3push.lab.emulation import HOST, Link
-from h3push.runtime.settings import ClientSettings, ServerSettings
-from h3push.testing.identity import make_identity
-from h3push.testing.network import VirtualNetwork
-from h3push.testing.virtual import run_virtual
+from h3push.testing import World, in_world
 
 STORED = Path(__file__).resolve().with_suffix(".json")
 """What was counted when it was last written, by version of Python."""
@@ -98,34 +95,26 @@ class Counter:
         return self._opcode
 
 
-async def count() -> Counts:
+async def count(world: World) -> Counts:
     """Do every operation and count."""
-    identity = make_identity([HOST])
-    network = VirtualNetwork(up=LINK.settings(), down=LINK.settings())
-    tls = _quic.ClientTls(trust=identity.authority)
-    server_driver = network.server_endpoint(
-        _quic.ServerTls([(identity.certificate, identity.key)]), ServerSettings().transport(), names=(HOST,)
-    )
-    client_driver = network.client_endpoint(tls, ClientSettings().transport(100))
+    client, network = world.client, world.network
     counted: Counts = {}
-    server = serve(handler, driver=server_driver)
-    async with server, connect(f"https://{HOST}/", tls=tls, max_pushes=100, driver=client_driver) as client:
-        for operation in OPERATIONS.values():
-            await operation(client)
-        await asyncio.sleep(1)
-        for name, operation in OPERATIONS.items():
-            network.capture = []
-            times = REPEAT[name]
-            with Counter() as counter:
-                for _ in range(times):
-                    await operation(client)
-                await asyncio.sleep(0.2)
-            counted[name] = {
-                "opcodes": counter.opcodes / times,
-                "calls": counter.calls / times,
-                "datagrams": len(network.capture) / times,
-                "octets": sum(datagram.size for datagram in network.capture) / times,
-            }
+    for operation in OPERATIONS.values():
+        await operation(client)
+    await asyncio.sleep(1)
+    for name, operation in OPERATIONS.items():
+        network.capture = []
+        times = REPEAT[name]
+        with Counter() as counter:
+            for _ in range(times):
+                await operation(client)
+            await asyncio.sleep(0.2)
+        counted[name] = {
+            "opcodes": counter.opcodes / times,
+            "calls": counter.calls / times,
+            "datagrams": len(network.capture) / times,
+            "octets": sum(datagram.size for datagram in network.capture) / times,
+        }
     return counted
 
 
@@ -150,7 +139,7 @@ def main() -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     everything: dict[str, Counts] = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
-    now = run_virtual(count)
+    now = in_world(handler, count, host=HOST, link=LINK.settings(), max_pushes=100)
     dearer = compare(now, everything.get(version, {}))
     if arguments.write:
         STORED.write_text(json.dumps({**everything, version: now}, indent=2, sort_keys=True) + "\n", encoding="utf-8")

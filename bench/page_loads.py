@@ -25,15 +25,12 @@ from pathlib import Path
 
 from report import markdown_table, text_table, write_section
 
-from h3push import Client, Request, Response, _quic, connect, serve
+from h3push import Client, Request, Response
 from h3push.files.directory import Directory
 from h3push.files.plans import PushingDirectory
 from h3push.lab.emulation import HOST, Link
 from h3push.lab.page_load import load_page
-from h3push.runtime.settings import ClientSettings, ServerSettings
-from h3push.testing.identity import make_identity
-from h3push.testing.network import VirtualNetwork
-from h3push.testing.virtual import run_virtual
+from h3push.testing import World, in_world
 
 ROUND_TRIPS = (0.02, 0.1, 0.3, 0.6)
 RATES = (2_000_000, 10_000_000, 50_000_000)
@@ -181,26 +178,17 @@ def bounds(workload: Workload, link: Link, *, warm: bool) -> tuple[float, float]
 def measure(workload: Workload, link: Link, root: Path, *, push: bool, warm: bool) -> float:
     """Seconds of one load, in virtual time."""
 
-    async def main() -> float:
-        identity = make_identity([HOST])
-        network = VirtualNetwork(up=link.settings(), down=link.settings())
-        tls = _quic.ClientTls(trust=identity.authority)
-        max_pushes = MAX_PUSHES if push else None
-        server_driver = network.server_endpoint(
-            _quic.ServerTls([(identity.certificate, identity.key)]), ServerSettings().transport(), names=(HOST,)
-        )
-        client_driver = network.client_endpoint(tls, ClientSettings().transport(max_pushes))
-        server = serve(workload.handler(root), driver=server_driver)
-        async with server, connect(URL, tls=tls, max_pushes=max_pushes, driver=client_driver) as client:
-            started = 0.0
-            if warm:
-                pipe = link.rate / 8 * link.round_trip
-                await asyncio.gather(*(_fetch(client, "/warm.bin") for _ in range(math.ceil(4 * pipe / WARM_UP))))
-                await asyncio.sleep(5 * link.round_trip)
-                started = asyncio.get_running_loop().time()
-            return await workload.load(client, started)
+    async def load(world: World) -> float:
+        started = 0.0
+        if warm:
+            pipe = link.rate / 8 * link.round_trip
+            await asyncio.gather(*(_fetch(world.client, "/warm.bin") for _ in range(math.ceil(4 * pipe / WARM_UP))))
+            await asyncio.sleep(5 * link.round_trip)
+            started = world.now
+        return await workload.load(world.client, started)
 
-    return run_virtual(main)
+    max_pushes = MAX_PUSHES if push else None
+    return in_world(workload.handler(root), load, host=HOST, link=link.settings(), max_pushes=max_pushes)
 
 
 async def _fetch(client: Client, path: str) -> None:

@@ -16,18 +16,13 @@ import h3push
 from h3push.h3.events import InformationalResponseReceived
 from h3push.http.links import parse_links
 from h3push.plans.manifest import parse_manifest
-from h3push.testing.identity import make_identity
-from h3push.testing.link import LinkSettings
-from h3push.testing.network import VirtualNetwork
-from h3push.testing.virtual import run_virtual
+from h3push.testing import LinkSettings, World, in_world
 
-HOST = "origin.example"
 THINKING = 0.200
 """Seconds that the application takes for the page."""
 DELAY = 0.050
 """Seconds one way: a round trip of 100 ms."""
-DOWN = LinkSettings(delay=DELAY, rate=10_000_000, queue=125_000)
-UP = LinkSettings(delay=DELAY, rate=10_000_000, queue=125_000)
+LINK = LinkSettings(delay=DELAY, rate=10_000_000, queue=125_000)
 RESOURCES = {
     "/type.css": 6_000,
     "/guide.css": 9_000,
@@ -103,23 +98,15 @@ def on_hints(client: h3push.Client, fetch: Callable[[str], None]) -> None:
 
 def measure(visitor: Visitor) -> float:
     """Seconds from asking for the page until everything is there, on a connection that is open."""
-    identity = make_identity([HOST], seed=0)
 
-    async def main() -> float:
-        network = VirtualNetwork(seed=1, up=UP, down=DOWN)
-        settings, tls = h3push.ServerSettings(), h3push.ServerTls([(identity.certificate, identity.key)])
-        driver = network.server_endpoint(tls, settings.transport(), names=(HOST,))
-        trust = h3push.ClientTls(trust=identity.authority)
-        own = network.client_endpoint(trust, h3push.ClientSettings().transport(visitor.max_pushes))
-        manifest = None if visitor.name == "neither" else MANIFEST
-        server = h3push.serve_asgi(app, driver=driver, settings=settings, manifest=manifest, lifespan=False)
-        client = h3push.connect(f"https://{HOST}/", driver=own, max_pushes=visitor.max_pushes)
-        async with server, client:
-            began = asyncio.get_running_loop().time()
-            await load(client, visitor)
-            return asyncio.get_running_loop().time() - began
+    async def scenario(world: World) -> float:
+        began = world.now
+        await load(world.client, visitor)
+        return world.now - began
 
-    return run_virtual(main)
+    manifest = None if visitor.name == "neither" else MANIFEST
+    options = {"serve": h3push.serve_asgi, "manifest": manifest, "lifespan": False}
+    return in_world(app, scenario, link=LINK, max_pushes=visitor.max_pushes, **options)
 
 
 def measure_all() -> dict[str, float]:

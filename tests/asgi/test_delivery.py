@@ -10,7 +10,7 @@ import h3push
 from h3push.delivery.decision import Way, WhyNot
 from h3push.plans.manifest import parse_manifest
 
-from .harness import ROUND_TRIP, World, hints, in_world, now, pushed_paths, respond
+from .harness import ROUND_TRIP, World, hints, in_world, now, pushed_paths, respond, visit
 
 MANIFEST = parse_manifest(
     b'{"/": {"/a.css": {"type": "style"}, "/b.js": {"type": "script"}, "/f.woff2": {"type": "font"}}}'
@@ -35,16 +35,6 @@ def thinking(seconds: float = 0.0, *, page: Any = (), resource: Any = (), before
         await respond(send, b"page", headers=page)
 
     return app
-
-
-def visit(app: Any, *, max_pushes: int | None = None, headers: Any = None, **options: Any) -> Any:
-    """Read the page; (paths pushed, the response, the counters)."""
-
-    async def scenario(world: World) -> Any:
-        response = await world.client.get("/", headers=headers)
-        return await pushed_paths(response), response, world.server.counters
-
-    return in_world(app, scenario, max_pushes=max_pushes, **options)
 
 
 # sources

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 import h3push
 from h3push.delivery.decision import Way, WhyNot
 
-from .harness import World, hints, in_world, now, pushed_paths, respond
+from .harness import World, hints, in_world, now, respond
+from .harness import visit as visit_page
 
 
 def site(
@@ -37,14 +39,7 @@ def site(
     return app
 
 
-def visit(app: Any, *, max_pushes: int | None = 100, headers: Any = None, **options: Any) -> Any:
-    """Read the page; (paths pushed, the response, the delivery counters)."""
-
-    async def scenario(world: World) -> Any:
-        response = await world.client.get("/", headers=headers)
-        return await pushed_paths(response), response, world.server.counters
-
-    return in_world(app, scenario, max_pushes=max_pushes, **options)
+visit = partial(visit_page, max_pushes=100)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before start", "after start"])
@@ -299,6 +294,6 @@ def test_a_promise_that_names_a_validator_is_not_made() -> None:
 
 def test_pushing_may_be_turned_off_for_a_server() -> None:
     """`H3Config.enable_push`: every client gets hints then."""
-    paths, response, _ = visit(site("/a.css"), config=h3push.H3Config(enable_push=False))
+    paths, response, _ = visit(site("/a.css"), server_config=h3push.H3Config(enable_push=False))
     assert paths == []
     assert hints(response) == ["</a.css>; rel=preload; as=style"]

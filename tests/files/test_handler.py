@@ -10,12 +10,9 @@ from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.plans.plan import PlannedResource, PlanSource, PushPlan, ResourceKind, Stage
 from h3push.server.access_log import AccessLog
-from h3push.testing.identity import make_identity
-from h3push.testing.network import VirtualNetwork
-from h3push.testing.virtual import run_virtual
+from h3push.testing import LinkSettings, in_world
 
 HOST = "site.test"
-IDENTITY = make_identity([HOST], seed=0)
 SMALL, LARGE = b"small", bytes(range(256)) * 1_000
 
 
@@ -30,30 +27,24 @@ def visit(root, scenario, *, max_pushes=10, server_settings=None, client_config=
     """Run `scenario(client)` against a server of `root`; its result, the most tasks that the server had, and the log."""
     log = io.StringIO()
 
-    async def main():
-        network = VirtualNetwork(seed=1)
-        settings, clients = server_settings or h3push.ServerSettings(), h3push.ClientSettings()
-        tls = h3push.ServerTls([(IDENTITY.certificate, IDENTITY.key)])
-        handler = DirectoryHandler(Directory(root), access_log=AccessLog(log), **options)
-        tasks = 0
+    handler = DirectoryHandler(Directory(root), access_log=AccessLog(log), **options)
+    tasks = 0
 
-        def counting(request):
-            nonlocal tasks
-            result = handler(request)
-            tasks += result is not None
-            return result
+    def counting(request):
+        nonlocal tasks
+        result = handler(request)
+        tasks += result is not None
+        return result
 
-        driver = network.server_endpoint(tls, settings.transport(), names=(HOST,))
-        client = h3push.connect(
-            f"https://{HOST}/",
-            max_pushes=max_pushes,
-            config=client_config,
-            driver=network.client_endpoint(h3push.ClientTls(trust=IDENTITY.authority), clients.transport(max_pushes)),
-        )
-        async with h3push.serve(counting, driver=driver, settings=settings), client:
-            return await scenario(client), tasks
-
-    result, tasks = run_virtual(main)
+    result = in_world(
+        counting,
+        lambda world: scenario(world.client),
+        host=HOST,
+        link=LinkSettings(),
+        max_pushes=max_pushes,
+        server_settings=server_settings,
+        client_config=client_config,
+    )
     return result, tasks, [line.partition(" ")[2] for line in log.getvalue().splitlines()]
 
 

@@ -5,21 +5,14 @@ import os
 
 import pytest
 
-from h3push import _quic
-from h3push.client.client import connect
 from h3push.client.response import ReceivedState
 from h3push.files.directory import Directory
 from h3push.files.plans import PushingDirectory
 from h3push.plans.page import PageScanSettings
-from h3push.runtime.settings import ClientSettings, ServerSettings
-from h3push.server.server import serve
-from h3push.testing.identity import make_identity
-from h3push.testing.link import LinkSettings
-from h3push.testing.network import VirtualNetwork
-from h3push.testing.virtual import run_virtual
+from h3push.runtime.settings import ServerSettings
+from h3push.testing import LinkSettings, in_world, make_identity
 
 HOST = "site.test"
-URL = f"https://{HOST}/"
 LINK = LinkSettings(delay=0.05, rate=10_000_000, queue=125_000)
 
 
@@ -37,24 +30,16 @@ def site(tmp_path):
 
 def visit(root, scenario, *, max_pushes=100, server_settings=None, link=LINK, **options):
     """Run `scenario(client, handler)` against a server of `root`; its result."""
-
-    async def main():
-        identity = make_identity([HOST, "made.up"])
-        network = VirtualNetwork(up=link, down=link)
-        tls = _quic.ClientTls(trust=identity.authority)
-        settings = server_settings or ServerSettings()
-        server_tls = _quic.ServerTls([(identity.certificate, identity.key)])
-        handler = PushingDirectory(Directory(root), **options)
-        server = serve(
-            handler,
-            driver=network.server_endpoint(server_tls, settings.transport(), names=(HOST,)),
-            settings=settings,
-        )
-        driver = network.client_endpoint(tls, ClientSettings().transport(max_pushes))
-        async with server, connect(URL, tls=tls, max_pushes=max_pushes, driver=driver) as client:
-            return await scenario(client, handler)
-
-    return run_virtual(main)
+    handler = PushingDirectory(Directory(root), **options)
+    return in_world(
+        handler,
+        lambda world: scenario(world.client, handler),
+        host=HOST,
+        identity=make_identity([HOST, "made.up"]),
+        link=link,
+        max_pushes=max_pushes,
+        server_settings=server_settings,
+    )
 
 
 async def get(client, path, headers=None):

@@ -1,22 +1,30 @@
 """Early data (RFC 8470) and what outlives a handshake, with real QUIC in virtual time."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 
 import h3push
 from conformance.support import request
 from h3push import _quic
-from h3push.testing.network import VirtualDriver, VirtualNetwork
-from h3push.testing.virtual import run_virtual
+from h3push.testing import VirtualDriver, World, in_world
 from rfc9114.test_3_connection_setup import GOOD, LINK, Peer, respond
 
+T = TypeVar("T")
 LONG_AGO = 1.0
 
 
-def server_on(network: VirtualNetwork, *, early_data: bool) -> VirtualDriver:
-    tls = h3push.ServerTls([(GOOD.certificate, GOOD.key)], early_data=early_data)
-    return network.server_endpoint(tls, h3push.ServerSettings().transport(), names=("origin.example",))
+def on_server(handler: h3push.Handler, scenario: Callable[[World], Awaitable[T]], *, early_data: bool) -> T:
+    """Run `scenario` with a server that takes early data or not, and with clients that would send some."""
+    return in_world(
+        handler,
+        scenario,
+        server_tls=h3push.ServerTls([(GOOD.certificate, GOOD.key)], early_data=early_data),
+        client_tls=h3push.ClientTls(trust=GOOD.authority, early_data=True),
+        connected=False,
+    )
 
 
 async def resume(peer: Peer, server: VirtualDriver, *early: bytes) -> tuple[int, bool]:
@@ -48,18 +56,15 @@ def test_a_request_in_early_data_waits_for_the_handshake(method: str) -> None:
         ran.append(asyncio.get_running_loop().time())
         return h3push.Response(200, {}, "x")
 
-    async def main() -> float:
-        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
-        server = server_on(network, early_data=True)
-        async with h3push.serve(handler, driver=server):
-            peer = Peer(network, h3push.ClientTls(trust=GOOD.authority, early_data=True))
-            began = asyncio.get_running_loop().time() + 2 * LONG_AGO + 2 * LINK.delay
-            _, accepted = await resume(peer, server, request(method, "/a"), request(method, "/b"))
-            assert accepted
-            peer.close()
-            return began
+    async def scenario(world: World) -> float:
+        peer = Peer(world.network, world.client_tls)
+        began = world.now + 2 * LONG_AGO + 2 * LINK.delay
+        _, accepted = await resume(peer, world.server_driver, request(method, "/a"), request(method, "/b"))
+        assert accepted
+        peer.close()
+        return began
 
-    began = run_virtual(main)
+    began = on_server(handler, scenario, early_data=True)
     assert len(ran) == 2
     assert min(ran) >= began + 3 * LINK.delay - 1e-3, "a round trip after the flight that could be a replay"
 
@@ -73,16 +78,13 @@ def test_a_server_takes_no_early_data_unless_it_is_asked_to() -> None:
         served.append(incoming.path)
         return respond(incoming)
 
-    async def main() -> None:
-        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
-        server = server_on(network, early_data=False)
-        async with h3push.serve(handler, driver=server):
-            peer = Peer(network, h3push.ClientTls(trust=GOOD.authority, early_data=True))
-            _, accepted = await resume(peer, server)
-            assert not accepted
-            peer.close()
+    async def scenario(world: World) -> None:
+        peer = Peer(world.network, world.client_tls)
+        _, accepted = await resume(peer, world.server_driver)
+        assert not accepted
+        peer.close()
 
-    run_virtual(main)
+    on_server(handler, scenario, early_data=False)
     assert served == []
 
 
@@ -92,29 +94,20 @@ def test_our_client_asks_nothing_before_the_handshake(method: str) -> None:
     """Even with early data allowed and a session to resume: every request comes with 1-RTT keys, so none can be replayed."""
     facts: list[tuple[object, object]] = []
 
-    async def main() -> None:
-        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
-        server = server_on(network, early_data=True)
+    def handler(incoming: h3push.Request) -> h3push.Response:
+        facts.append((asyncio.get_running_loop().time(), incoming.path))
+        return respond(incoming)
 
-        def handler(incoming: h3push.Request) -> h3push.Response:
-            facts.append((asyncio.get_running_loop().time(), incoming.path))
-            return respond(incoming)
+    async def scenario(world: World) -> None:
+        for number in range(2):
+            before = world.now
+            async with world.connect() as client, await client.request(method, f"/{number}") as response:
+                await response.read()
+                resumed = client.info["resumed"]
+            assert facts[-1][0] >= before + 3 * LINK.delay - 1e-3  # type: ignore[operator]
+            assert resumed == bool(number)
 
-        async with h3push.serve(handler, driver=server):
-            tls = h3push.ClientTls(trust=GOOD.authority, early_data=True)
-            for number in range(2):
-                driver = network.client_endpoint(tls, h3push.ClientSettings().transport())
-                before = asyncio.get_running_loop().time()
-                async with (
-                    h3push.connect("https://origin.example/", driver=driver) as client,
-                    await client.request(method, f"/{number}") as response,
-                ):
-                    await response.read()
-                    resumed = client.info["resumed"]
-                assert facts[-1][0] >= before + 3 * LINK.delay - 1e-3  # type: ignore[operator]
-                assert resumed == bool(number)
-
-    run_virtual(main)
+    on_server(handler, scenario, early_data=True)
     assert [path for _, path in facts] == ["/0", "/1"]
 
 
@@ -127,21 +120,14 @@ def test_the_clients_address_follows_it() -> None:
         seen.append((incoming.client, incoming.connection))
         return respond(incoming)
 
-    async def main() -> None:
-        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
-        server = server_on(network, early_data=False)
-        driver = network.client_endpoint(h3push.ClientTls(trust=GOOD.authority), h3push.ClientSettings().transport())
-        async with (
-            h3push.serve(handler, driver=server),
-            h3push.connect("https://origin.example/", driver=driver) as client,
-        ):
-            for _ in range(3):
-                async with await client.get("/") as response:
-                    await response.read()
-                if len(seen) == 1:
-                    network.rebind(driver)
+    async def scenario(world: World) -> None:
+        for _ in range(3):
+            async with await world.client.get("/") as response:
+                await response.read()
+            if len(seen) == 1:
+                world.network.rebind(world.client_driver)
 
-    run_virtual(main)
+    in_world(handler, scenario)
     assert len({connection for _, connection in seen}) == 1
     (host, port), *_, (last_host, last_port) = [address for address, _ in seen]
     assert (last_host, last_port) == (host, port + 1)
@@ -162,17 +148,10 @@ def test_our_client_repeats_nothing_by_itself(method: str) -> None:
 
         return h3push.Response(200, {}, half())  # type: ignore[arg-type]
 
-    async def main() -> None:
-        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
-        server = server_on(network, early_data=False)
-        driver = network.client_endpoint(h3push.ClientTls(trust=GOOD.authority), h3push.ClientSettings().transport())
-        async with (
-            h3push.serve(handler, driver=server),
-            h3push.connect("https://origin.example/", driver=driver) as client,
-        ):
-            with pytest.raises(h3push.StreamFailed):
-                async with await client.request(method, "/") as response:
-                    await response.read()
+    async def scenario(world: World) -> None:
+        with pytest.raises(h3push.StreamFailed):
+            async with await world.client.request(method, "/") as response:
+                await response.read()
 
-    run_virtual(main)
+    in_world(handler, scenario)
     assert served == [method]

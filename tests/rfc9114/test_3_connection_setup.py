@@ -10,12 +10,17 @@ import pytest
 import h3push
 from h3push import _quic
 from h3push.errors import ErrorCode
+from h3push.testing import (
+    Identity,
+    LinkSettings,
+    VirtualDriver,
+    VirtualNetwork,
+    World,
+    in_world,
+    make_identity,
+    run_virtual,
+)
 from h3push.testing import identity as identities
-from h3push.testing.identity import Identity, make_identity
-from h3push.testing.link import LinkSettings
-from h3push.testing.network import VirtualDriver, VirtualNetwork
-from h3push.testing.virtual import run_virtual
-from runtime.harness import in_world
 
 GOOD = make_identity(["origin.example"], seed=0)
 LINK = LinkSettings(delay=0.05)
@@ -40,23 +45,17 @@ def connect_to(
         served.append(request.path)
         return respond(request)
 
-    async def main() -> str:
-        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
-        tls = h3push.ServerTls([(presented.certificate, presented.key)], alpn=server_alpn)
-        server_driver = network.server_endpoint(tls, h3push.ServerSettings().transport(), names=(host,))
-        client_tls = h3push.ClientTls(trust=trust.authority, verify=verify)
-        client_driver = network.client_endpoint(client_tls, h3push.ClientSettings().transport())
-        async with h3push.serve(handler, driver=server_driver):
-            try:
-                async with (
-                    h3push.connect(f"https://{host}/", driver=client_driver) as client,
-                    await client.get("/secret") as response,
-                ):
-                    return (await response.read()).decode()
-            except h3push.ConnectFailed as failure:
-                return str(failure)
+    async def scenario(world: World) -> str:
+        try:
+            async with world.connect() as client, await client.get("/secret") as response:
+                return (await response.read()).decode()
+        except h3push.ConnectFailed as failure:
+            return str(failure)
 
-    return run_virtual(main), len(served)
+    tls = h3push.ServerTls([(presented.certificate, presented.key)], alpn=server_alpn)
+    client_tls = h3push.ClientTls(trust=trust.authority, verify=verify)
+    sentence = in_world(handler, scenario, host=host, server_tls=tls, client_tls=client_tls, connected=False)
+    return sentence, len(served)
 
 
 def expired() -> Identity:
@@ -102,15 +101,11 @@ def test_the_protocol_name_is_h3(protocol: bytes) -> None:
 def test_a_client_of_another_protocol_is_refused(offered: list[bytes]) -> None:
     """Our server ends the handshake with CRYPTO_ERROR 0x178."""
 
-    async def main() -> tuple[object, ...]:
-        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
-        tls = h3push.ServerTls([(GOOD.certificate, GOOD.key)])
-        server_driver = network.server_endpoint(tls, h3push.ServerSettings().transport(), names=("origin.example",))
-        async with h3push.serve(respond, driver=server_driver):
-            peer = Peer(network, h3push.ClientTls(trust=GOOD.authority, alpn=offered))
-            return await peer.closed(server_driver)
+    async def scenario(world: World) -> tuple[object, ...]:
+        peer = Peer(world.network, h3push.ClientTls(trust=GOOD.authority, alpn=offered))
+        return await peer.closed(world.server_driver)
 
-    assert run_virtual(main)[2:4] == (_quic.CLOSED_BY_TRANSPORT, 0x178)
+    assert in_world(respond, scenario, identity=GOOD, connected=False)[2:4] == (_quic.CLOSED_BY_TRANSPORT, 0x178)
 
 
 @pytest.mark.rfc("H3-3.1-03")
@@ -234,18 +229,14 @@ class Peer:
 def with_peer(scenario: Callable[[Peer, VirtualDriver], Awaitable[object]]) -> object:
     """Run a scenario between our server and a bare client."""
 
-    async def main() -> object:
-        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
-        tls = h3push.ServerTls([(GOOD.certificate, GOOD.key)])
-        server_driver = network.server_endpoint(tls, h3push.ServerSettings().transport(), names=("origin.example",))
-        async with h3push.serve(respond, driver=server_driver):
-            peer = Peer(network, h3push.ClientTls(trust=GOOD.authority))
-            try:
-                return await scenario(peer, server_driver)
-            finally:
-                peer.close()
+    async def between(world: World) -> object:
+        peer = Peer(world.network, world.client_tls)
+        try:
+            return await scenario(peer, world.server_driver)
+        finally:
+            peer.close()
 
-    return run_virtual(main)
+    return in_world(respond, between, identity=GOOD, connected=False)
 
 
 @pytest.mark.rfc("H3-3.2-02", "H3-6.2-01", "H3-6.2-02", "H3-6.1-01")
@@ -297,22 +288,12 @@ def test_another_origin_needs_the_certificates_word(covered: bool) -> None:
         served.append(incoming.headers.get("host") or incoming.head.authority.decode())
         return respond(incoming)
 
-    async def main() -> None:
-        network = VirtualNetwork(seed=1, up=LINK, down=LINK)
-        tls = h3push.ServerTls([(presented.certificate, presented.key)])
-        server_driver = network.server_endpoint(tls, h3push.ServerSettings().transport(), names=("origin.example",))
-        client_driver = network.client_endpoint(
-            h3push.ClientTls(trust=presented.authority), h3push.ClientSettings().transport()
-        )
-        async with (
-            h3push.serve(handler, driver=server_driver),
-            h3push.connect("https://origin.example/", driver=client_driver) as client,
-        ):
-            try:
-                async with await client.request("GET", "/", authority="other.example") as response:
-                    await response.read()
-            except (ValueError, h3push.H3PushError):
-                assert not covered
+    async def scenario(world: World) -> None:
+        try:
+            async with await world.client.request("GET", "/", authority="other.example") as response:
+                await response.read()
+        except (ValueError, h3push.H3PushError):
+            assert not covered
 
-    run_virtual(main)
+    in_world(handler, scenario, identity=presented)
     assert served == (["other.example"] if covered else [])

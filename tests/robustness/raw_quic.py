@@ -8,9 +8,8 @@ import h3push
 from conformance.support import SETTINGS, frame, varint
 from h3push import _quic
 from h3push.testing.link import LinkSettings
-from h3push.testing.network import VirtualDriver, VirtualNetwork
-from h3push.testing.virtual import run_virtual
-from runtime.harness import ROUND_TRIP, client_tls, server_tls
+from h3push.testing.network import VirtualNetwork
+from runtime.harness import World, client_tls, in_world
 
 T = TypeVar("T")
 
@@ -110,10 +109,11 @@ class RawQuic:
 class Siege:
     """A server of ours on a virtual network, and who attacks it."""
 
-    def __init__(self, server: h3push.Server, network: VirtualNetwork, driver: VirtualDriver) -> None:
-        self.server = server
-        self.network = network
-        self.driver = driver
+    def __init__(self, world: World) -> None:
+        self.server: h3push.Server = world.server
+        self.network = world.network
+        self.driver = world.server_driver
+        self._world = world
 
     def attacker(self, **transport: Any) -> RawQuic:
         """A new hostile client."""
@@ -122,8 +122,7 @@ class Siege:
 
     async def serves(self) -> bool:
         """Tell whether an honest client is served now."""
-        driver = self.network.client_endpoint(client_tls(), h3push.ClientSettings().transport())
-        async with h3push.connect("https://origin.example/", driver=driver) as client:
+        async with self._world.connect() as client:
             return (await client.get("/honest")).status == 200
 
     def buffered(self) -> int:
@@ -142,22 +141,24 @@ def siege(
     **transport: Any,
 ) -> T:
     """Run `scenario` against a server with `handler`; an honest request to /honest is always answered."""
-    settings = settings or h3push.ServerSettings()
-    link = link or LinkSettings(delay=ROUND_TRIP / 2)
 
     def application(request: h3push.Request) -> Any:
         return h3push.Response(content=b"ok") if request.path == "/honest" else handler(request)
 
-    async def main() -> T:
-        network = VirtualNetwork(seed=1, up=link, down=link)
-        quic = _quic.Transport(**transport) if transport else settings.transport()
-        driver = network.server_endpoint(server_tls(), quic, names=("origin.example",))
-        async with h3push.serve(application, settings=settings, config=config, driver=driver) as server:
-            result = await scenario(Siege(server, network, driver))
-            await server.shutdown(grace=0)
-            return result
+    async def besiege(world: World) -> T:
+        result = await scenario(Siege(world))
+        await world.server.shutdown(grace=0)
+        return result
 
-    return run_virtual(main)
+    return in_world(
+        application,
+        besiege,
+        connected=False,
+        link=link,
+        server_settings=settings,
+        server_config=config,
+        server_transport=_quic.Transport(**transport) if transport else None,
+    )
 
 
 def max_push_id(limit: int) -> bytes:

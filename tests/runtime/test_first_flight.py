@@ -8,10 +8,10 @@ import pytest
 
 import h3push
 from h3push.testing.link import LinkSettings
-from h3push.testing.network import Datagram, VirtualNetwork
+from h3push.testing.network import Datagram
 from h3push.testing.virtual import run_virtual
 
-from .harness import ROUND_TRIP, client_tls, server_tls
+from .harness import IDENTITY, ROUND_TRIP, World
 
 FIRST_MTU = 1200
 """Larger datagrams are probes, until one of them is acknowledged."""
@@ -39,21 +39,12 @@ def on_a_new_connection(
     link = LinkSettings(delay=ROUND_TRIP / 2, rate=2_000_000)
 
     async def main() -> Flights:
-        network = VirtualNetwork(seed=1, up=link, down=link)
-        network.capture = []
-        server_driver = network.server_endpoint(
-            server_tls(), h3push.ServerSettings().transport(), names=("origin.example",)
-        )
-        client_driver = network.client_endpoint(client_tls(), h3push.ClientSettings().transport(8))
-        client_address, server_address = client_driver.local_address(), server_driver.local_address()
-        async with (
-            h3push.serve(handler, driver=server_driver) as server,
-            h3push.connect("https://origin.example/", max_pushes=8, driver=client_driver) as client,
-        ):
-            await scenario(client, server)
+        async with World(handler, link=link, identity=IDENTITY, max_pushes=8, capture=True) as world:
+            await scenario(world.client, world.server)
+        assert world.network.capture is not None
         return Flights(
-            [one for one in network.capture if one.source == client_address],
-            [one for one in network.capture if one.source == server_address],
+            [one for one in world.network.capture if one.source == world.client_driver.address],
+            [one for one in world.network.capture if one.source == world.server_driver.address],
         )
 
     return run_virtual(main)

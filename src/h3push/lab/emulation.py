@@ -6,17 +6,11 @@ Nothing is simulated but the link and the clock. The same files give the same fi
 from dataclasses import dataclass
 from pathlib import Path
 
-from h3push import _quic
-from h3push.client.client import connect
 from h3push.files.directory import Directory
 from h3push.files.plans import PushingDirectory
 from h3push.lab.page_load import PageLoad, load_page
-from h3push.runtime.settings import ClientSettings, ServerSettings
-from h3push.server.server import serve
-from h3push.testing.identity import make_identity
 from h3push.testing.link import LinkSettings
-from h3push.testing.network import VirtualNetwork
-from h3push.testing.virtual import run_virtual
+from h3push.testing.world import World, in_world
 
 HOST = "site.test"
 """Name of the emulated server (RFC 6761 keeps .test free for such)."""
@@ -47,17 +41,8 @@ def emulated_page_load(root: Path, path: str, link: Link, *, max_pushes: int | N
         max_pushes: pushes that may be under way at once; `None`: the client takes none.
     """
 
-    async def main() -> PageLoad:
-        identity = make_identity([HOST])
-        network = VirtualNetwork(up=link.settings(), down=link.settings())
-        tls = _quic.ClientTls(trust=identity.authority)
-        server_driver = network.server_endpoint(
-            _quic.ServerTls([(identity.certificate, identity.key)]), ServerSettings().transport(), names=(HOST,)
-        )
-        client_driver = network.client_endpoint(tls, ClientSettings().transport(max_pushes))
-        url = f"https://{HOST}{path}"
-        server = serve(PushingDirectory(Directory(root)), driver=server_driver)
-        async with server, connect(url, tls=tls, max_pushes=max_pushes, driver=client_driver) as client:
-            return await load_page(client, url, started=0.0)
+    async def load(world: World) -> PageLoad:
+        return await load_page(world.client, f"https://{HOST}{path}", started=0.0)
 
-    return run_virtual(main)
+    handler = PushingDirectory(Directory(root))
+    return in_world(handler, load, host=HOST, link=link.settings(), max_pushes=max_pushes)
