@@ -84,7 +84,7 @@ def test_nothing_is_left_behind(seed: int, caplog: pytest.LogCaptureFixture) -> 
         (connection,) = connections
         assert isinstance(connection, h3push.server.connection.ServerConnection)
         assert connection.idle
-        assert connection.unacknowledged == set()
+        assert connection.guard.responses == {}
         assert connection.all_acknowledged
         assert connection.core.open_message_streams == 0
         assert world.server._tasks == set()

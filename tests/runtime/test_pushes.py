@@ -456,6 +456,7 @@ def test_nothing_is_left_behind() -> None:
         for _ in range(50):
             async with await world.client.get("/") as response:
                 await take(response)
+        await asyncio.sleep(1)  # the last ones are acknowledged
         gc.collect()
         assert world.client.connection.pushes.unreleased == {}
         return sum(isinstance(thing, h3push.Push | h3push.ReceivedPush | h3push.Request) for thing in gc.get_objects())

@@ -81,7 +81,10 @@ class Directory:
         """Decide what to answer, `headers` by lower-case name. Small files are read at once. Never raises for what was asked."""
         if method not in {"GET", "HEAD"}:
             return _message(HTTPStatus.METHOD_NOT_ALLOWED, method, {"allow": ALLOWED_METHODS})
-        opened = self._files.open(target, headers)
+        try:
+            opened = self._files.open(target, headers)
+        except OSError:
+            return _message(HTTPStatus.SERVICE_UNAVAILABLE, method)
         if opened is None:
             return _message(HTTPStatus.NOT_FOUND, method)
         if isinstance(opened, MovedTo):

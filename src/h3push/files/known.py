@@ -26,6 +26,7 @@ from pathlib import Path
 
 from h3push.files.paths import FoundFile, MovedTo, find_file, place_of, version_of
 from h3push.files.precompressed import Variant, choose_variant, find_variants
+from h3push.runtime.descriptors import is_out_of_descriptors
 
 LOOK_AGAIN_AFTER = 1.0
 """Seconds for which a look at a path is trusted: short for whoever changes a site, long beside the 20 us that a look takes."""
@@ -111,7 +112,10 @@ class KnownFiles:
         return looked.file if isinstance(looked, _Known) else looked
 
     def open(self, target: str, headers: Mapping[str, str]) -> OpenedFile | MovedTo | None:
-        """Open what `target` names now, in the coding that the request's Accept-Encoding prefers."""
+        """Open what `target` names now, in the coding that the request's Accept-Encoding prefers.
+
+        Raises: OSError: no descriptor is left (EMFILE, ENFILE); every other failure counts as absent.
+        """
         path = self._path(target)
         if path is None:
             return None
@@ -161,7 +165,9 @@ def _open(path: str, known: _Known, headers: Mapping[str, str]) -> OpenedFile | 
 def _open_unchanged(path: str, file: FoundFile, coding: str, varies: bool) -> OpenedFile | None:
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
-    except OSError:
+    except OSError as error:
+        if is_out_of_descriptors(error):
+            raise
         return None
     if version_of(os.fstat(descriptor)) == file.version:
         return OpenedFile(descriptor, file, coding, varies)

@@ -24,6 +24,14 @@ class Drain:
         self._waiter: asyncio.Future[None] | None = None
         self._drained = False
 
+    def fail(self, error: Exception) -> bool:
+        """Have the sender that waits now raise `error`; False when none waits."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return False
+        waiter.set_exception(error)
+        return True
+
     def drained(self) -> None:
         """The stream takes more, or it is gone: either way the sender goes on."""
         self._drained = True  # the waiter may have just timed out
@@ -44,11 +52,19 @@ class Drain:
                 if left > before - self.LEAST_PROGRESS and not self._drained:
                     raise
 
-    async def _wait(self, seconds: float) -> None:
+    async def wait_guarded(self) -> None:
+        """Until `drained`, or what `fail` is given; somebody else sees to the time."""
+        self._drained = False
+        await self._wait(None)
+
+    async def _wait(self, seconds: float | None) -> None:
         if self._waiter is not None:
             raise RuntimeError("two tasks send on the same stream: send in one place")
         self._waiter = asyncio.get_running_loop().create_future()
         try:
-            await wait_for(self._waiter, seconds, "the peer did not take what was sent (drain_timeout)")
+            if seconds is None:
+                await self._waiter
+            else:
+                await wait_for(self._waiter, seconds, "the peer did not take what was sent (drain_timeout)")
         finally:
             self._waiter = None

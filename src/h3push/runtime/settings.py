@@ -27,7 +27,9 @@ class ServerSettings:
     read_timeout: float = 60.0
     """A handler that waits for request content waits so long for the next piece, then gets `Timeout`."""
     drain_timeout: float = 60.0
-    """A client that takes less than 16 KiB of a response for so long is a slow reader: the response is reset."""
+    """A client that takes less than 16 KiB of a response for so long is a slow reader: the response is reset, though its handler
+    may be done. Looked at four times within that time; a client that takes 16 KiB for each of its responses on average is
+    excused, as the order among them is ours."""
     graceful_timeout: float = 10.0
     """`Server.shutdown` lets requests and pushes finish for so long; then they are reset. Process managers kill at 30 s."""
     linger_timeout: float = 2.0

@@ -25,8 +25,12 @@ from h3push.http.content import PIECE_BYTES, BytesPart, FileContent
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import Headers
 from h3push.quic.driver import bytes_waiting, send_file, send_part
+from h3push.runtime.descriptors import is_out_of_descriptors
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.inbox import ContentTooLarge, Incoming
+from h3push.runtime.settings import ServerSettings
+from h3push.server.drain_guard import LOOKS, DrainGuard
+from h3push.server.exchange import Exchange
 from h3push.server.pushes import ServerPushes
 from h3push.server.request import Request
 from h3push.server.response import Response, has_field
@@ -36,6 +40,10 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Request], Response | Awaitable[Response | None] | None]
 """What a server calls for every request and every push. `None`: the handler has sent the response itself."""
+
+KEEP_ALIVE = 5.0
+"""Seconds between two PINGs while a response is pending, at most: QUIC does not tell the client's idle time-out, and none that is
+known is shorter."""
 
 MAX_UNWANTED = 1_000
 """Requests that were stopped before they came and that are remembered; beyond, their handlers run for nothing."""
@@ -67,14 +75,18 @@ class ServerConnection:
         """Content up to this size goes out at once, in bytes."""
         self.running = 0
         """Handlers of requests that run now, those of pushes apart."""
-        self.unacknowledged: set[int] = set()
-        """Streams of responses that were sent whole and not yet acknowledged; the core keeps the same account of pushes."""
+        self.guard: DrainGuard[Exchange] = DrainGuard(self.waiting, self.settings.drain_timeout)
+        """Responses that were begun and not yet acknowledged, and the time-out for clients that do not take them."""
+        self.next_look: float | None = None
+        """When what is pending is looked at next, in loop time; `None` while nothing is."""
         self._endpoint = endpoint
         self._handler = server.handler
         self._authorities = server.authorities
         self._unwanted: set[int] = set()
         self._connected = False
         self._heads: dict[int, float] = {}
+        self._look_interval = _look_interval(self.settings)
+        self._kept_alive = False
 
     # the endpoint's calls
 
@@ -94,7 +106,7 @@ class ServerConnection:
 
     def acknowledged(self, stream_id: int) -> None:
         """The client has all of a response."""
-        self.unacknowledged.discard(stream_id)
+        self.guard.acknowledged(stream_id)
         if stream_id & 2:
             happened = self.core.receive_acknowledged(stream_id, self._endpoint.loop.time())
             if happened:
@@ -107,8 +119,7 @@ class ServerConnection:
 
         STOP_SENDING may overtake the request that it is about: then the request is not worth a handler.
         """
-        if stream_id in self.unacknowledged:
-            self.unacknowledged.discard(stream_id)
+        if self.guard.responses.pop(stream_id, None) is not None:
             self.server.progressed()
         elif not stream_id & 3 and stream_id not in self.exchanges and len(self._unwanted) < MAX_UNWANTED:
             self._unwanted.add(stream_id)
@@ -127,8 +138,9 @@ class ServerConnection:
         deadline = self.core.next_timeout()
         if self._heads:
             first = next(iter(self._heads.values()))  # the time-out is a constant: the oldest is due first
-            return first if deadline is None else min(first, deadline)
-        return deadline
+            deadline = first if deadline is None else min(first, deadline)
+        look = self.next_look
+        return look if deadline is None or (look is not None and look < deadline) else deadline
 
     def handle_timeout(self, now: float) -> None:
         """Time has passed."""
@@ -138,6 +150,29 @@ class ServerConnection:
             self.counters.timed_out += 1
             self.core.stop_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
             self.core.reset_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+        if self.next_look is not None and self.next_look <= now:
+            self._look(now)
+
+    def look_soon(self) -> None:
+        """Something is pending: look after a while what became of it, unless that is planned already."""
+        if self.next_look is None:
+            self.next_look = self._endpoint.loop.time() + self._look_interval
+
+    def _look(self, now: float) -> None:
+        """Give up the responses that their client does not take; keep the connection alive as long as something is pending."""
+        for exchange in self.guard.look(now):
+            logger.info("%r: the client does not take the response (drain_timeout): it is reset", exchange)
+            exchange.stall()
+        pending = bool(self.guard.responses or self.exchanges or self.pushes.live)
+        self._keep_alive(pending)
+        self.next_look = now + self._look_interval if pending else None
+
+    def _keep_alive(self, wanted: bool) -> None:
+        """Send PINGs, or no more: a client that waits for us and says nothing must not be lost (RFC 9114 section 5.1)."""
+        if wanted is not self._kept_alive and not self.core.is_closed:
+            self._kept_alive = wanted
+            interval = min(self.settings.idle_timeout / 3, KEEP_ALIVE) if wanted else None
+            self._endpoint.driver.set_keep_alive(self.handle, interval)
 
     def closed(self, _kind: str, _error_code: int | None, reason: str) -> None:
         """The connection is over; `receive` has been told."""
@@ -182,6 +217,12 @@ class ServerConnection:
         queued = send_part(self.core, self._endpoint.driver, self.handle, stream_id, part, end)
         self.kick()
         return queued
+
+    def reset_response(self, stream_id: int, code: ErrorCode) -> None:
+        """Reset a response that is not acknowledged, though its end may have been sent."""
+        self.core.reset_stream(stream_id, code)
+        self._endpoint.driver.reset(self.handle, stream_id, code)
+        self.kick()
 
     def waiting(self, stream_id: int) -> int:
         """How many bytes of a stream wait for the client to take them."""
@@ -242,6 +283,10 @@ class ServerConnection:
         task = request.task = self.server.spawn(self._run_task(request, result))
         if not task.done():
             task.add_done_callback(partial(self._settle, request, result))
+            if not self._kept_alive:
+                self._keep_alive(True)
+                self.look_soon()
+                self._endpoint.touch(self)
 
     def _settle(self, request: Request, result: Awaitable[Response | None], _task: object) -> None:
         """A handler's task ended. One that was cancelled before its first step has run nothing, not even its clean-up."""
@@ -350,6 +395,7 @@ class ServerConnection:
         error = ConnectionClosed(event.reason or "the connection is closed", event.error_code)
         exchanges, self.exchanges = self.exchanges, {}
         self._heads.clear()
+        self.guard.responses.clear()
         for request in exchanges.values():
             request.disconnect(error)
         self.pushes.terminate(h3.CancelledBy.PEER if event.by_peer else h3.CancelledBy.LOCAL, error)
@@ -380,7 +426,7 @@ class ServerConnection:
     @property
     def all_acknowledged(self) -> bool:
         """True when the client has all that was sent to it."""
-        return not self.unacknowledged and not self.core.pushes_under_way
+        return not self.guard.responses and not self.core.pushes_under_way
 
     def go_away(self) -> None:
         """Say that no further request will be answered (RFC 9114 section 5.2)."""
@@ -411,6 +457,12 @@ class ServerConnection:
     }
 
 
+def _look_interval(settings: ServerSettings) -> float:
+    """Seconds between two looks at what is pending."""
+    limits = [limit for limit in (settings.drain_timeout, settings.idle_timeout) if limit]
+    return min(limits, default=60.0) / LOOKS
+
+
 def _no_date() -> None:
     """For servers that send no Date."""
 
@@ -423,4 +475,6 @@ def _status_of(error: Exception) -> int:
         return 408
     if isinstance(error, StreamFailed):
         return 400
+    if is_out_of_descriptors(error):
+        return 503
     return 500

@@ -10,7 +10,15 @@ Everything here takes effect at once; the waiting (back-pressure, stream credit)
 import asyncio
 from typing import TYPE_CHECKING
 
-from h3push.errors import ErrorCode, H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, StreamStateError
+from h3push.errors import (
+    ErrorCode,
+    H3PushError,
+    LocalProtocolError,
+    NoStreamCredit,
+    StreamFailed,
+    StreamStateError,
+    Timeout,
+)
 from h3push.http.content import Body, BytesPart, FileContent
 from h3push.http.fields import Fields, RequestHead
 from h3push.runtime.drain import Drain
@@ -38,6 +46,10 @@ class Exchange:
     """Content handed to QUIC so far, in bytes."""
     response_ended: bool = False
     """True when the end of the response was handed to QUIC."""
+    taken: int = 0
+    """Content that the client had taken when the drain guard last saw progress, in bytes."""
+    taken_at: float | None = None
+    """When that was, in loop time; `None` before the guard's first look."""
     disconnected: bool = False
     """True when nobody wants the response any more: the client cancelled it, or the connection is over."""
     content: Incoming | None = None
@@ -67,14 +79,33 @@ class Exchange:
         if self.disconnected:
             return
         self.disconnected = True
+        if self.stream_id is not None:
+            self.connection.guard.responses.pop(self.stream_id, None)
         if self._gone is not None:
             self._gone.set()
+        told = isinstance(error, Timeout) and self._drain is not None and self._drain.fail(error)
         if self._drain is not None:
             self._drain.drained()
         if self.content is not None:
             self.content.fail(error)
-        if self.task is not None and self.connection.settings.cancel_handlers:
+        if self.task is not None and not told and self.connection.settings.cancel_handlers:
             self.task.cancel()
+
+    def stall(self) -> None:
+        """Reset a response that the client does not take (`drain_timeout`). A handler that waits in `send` is told."""
+        connection, stream_id = self.connection, self.stream_id
+        assert stream_id is not None
+        connection.counters.stalled += 1
+        connection.counters.failed += not self.response_ended
+        error = Timeout(
+            f"the client did not take what was sent within {connection.settings.drain_timeout:g} s (drain_timeout)"
+        )
+        if self.fulfils is not None:
+            connection.pushes.cancel(self.fulfils)
+        else:
+            connection.reset_response(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
+        connection.exchanges.pop(stream_id, None)
+        self.disconnect(error)
 
     def drained(self) -> None:
         """What was queued is (nearly) gone."""
@@ -99,6 +130,9 @@ class Exchange:
         self._bodyless = bodyless
         if end:
             self._end()
+        else:
+            self.connection.guard.responses[stream_id] = self
+            self.connection.look_soon()
         return queued
 
     def write(self, data: bytes, end: bool) -> int:
@@ -221,6 +255,8 @@ class Exchange:
         if self.disconnected or self.response_ended:
             return
         self.response_ended = True
+        if self.stream_id is not None:
+            self.connection.guard.responses.pop(self.stream_id, None)
         if self.fulfils is not None:
             self.connection.pushes.cancel(self.fulfils, code)
         elif self.stream_id is not None:
@@ -235,8 +271,11 @@ class Exchange:
 
     def _end(self) -> None:
         self.response_ended = True
-        if self.stream_id is not None and self.fulfils is None:
-            self.connection.unacknowledged.add(self.stream_id)
+        connection = self.connection
+        if self.stream_id is not None:
+            connection.guard.responses[self.stream_id] = self
+            if connection.next_look is None:
+                connection.look_soon()
         if self.content is not None:
             # The core has stopped the request: its rest is not needed (RFC 9114 section 4.1).
             self.content.fail(

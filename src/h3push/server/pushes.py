@@ -178,7 +178,12 @@ class ServerPushes:
 
     def cancel(self, push: Push, code: ErrorCode = ErrorCode.H3_REQUEST_CANCELLED) -> None:
         """Call a push off, on the wire and in its handler."""
-        if push.push_id is None or self.live.pop(push.push_id, None) is None:
+        if push.push_id is None:
+            return
+        if self.live.pop(push.push_id, None) is None:
+            self._connection.core.cancel_push(push.push_id, code)  # perhaps sent, and not acknowledged
+            self._let_go(push.push_id)
+            self._connection.kick()
             return
         self._connection.core.cancel_push(push.push_id, code)
         self._ended(push, h3.CancelledBy.LOCAL, StreamFailed("the push was called off", code))
@@ -187,9 +192,19 @@ class ServerPushes:
     def cancelled(self, event: h3.PushCancelled) -> None:
         """The client called a push off, or it came to nothing otherwise."""
         push = self.live.pop(event.push_id, None)
-        if push is not None:
+        if push is None:
+            self._let_go(event.push_id)
+        else:
             code = ErrorCode.H3_REQUEST_CANCELLED if event.error_code is None else event.error_code
             self._ended(push, event.by, StreamFailed("the client does not want the push", code))
+
+    def _let_go(self, push_id: int) -> None:
+        """A push that was sent whole is not on its way any more."""
+        guarded = self._connection.guard.responses
+        for stream_id, request in guarded.items():
+            if request.fulfils is not None and request.fulfils.push_id == push_id:
+                del guarded[stream_id]
+                return
 
     def _ended(self, push: Push, by: h3.CancelledBy, error: H3PushError) -> None:
         self._counters.pushes_cancelled += 1

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import TYPE_CHECKING
 
 from h3push.errors import NoStreamCredit
@@ -207,11 +206,11 @@ class Request(Exchange):
         await self._gone.wait()
 
     async def _wait_until_drained(self) -> None:
-        stream_id = self.stream_id
-        assert stream_id is not None
+        if self.disconnected:
+            return
         if self._drain is None:
             self._drain = Drain()
-        await self._drain.wait(self.connection.settings.drain_timeout, partial(self.connection.waiting, stream_id))
+        await self._drain.wait_guarded()
 
     async def _wait_for_stream(self) -> None:
         if not self.disconnected:

@@ -16,6 +16,7 @@ from h3push.h3.config import H3Config
 from h3push.h3.server import H3ServerConnection
 from h3push.http.fields import Field
 from h3push.quic.driver import open_driver
+from h3push.runtime.descriptors import raise_descriptor_limit
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ServerSettings
 from h3push.runtime.signal import Signal
@@ -40,7 +41,9 @@ class ServerCounters:
     timed_out: int = 0
     """Requests whose header section was not complete in time."""
     failed: int = 0
-    """Handlers that raised."""
+    """Handlers that raised, or whose response was given up before its end."""
+    stalled: int = 0
+    """Responses, pushed ones included, that were reset because the client did not take them (`drain_timeout`)."""
     pushes: int = 0
     """Promises made."""
     pushes_fulfilled: int = 0
@@ -106,6 +109,7 @@ class Server:
         """Bind the socket and begin to accept. `OSError` with a sentence when that is not possible."""
         driver = self._driver
         if driver is None:
+            raise_descriptor_limit()
             driver = open_driver(self._io, self._bind, server=self._tls, transport=self.settings.transport())
         self._endpoint = Endpoint(driver, self._accept)
 

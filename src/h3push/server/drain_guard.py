@@ -1,0 +1,82 @@
+"""The drain time-out of the responses of one connection: a client that does not take what it asked for loses it.
+
+Theory of operation. A client can stop reading long after the handler is done, and what waits for it holds memory and files. So a
+response is guarded from its first byte until it is acknowledged, reset or called off, whatever its content is. No response
+has a timer: the connection looks at all of them four times within `drain_timeout` and compares what the client has taken with
+what it had taken before. A response that is acknowledged between two looks costs an entry in a dictionary.
+
+A client has to take `LEAST_PROGRESS` within the time-out. It is excused for all of its responses together as long as it takes
+that much for each of them on average: which of them goes first is our decision and its priorities', and the last one may have to
+wait for long.
+"""
+
+from typing import Generic, Protocol, TypeVar
+
+from h3push.runtime.drain import Drain
+
+LOOKS = 4
+"""Looks within one time-out: a response is given up after the time-out and at most two parts of it more."""
+
+
+class Guarded(Protocol):
+    """What the guard asks of a response."""
+
+    bytes_sent: int
+    """Content given to the transport so far, in bytes."""
+    taken: int
+    """Content that the client had taken when it last made progress; the guard's own note."""
+    taken_at: float | None
+    """When that was, in loop time; `None` before the first look."""
+
+
+class Waiting(Protocol):
+    """Tells how many bytes of a stream wait for the client to take them."""
+
+    def __call__(self, stream_id: int, /) -> int: ...
+
+
+Response = TypeVar("Response", bound=Guarded)
+
+
+class DrainGuard(Generic[Response]):
+    """The responses of one connection that the client does not have yet.
+
+    Args:
+        waiting: how many bytes of a stream wait.
+        seconds: the drain time-out; `None`: no limit.
+    """
+
+    __slots__ = ("_base", "_base_at", "_seconds", "_waiting", "acknowledged_bytes", "responses")
+
+    def __init__(self, waiting: Waiting, seconds: float | None) -> None:
+        self.responses: dict[int, Response] = {}
+        """Begun and neither acknowledged nor given up, by stream."""
+        self.acknowledged_bytes = 0
+        """Content of responses that were acknowledged, in bytes."""
+        self._waiting = waiting
+        self._seconds = seconds
+        self._base = 0
+        self._base_at = 0.0
+
+    def acknowledged(self, stream_id: int) -> None:
+        """The client has all of a response."""
+        response = self.responses.pop(stream_id, None)
+        if response is not None:
+            self.acknowledged_bytes += response.bytes_sent
+
+    def look(self, now: float) -> list[Response]:
+        """The responses whose client has made no progress for the time-out."""
+        if self._seconds is None or not self.responses:
+            return []
+        taken = {stream_id: one.bytes_sent - self._waiting(stream_id) for stream_id, one in self.responses.items()}
+        total = self.acknowledged_bytes + sum(taken.values())
+        if total - self._base >= Drain.LEAST_PROGRESS * len(taken):
+            self._base, self._base_at = total, now
+        return [one for stream_id, one in self.responses.items() if self._is_stalled(one, taken[stream_id], now)]
+
+    def _is_stalled(self, response: Response, taken: int, now: float) -> bool:
+        assert self._seconds is not None
+        if response.taken_at is None or taken - response.taken >= Drain.LEAST_PROGRESS:
+            response.taken, response.taken_at = taken, now
+            return False
+        return now - max(response.taken_at, self._base_at) >= self._seconds
