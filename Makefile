@@ -1,7 +1,9 @@
 # h3push: every command a contributor needs. `make help` lists them.
 PYTHON ?= python3
 PROFILE ?= release
-VENV := .venv
+# COMPILED=1 builds the form that release wheels have (mypyc) into a place of its own; a source tree stays interpreted.
+COMPILED ?=
+VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -19,16 +21,25 @@ $(BIN)/pip:
 
 RUST := rust/Cargo.toml rust/build.rs $(wildcard rust/Cargo.lock) $(wildcard rust/src/*.rs rust/src/*/*.rs rust/src/*/*/*.rs)
 
+PYTHON_SOURCES := $(if $(COMPILED),$(shell find src/h3push -name '*.py'))
+BUILD_WITH := 'setuptools>=80' 'setuptools-rust>=1.13,<2'
+
 # The stamp carries the profile, so that a change of profile builds again.
-$(VENV)/.installed-$(PROFILE): $(BIN)/pip pyproject.toml $(RUST)
-	@echo 'Building the native module and installing h3push (about a minute the first time)'
-	@$(BIN)/pip install --quiet --disable-pip-version-check 'maturin>=1.16,<2'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable . \
-		--config-settings=build-args="--profile $(PROFILE)"
+$(VENV)/.installed-$(PROFILE): $(BIN)/pip pyproject.toml setup.py $(RUST) $(PYTHON_SOURCES)
+	@echo 'Building $(if $(COMPILED),the native and the compiled modules (some five minutes),the native module and installing h3push (about a minute the first time))'
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(BUILD_WITH)
+	@rm -rf build/lib* build/bdist*
+ifeq ($(COMPILED),)
+	@SETUPTOOLS_RUST_CARGO_PROFILE=$(PROFILE) \
+		$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable .
+else
+	@H3PUSH_COMPILED=1 SETUPTOOLS_RUST_CARGO_PROFILE=$(PROFILE) \
+		$(BIN)/pip install --quiet --disable-pip-version-check .
+endif
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
-install: $(VENV)/.installed-$(PROFILE) ## build the native module and install h3push into .venv
+install: $(VENV)/.installed-$(PROFILE) ## build the native module and install h3push into .venv; COMPILED=1: into .venv-compiled, by mypyc
 
 $(VENV)/.groups: $(VENV)/.installed-$(PROFILE) pyproject.toml
 	@echo 'Installing what the tests and checks need'
@@ -85,4 +96,4 @@ bench-page-loads: install ## compute page loads with and without push into docs/
 	$(BIN)/python bench/page_loads.py
 
 clean: ## remove what was built
-	rm -rf $(VENV) rust/target bench/load/target
+	rm -rf .venv .venv-compiled build dist rust/target bench/load/target
