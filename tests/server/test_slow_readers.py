@@ -123,7 +123,6 @@ def test_a_handler_that_waits_for_its_client_is_told() -> None:
     in_world(handler, scenario, client_settings=SMALL, server_settings=PATIENT)
 
 
-@pytest.mark.rfc("H3-5.1-01")
 def test_the_server_keeps_a_connection_alive_while_a_response_is_pending() -> None:
     """PING within the client's idle time-out while a response is pending, and no more when none is."""
 

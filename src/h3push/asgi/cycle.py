@@ -154,7 +154,7 @@ class Cycle:
         content = self._request.content
         if content is not None:
             try:
-                chunk = await content.next_chunk()
+                chunk = await self._request.next_chunk()
             except (StreamFailed, Timeout) as error:
                 self.request_failure = error
                 return {"type": "http.disconnect"}

@@ -129,6 +129,8 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         """
         sender = self._senders.get(stream_id)
         if sender is None or sender.state is not MessageState.START or not _is_plain(sender.request, status, content):
+            if sender is not None and sender.state is MessageState.START and sender.request is not None:
+                self._check_whole(sender.request, status, fields, content)  # before anything of it goes out
             waiting = self.send_response(stream_id, status, fields, not content)
             return self.send_data(stream_id, content, True) if content else waiting
         head = self._sections.head_of_whole(stream_id, known_response(status, fields), len(content))

@@ -104,15 +104,34 @@ async def send_content(sink: Sink, body: Body, *, end_stream: bool) -> None:
     if isinstance(body, FileContent):
         await sink.send_file(body.path, body.offset, body.length, end_stream=end_stream)
         return
-    if isinstance(body, AsyncIterable):
-        await _send_async(sink, body)
-    else:
-        for piece in body:
-            if sink.gone:
-                return
-            await sink.send(piece)
+    try:
+        if isinstance(body, AsyncIterable):
+            iterator = body = aiter(body)
+            async for piece in iterator:
+                if sink.gone:
+                    return
+                await sink.send(piece)
+        else:
+            for piece in body:
+                if sink.gone:
+                    return
+                await sink.send(piece)
+    finally:
+        await close_content(body)
     if end_stream and not sink.gone:
         await sink.send(b"", end_stream=True)
+
+
+async def close_content(body: Body) -> None:
+    """Let an iterator go that nobody reads to its end, so that what it holds (a file, a transaction) is given back now."""
+    if isinstance(body, AsyncIterable):
+        close = getattr(body, "aclose", None)
+        if close is not None:
+            await close()
+    elif not isinstance(body, bytes | FileContent):
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
 
 
 async def _send_bytes(sink: Sink, body: bytes, end_stream: bool) -> None:
@@ -122,16 +141,3 @@ async def _send_bytes(sink: Sink, body: bytes, end_stream: bool) -> None:
             return
         part = BytesPart(body, start, min(PART_BYTES, size - start))
         await sink.send_part(part, end_stream=end_stream and start + part.length == size)
-
-
-async def _send_async(sink: Sink, body: AsyncIterable[bytes]) -> None:
-    iterator = aiter(body)
-    try:
-        async for piece in iterator:
-            if sink.gone:
-                return
-            await sink.send(piece)
-    finally:
-        close = getattr(iterator, "aclose", None)
-        if close is not None:
-            await close()

@@ -89,6 +89,11 @@ def declared_length(fields: Iterable[Field]) -> int | None:
     return None
 
 
+def expects_continue(fields: Iterable[Field]) -> bool:
+    """True when fields with names in lower case have `Expect: 100-continue` (RFC 9110 section 10.1.1)."""
+    return any(name == b"expect" and value.strip().lower() == b"100-continue" for name, value in fields)
+
+
 def _encode_field(name: str | bytes, value: str | bytes) -> Field:
     try:
         return (

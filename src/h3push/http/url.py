@@ -39,6 +39,11 @@ def origin_of(url: str) -> Origin | None:
     return Origin(parts.hostname.lower(), _DEFAULT_PORT if port is None else port)
 
 
+def plain_authority(authority: bytes) -> bytes:
+    """The authority of an https URL as it is compared: lower case, without the default port (RFC 3986 section 6.2)."""
+    return authority.lower().removesuffix(b":443")
+
+
 def resolve(base: str, reference: str) -> str | None:
     """Absolute https URL, percent-encoded and without fragment, that `reference` means in a document at `base`.
 

@@ -13,8 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from h3push.errors import (
+    ConnectFailed,
     ConnectionClosed,
     ErrorCode,
+    H3PushError,
     LocalProtocolError,
     StreamFailed,
     Timeout,
@@ -24,6 +26,7 @@ from h3push.h3.server import H3ServerConnection
 from h3push.http.content import PIECE_BYTES, BytesPart, FileContent
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import Headers
+from h3push.http.url import plain_authority
 from h3push.quic.driver import bytes_waiting, send_file, send_part
 from h3push.runtime.descriptors import is_out_of_descriptors
 from h3push.runtime.endpoint import Endpoint
@@ -92,6 +95,8 @@ class ServerConnection:
 
     def receive(self, events: list[h3.Event]) -> None:
         """Deal with what happened."""
+        if len(events) > 1:
+            events = _without_malformed(events)
         actions = self._actions
         for event in events:
             action = actions.get(type(event))
@@ -238,7 +243,7 @@ class ServerConnection:
             self._unwanted.discard(stream_id)
             self.core.reject_request(stream_id)
             return
-        if self._authorities is not None and event.request.authority not in self._authorities:
+        if self._authorities is not None and not self._answers_for(event.request.authority):
             self.counters.rejected += 1
             self.send_head(stream_id, 421, [(b"content-length", b"0")], True)
             return
@@ -252,6 +257,11 @@ class ServerConnection:
             request.content = self._incoming(stream_id)
             self.exchanges[stream_id] = request
         self.run(request)
+
+    def _answers_for(self, authority: bytes | None) -> bool:
+        authorities = self._authorities
+        assert authorities is not None
+        return authority is not None and (authority in authorities or plain_authority(authority) in authorities)
 
     def _incoming(self, stream_id: int) -> Incoming:
         settings = self.settings
@@ -323,15 +333,21 @@ class ServerConnection:
             logger.debug("%r: %s, after the client had gone", request, error)
             return
         self.counters.failed += 1
-        status = _status_of(error)
-        if status == 500:
+        status = _status_of(error, own=error is request.content_failure)
+        if isinstance(error, LocalProtocolError):
+            logger.error("%r: %s", request, error)
+        elif status == 500:
             logger.error("%r: the handler failed", request, exc_info=error)
         else:
             logger.info("%r: %s", request, error)
-        if request.fulfils is not None or request.status is not None:
-            request.abort(ErrorCode.H3_INTERNAL_ERROR)
-        else:
-            request.respond_now(Response(status))
+        if request.fulfils is None and request.status is None:
+            try:
+                request.respond_now(Response(status))
+            except H3PushError as too_late:  # the failure of a handler never leaves its stream
+                logger.debug("%r: no %d either: %s", request, status, too_late)
+            else:
+                return
+        request.abort(ErrorCode.H3_INTERNAL_ERROR)
 
     def _finished(self, request: Request) -> None:
         """A handler's task is done."""
@@ -463,18 +479,30 @@ def _look_interval(settings: ServerSettings) -> float:
     return min(limits, default=60.0) / LOOKS
 
 
+def _without_malformed(events: list[h3.Event]) -> list[h3.Event]:
+    """The same events without requests that turned out to be malformed in the same delivery: nobody is called for them."""
+    failed = {event.stream_id for event in events if isinstance(event, h3.MessageFailed)}
+    if not failed:
+        return events
+    return [event for event in events if not isinstance(event, h3.RequestReceived) or event.stream_id not in failed]
+
+
 def _no_date() -> None:
     """For servers that send no Date."""
 
 
-def _status_of(error: Exception) -> int:
-    """The status that tells a client of this failure, while no response has begun."""
+def _status_of(error: Exception, *, own: bool) -> int:
+    """The status that tells a client of a failure, while no response has begun.
+
+    `own`: the request's content could not be read, which is the client's doing. The same errors from elsewhere are those of a
+    server behind the handler.
+    """
     if isinstance(error, ContentTooLarge):
-        return 413
+        return 413 if own else 502
     if isinstance(error, Timeout):
-        return 408
-    if isinstance(error, StreamFailed):
-        return 400
+        return 408 if own else 504
+    if isinstance(error, StreamFailed | ConnectionClosed | ConnectFailed):
+        return 400 if own else 502
     if is_out_of_descriptors(error):
         return 503
     return 500

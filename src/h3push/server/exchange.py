@@ -21,10 +21,11 @@ from h3push.errors import (
 )
 from h3push.http.content import Body, BytesPart, FileContent
 from h3push.http.fields import Fields, RequestHead
+from h3push.http.headers import expects_continue
 from h3push.runtime.drain import Drain
 from h3push.runtime.inbox import Incoming
 from h3push.runtime.signal import Signal
-from h3push.server.response import NO_CONTENT_STATUSES, Response
+from h3push.server.response import NO_CONTENT_STATUSES, RESET_CONTENT, Response
 
 if TYPE_CHECKING:
     from h3push.server.connection import ServerConnection
@@ -54,6 +55,9 @@ class Exchange:
     """True when nobody wants the response any more: the client cancelled it, or the connection is over."""
     content: Incoming | None = None
     """The request's content; `None` when it has none."""
+    content_failure: Exception | None = None
+    """What the last attempt to read the request's content raised: the client's failure, not one of the handler's own."""
+    _asked_for_content: bool = False
     task: "asyncio.Task[None] | None" = None
     """The handler's task, if it needed one."""
     task_began: bool = False
@@ -125,6 +129,8 @@ class Exchange:
             stream_id = self.connection.pushes.open(self)
         bodyless = self._has_no_content(status)
         end = end or bodyless
+        if status == RESET_CONTENT:  # RFC 9110 section 15.3.6: it has no content, and says so
+            fields = [*(field for field in fields if field[0].lower() != b"content-length"), (b"content-length", b"0")]
         queued = self.connection.send_head(stream_id, status, fields, end)
         self.status = status
         self._bodyless = bodyless
@@ -199,6 +205,18 @@ class Exchange:
         assert self.stream_id is not None
         self.connection.core.send_informational_response(self.stream_id, status, fields)
         self.connection.kick()
+
+    def ask_for_content(self) -> None:
+        """Somebody is about to read the content: send 100 (Continue) to a client that waits for it (RFC 9110 section 10.1.1)."""
+        if self._asked_for_content:
+            return
+        self._asked_for_content = True
+        content, stream_id = self.content, self.stream_id
+        if content is None or stream_id is None or content.received or content.ended:
+            return
+        if self.status is None and not self.disconnected and expects_continue(self.head.fields):
+            self.connection.core.send_informational_response(stream_id, 100, [])
+            self.connection.kick()
 
     def respond_now(self, response: Response) -> bool:
         """Send a whole response in this very wake-up. False when it has to be sent piece by piece, or must wait."""

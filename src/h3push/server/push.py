@@ -187,5 +187,5 @@ def resolve_push_path(base: str, path: str) -> tuple[str, str | None]:
         if parts.scheme != "https":
             raise ValueError(f"only https can be pushed, not {path!r}")
         absolute = parts.path + ("?" + parts.query if parts.query else "")
-        authority = None if parts.netloc == "base" else parts.netloc
+        authority = urlsplit(path).netloc or None
     return quote(absolute.partition("#")[0] or "/", safe=SAFE_IN_PATH), authority

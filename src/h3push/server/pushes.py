@@ -26,6 +26,7 @@ from h3push.h3.push.server_book import PUSHABLE_METHODS
 from h3push.http.fields import Fields, RequestHead
 from h3push.http.headers import HeadersLike, declared_length, encode_headers
 from h3push.http.priority import Priority
+from h3push.http.url import plain_authority
 from h3push.server.exchange import Exchange
 from h3push.server.push import CreditQueue, Push, PushRefusal, PushState, resolve_push_path
 from h3push.server.request import Request
@@ -92,11 +93,10 @@ class ServerPushes:
             raise PushNotAllowed(f"{method} is not safe and cacheable: push GET or HEAD only")
         path, named = resolve_push_path(initiator.path, path)
         fields = encode_headers(headers)
-        host = authority or named
         head = RequestHead(
             method=method_bytes,
             scheme=b"https",
-            authority=initiator.head.authority if host is None else host.encode("ascii"),
+            authority=self._authority(initiator.head, authority or named),
             path=path.encode("ascii"),
             fields=fields,
             content_length=declared_length(fields),
@@ -110,6 +110,21 @@ class ServerPushes:
             return Push(self._connection, path, None, refusal)
         root.promises += 1
         return self._promised(initiator, head, path, push_id, priority)
+
+    def _authority(self, initiating: RequestHead, named: str | None) -> bytes | None:
+        """What stands in a promise for `named`; `PushNotAllowed` when the client need not believe that we answer for it."""
+        own = initiating.authority
+        if named is None or own is None:
+            return own
+        wanted = named.encode("ascii")
+        if plain_authority(wanted) == plain_authority(own):
+            return own
+        if wanted in self._connection.core.config.push_authorities:
+            return wanted
+        raise PushNotAllowed(
+            f"https://{named} is not the origin that the request was for, https://{own.decode('latin-1')}: push what is yours, or"
+            " name it in H3Config.push_authorities"
+        )
 
     def _send_promise(self, root: Exchange, head: RequestHead) -> tuple[PushRefusal | None, int]:
         assert root.stream_id is not None

@@ -4,11 +4,12 @@ import os
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from h3push.errors import NoStreamCredit
-from h3push.http.content import BytesPart, FileContent, send_content
+from h3push.errors import NoStreamCredit, StreamFailed, Timeout
+from h3push.http.content import BytesPart, FileContent, close_content, send_content
 from h3push.http.headers import Headers, HeadersLike, encode_headers
 from h3push.http.priority import Priority
 from h3push.runtime.drain import Drain
+from h3push.runtime.inbox import ContentTooLarge
 from h3push.runtime.signal import Signal
 from h3push.server.exchange import Exchange
 from h3push.server.push import WAITABLE, Push
@@ -78,13 +79,32 @@ class Request(Exchange):
             StreamFailed: the client abandoned it.
             Timeout: nothing came for `read_timeout`.
         """
-        return b"" if self.content is None else await self.content.read(limit)
+        content = self.content
+        if content is None:
+            return b""
+        self.ask_for_content()
+        try:
+            return await content.read(limit)
+        except (ContentTooLarge, StreamFailed, Timeout) as error:
+            self.content_failure = error
+            raise
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The content, piece by piece as it arrives. Raises what `read` raises."""
-        if self.content is not None:
-            async for chunk in self.content.stream():
-                yield chunk
+        while chunk := await self.next_chunk():
+            yield chunk
+
+    async def next_chunk(self) -> bytes:
+        """The next piece of the content, as it arrived; empty at the end. Raises what `read` raises."""
+        content = self.content
+        if content is None:
+            return b""
+        self.ask_for_content()
+        try:
+            return await content.next_chunk()
+        except (StreamFailed, Timeout) as error:
+            self.content_failure = error
+            raise
 
     # the response, step by step
 
@@ -139,7 +159,14 @@ class Request(Exchange):
         """Send a whole response; the same as returning it from the handler."""
         if self.respond_now(response):
             return
-        await self.start_response(response.status, Headers.wrap(response.fields()))
+        try:
+            await self.start_response(response.status, Headers.wrap(response.fields()))
+        except BaseException:
+            await close_content(response.body)
+            raise
+        if self.response_ended or self.disconnected:  # HEAD, 204, 304: nobody wants the content
+            await close_content(response.body)
+            return
         if response.trailers is None:
             await send_content(self, response.body, end_stream=True)
             return

@@ -7,6 +7,9 @@ from h3push.http.headers import Headers, HeadersLike, encode_headers
 NO_CONTENT_STATUSES = frozenset({204, 205, 304})
 """Final statuses whose responses have no content, whatever the method (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5)."""
 
+RESET_CONTENT = 205
+"""The status whose response has no content and says so with a Content-Length of 0."""
+
 NO_LENGTH_STATUSES = frozenset({204, 304})
 """Statuses for which we add no Content-Length: forbidden with 204, and with 304 it would have to be that of the 200 response
 (RFC 9110 section 8.6)."""

@@ -15,6 +15,7 @@ from h3push import _quic
 from h3push.h3.config import H3Config
 from h3push.h3.server import H3ServerConnection
 from h3push.http.fields import Field
+from h3push.http.url import plain_authority
 from h3push.quic.driver import open_driver
 from h3push.runtime.descriptors import raise_descriptor_limit
 from h3push.runtime.endpoint import Endpoint
@@ -79,8 +80,8 @@ class Server:
         self.settings = settings
         """Time-outs and bounds of this layer."""
         named = settings.authorities
-        self.authorities = None if named is None else frozenset(name.encode("ascii") for name in named)
-        """`ServerSettings.authorities`, as they come on the wire."""
+        self.authorities = None if named is None else frozenset(plain_authority(name.encode("ascii")) for name in named)
+        """`ServerSettings.authorities`, in lower case and without the default port."""
         self.counters = ServerCounters()
         """What happened so far."""
         self._bind = (host, port)
