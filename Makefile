@@ -7,7 +7,7 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance install install-test format rust-test fuzz clean bench bench-page-loads
+.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-page-loads
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,8 +75,19 @@ fuzz: install-test ## coverage-guided fuzzing, FUZZ_SECONDS (60) for each of FUZ
 			-artifact_prefix=fuzz/found/$$target- -print_final_stats=1 fuzz/corpus/$$target || exit 1; \
 	done
 
-conformance: install-test ## count which rules of the checklist have tests, and write docs/conformance.md
+conformance: install-test ## count which rules of the checklist have tests, and write docs/reference/conformance.md
 	$(BIN)/python tools/conformance.py
+
+reference: install-test ## write the pages of docs/reference/ that are made from code and tests
+	$(BIN)/python tools/reference.py
+	$(BIN)/python tools/conformance.py >/dev/null
+
+$(VENV)/.docs: $(BIN)/pip pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check --group docs
+	@touch $@
+
+docs: $(VENV)/.docs ## build the documentation into build/docs; a broken link is an error
+	$(BIN)/zensical build --clean --strict
 
 format: install-test ## rewrite the sources in the house style
 	$(BIN)/ruff format .
@@ -88,11 +99,11 @@ $(VENV)/.bench: $(VENV)/.installed-$(PROFILE) pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
-bench: $(VENV)/.bench ## measure beside the peers and write docs/benchmarks.md (Linux, two cores, ten minutes)
+bench: $(VENV)/.bench ## measure beside the peers and write docs/reference/benchmarks.md (Linux, two cores, ten minutes)
 	cargo build --quiet --release --manifest-path bench/load/Cargo.toml
 	$(BIN)/python bench/run.py
 
-bench-page-loads: install ## compute page loads with and without push into docs/benchmarks.md
+bench-page-loads: install ## compute page loads with and without push into docs/reference/benchmarks.md
 	$(BIN)/python bench/page_loads.py
 
 clean: ## remove what was built

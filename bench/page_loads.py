@@ -228,7 +228,7 @@ def tables(root: Path) -> list[tuple[str, list[str], list[list[str]], list[str]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md as it is")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/reference/benchmarks.md as it is")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="h3push-bench-") as folder:
         write_page(Path(folder))

@@ -406,7 +406,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--only", default="", help="regular expression on names of scenarios")
     parser.add_argument("--servers", default="", help="regular expression on names of servers")
-    parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md as it is")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/reference/benchmarks.md as it is")
     arguments = parser.parse_args()
     if (os.cpu_count() or 1) <= CLIENT_CORE:
         raise SystemExit("the benchmark needs two cores: one for the server, one for the load client")

@@ -1,6 +1,6 @@
-"""Which rule of the checklist is held by which test: read from the tests, written to `docs/conformance.md`.
+"""Which rule of the checklist is held by which test: read from the tests, written to `docs/reference/conformance.md`.
 
-    python tools/conformance.py            rewrite docs/conformance.md, print what is covered
+    python tools/conformance.py            rewrite docs/reference/conformance.md, print what is covered
     python tools/conformance.py --check    exit 1 when a required item has neither a test nor a reason, when a marker or a
                                            reason names an unknown item, or when the page is out of date
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
 CHECKLIST = TESTS / "conformance" / "checklist.csv"
 NOT_APPLICABLE = TESTS / "conformance" / "not_applicable.toml"
-PAGE = ROOT / "docs" / "conformance.md"
+PAGE = ROOT / "docs" / "reference" / "conformance.md"
 
 GROUPS = (
     # The checklist keeps its items in the order of its groups: name, title, number of items.
@@ -148,15 +148,13 @@ def collect() -> tuple[dict[str, Item], list[str]]:
 
 
 def tests_cell(item: Item) -> str:
-    """Links to the tests of an item, file by file, or why it has none."""
+    """The tests of an item, file by file, or why it has none."""
     if item.reason is not None:
         return f"*not applicable:* {cell(item.reason)}"
     by_file: dict[str, list[str]] = {}
     for file, test in item.tests:
         by_file.setdefault(file, []).append(test.removeprefix("test_"))
-    parts = [
-        f"[{file}](../tests/{file}): {', '.join(f'`{test}`' for test in tests)}" for file, tests in by_file.items()
-    ]
+    parts = [f"`{file}`: {', '.join(f'`{test}`' for test in tests)}" for file, tests in by_file.items()]
     return "; ".join(parts) if parts else "-"
 
 
@@ -173,12 +171,13 @@ def counts(items: list[Item]) -> tuple[int, int, int]:
 
 
 def page(items: dict[str, Item]) -> str:
-    """`docs/conformance.md`."""
+    """`docs/reference/conformance.md`."""
     lines = [
         "# Conformance: which rule is held by which test",
         "",
         "Written by `tools/conformance.py` from the markers in `tests/`; do not edit by hand. The rules are those of "
-        "`tests/conformance/checklist.csv`, which keeps its IDs for good. A dash is a rule without a test.",
+        "`tests/conformance/checklist.csv`, which keeps its IDs for good. Files are those of `tests/`; a dash is a rule "
+        "without a test.",
         "",
         "| group | | items | tested | not applicable | open |",
         "| --- | --- | ---: | ---: | ---: | ---: |",

@@ -1,13 +1,11 @@
-"""Draw the state tables of the code into `docs/push.md`: the tables are the truth, the page only shows them.
+"""The page of push states: the state tables of the code, drawn. The tables are the truth, the page only shows them."""
 
-`python tools/draw_states.py` rewrites docs/push.md; with `--check` it exits 1 when the page is out of date.
-"""
-
-import sys
 from collections.abc import Mapping
-from enum import IntEnum
-from pathlib import Path
+from enum import Enum, IntEnum
 
+from documented import members, paragraphs
+
+import h3push
 from h3push.h3.message import MESSAGE, MessageInput, MessageState
 from h3push.h3.push.states import (
     CLIENT_PUSH,
@@ -18,12 +16,15 @@ from h3push.h3.push.states import (
     ServerPushState,
 )
 
-PAGE = Path(__file__).parent.parent / "docs" / "push.md"
+HEAD = """# Push states
 
-HEAD = """# A push and a message, as tables
-
-Drawn from `h3/push/states.py` and `h3/message.py` by `tools/draw_states.py`; do not edit by hand. A dash is an error: of the
+Drawn from `h3/push/states.py` and `h3/message.py` by `tools/reference.py`; do not edit by hand. A dash is an error: of the
 peer for what was received (H3_ID_ERROR for pushes, H3_FRAME_UNEXPECTED for messages), of the caller for the rest.
+"""
+
+WORDS = """## What a program sees
+
+The enumerations that h3push gives to programs: how far a push has come, and why one was not made.
 """
 
 
@@ -67,18 +68,9 @@ def page() -> str:
     message = {(MessageState(state), MessageInput(happened)): target for (state, happened), target in MESSAGE.items()}
     lines += picture("A message, in either direction", message)
     lines += table(MessageState, MessageInput, {key: target.name for key, target in message.items()})
+    lines.append(WORDS)
+    for name in h3push.__all__:
+        thing = getattr(h3push, name)
+        if isinstance(thing, type) and issubclass(thing, Enum) and thing is not h3push.ErrorCode:
+            lines += [f"### `h3push.{name}`", "", paragraphs(thing), "", *members(thing)]
     return "\n".join(lines)
-
-
-def main() -> int:
-    if "--check" in sys.argv[1:]:
-        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-            print("docs/push.md is out of date: run python tools/draw_states.py", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(page(), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

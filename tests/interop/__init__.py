@@ -1,1 +1,1 @@
-"""Other people's HTTP/3 stacks, over real UDP; `docs/interop.md` says what came out."""
+"""Other people's HTTP/3 stacks, over real UDP; `docs/reference/interop.md` says what came out."""

@@ -31,7 +31,7 @@ The client's side::
        └──────────────▶ CANCELLED ──▶ CLOSED   when its stream comes all the same
 
 An input that is missing in a table is an error: of the peer for what was received, of our caller for the rest. The drawing in
-`docs/push.md` is made from the tables, and a test walks every pair.
+`docs/reference/push-states.md` is made from the tables, and a test walks every pair.
 """
 
 from enum import IntEnum
