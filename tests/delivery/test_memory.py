@@ -79,6 +79,7 @@ LATER = b"Sun, 22 Nov 2026 12:10:00 GMT"
         ([(b"expires", b"0")], 0),
         ([(b"expires", LATER)], None),
         ([(b"expires", LATER), (b"date", b"today")], None),
+        ([(b"expires", b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT"), (b"date", DATE)], 0),
         ([(b"last-modified", DATE)], None),
     ],
 )

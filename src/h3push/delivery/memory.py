@@ -13,10 +13,10 @@ A response that says nothing about its freshness holds as long as the connection
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from email.utils import parsedate_to_datetime
 from math import inf
 
 from h3push.http.fields import Field
+from h3push.http.semantics import parse_date
 
 MAX_RESOURCES = 4_096
 """Resources that one connection remembers, at some 200 bytes each. The one that was given longest ago is forgotten first, and
@@ -110,13 +110,8 @@ def _seconds(value: bytes | None) -> float | None:
 
 def _until_expiry(expires: bytes, date: bytes | None) -> float | None:
     """Expires less Date. An Expires that is no date means "already expired"; without Date nothing can be told."""
-    try:
-        end = parsedate_to_datetime(expires.decode("latin-1"))
-    except ValueError:
+    end = parse_date(expires.decode("latin-1"))
+    if end is None:
         return 0.0
-    if date is None:
-        return None
-    try:
-        return (end - parsedate_to_datetime(date.decode("latin-1"))).total_seconds()
-    except (ValueError, TypeError):
-        return None
+    begin = None if date is None else parse_date(date.decode("latin-1"))
+    return None if begin is None else float(end - begin)

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import formatdate
+
+from h3push.http.semantics import parse_date
 
 DECIDING_FIELDS = frozenset(
     {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"}
@@ -21,13 +22,13 @@ class Validators:
 
     etag: str
     """Strong entity tag, with its quotes."""
-    last_modified: datetime
-    """UTC, whole seconds: what Last-Modified can say."""
+    last_modified: int
+    """Seconds since 1970: what Last-Modified can say."""
 
     @property
     def fields(self) -> dict[str, str]:
         """The response fields that carry them."""
-        return {"etag": self.etag, "last-modified": format_datetime(self.last_modified, usegmt=True)}
+        return {"etag": self.etag, "last-modified": formatdate(self.last_modified, usegmt=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def validators_of(mtime_ns: int, size: int, coding: str = "") -> Validators:
     """
     seconds = min(max(mtime_ns // 1_000_000_000, 0), 253_402_300_799)
     suffix = f"-{coding}" if coding else ""
-    return Validators(f'"{mtime_ns:x}-{size:x}{suffix}"', datetime.fromtimestamp(seconds, UTC))
+    return Validators(f'"{mtime_ns:x}-{size:x}{suffix}"', seconds)
 
 
 def select(method: str, headers: Mapping[str, str], validators: Validators, size: int) -> Selection:
@@ -66,14 +67,14 @@ def select(method: str, headers: Mapping[str, str], validators: Validators, size
 def _unchanged_as_required(headers: Mapping[str, str], validators: Validators) -> bool:
     if "if-match" in headers:
         return _names(headers["if-match"], validators.etag, weak=False)
-    since = _date(headers.get("if-unmodified-since"))
+    since = _seconds(headers.get("if-unmodified-since"))
     return since is None or validators.last_modified <= since
 
 
 def _is_known_to_client(headers: Mapping[str, str], validators: Validators) -> bool:
     if "if-none-match" in headers:
         return _names(headers["if-none-match"], validators.etag, weak=True)
-    since = _date(headers.get("if-modified-since"))
+    since = _seconds(headers.get("if-modified-since"))
     return since is not None and validators.last_modified <= since
 
 
@@ -91,7 +92,7 @@ def _range_applies(headers: Mapping[str, str], validators: Validators) -> bool:
         return True
     if '"' in condition:
         return condition.strip() == validators.etag
-    return _date(condition) == validators.last_modified
+    return parse_date(condition) == validators.last_modified
 
 
 def _select_range(value: str, size: int) -> Selection:
@@ -112,12 +113,6 @@ def _select_range(value: str, size: int) -> Selection:
     return Selection(206, first, min(last, size - 1) - first + 1)
 
 
-def _date(value: str | None) -> datetime | None:
-    """An HTTP date; `None` when absent or not understood, which means that the condition does not count."""
-    if value is None:
-        return None
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+def _seconds(value: str | None) -> int | None:
+    """An HTTP date in seconds since 1970; `None` when absent or not understood: then the condition does not count."""
+    return None if value is None else parse_date(value)
