@@ -45,7 +45,7 @@ def test_a_small_file_is_one_body(root: Path) -> None:
     """Start and content; nothing else."""
     start, body = events_of(root, "/")
     assert start["status"] == 200
-    assert dict(start["headers"])[b"content-type"] == b"text/html; charset=utf-8"
+    assert dict(start["headers"])[b"content-type"] == b"text/html"
     assert body == {"type": "http.response.body", "body": b"<p>page"}
 
 

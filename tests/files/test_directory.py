@@ -1,5 +1,8 @@
 """What a directory answers."""
 
+import errno
+import os
+
 import pytest
 
 from h3push.files.directory import Directory
@@ -21,9 +24,8 @@ def root(tmp_path):
 def test_a_file_is_answered_with_its_type_length_and_validators(root):
     given = answer(root, "GET", "/page.html", {})
     assert given.status == 200
-    assert given.is_whole_page
     assert given.content == b"<p>page</p>"
-    assert given.headers["content-type"] == "text/html; charset=utf-8"
+    assert given.headers["content-type"] == "text/html"
     assert given.headers["content-length"] == "11"
     assert given.headers["accept-ranges"] == "bytes"
     assert given.headers["etag"].startswith('"')
@@ -53,7 +55,6 @@ def test_an_empty_file(root):
 def test_a_part(root):
     given = answer(root, "GET", "/page.html", {"range": "bytes=3-6"})
     assert given.status == 206
-    assert not given.is_whole_page
     assert given.headers["content-range"] == "bytes 3-6/11"
     assert given.headers["content-length"] == "4"
     assert given.content == b"page"
@@ -86,7 +87,6 @@ def test_other_methods_are_told_which_ones_there_are(root, method):
 def test_a_missing_file_is_answered_in_html(root):
     given = answer(root, "GET", "/<script>", {})
     assert given.status == 404
-    assert not given.is_whole_page
     assert given.headers["content-type"] == "text/html; charset=utf-8"
     assert b"404 Not Found" in given.content
     assert b"script" not in given.content
@@ -102,3 +102,30 @@ def test_a_root_that_is_no_directory(root):
         Directory(root / "absent")
     with pytest.raises(NotADirectoryError):
         Directory(root / "page.html")
+
+
+def test_a_charset_is_said_when_it_is_configured(root):
+    """A `<meta charset>` is not overridden unless somebody wants that."""
+    given = Directory(root, charset="iso-8859-1").decide("GET", "/page.html", {})
+    assert given.headers["content-type"] == "text/html; charset=iso-8859-1"
+    with pytest.raises(ValueError, match="charset"):
+        Directory(root, charset="x\r\ny")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_without_a_descriptor_left_a_file_is_not_absent(root, number, monkeypatch):
+    """EMFILE and ENFILE are 503, for a cache must not learn that the file is gone (issue 9, point 4)."""
+    directory = Directory(root)
+    for _ in range(2):  # never seen before, and known
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", raising(OSError(number, "too many")))
+            given = directory.decide("GET", "/page.html", {})
+        assert (given.status, given.headers["retry-after"]) == (503, "1")
+        assert directory.decide("GET", "/page.html", {}).status == 200
+
+
+def raising(error):
+    def fail(*_):
+        raise error
+
+    return fail

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from h3push.files import known
 from h3push.files.known import LOOK_AGAIN_AFTER, MAX_KNOWN_FILES, KnownFiles
-from h3push.files.paths import FoundFile
+from h3push.files.paths import FoundFile, Root
 
 
 class Clock:
@@ -63,13 +62,13 @@ def of(content, coding="", varies=False):
 def looks(monkeypatch):
     """Targets whose whole path was looked at."""
     seen = []
-    find_file = known.find_file
+    find = Root.find
 
     def counting(root, target):
         seen.append(target)
-        return find_file(root, target)
+        return find(root, target)
 
-    monkeypatch.setattr(known, "find_file", counting)
+    monkeypatch.setattr(Root, "find", counting)
     return seen
 
 
@@ -235,16 +234,16 @@ def test_a_compressed_file_is_not_used_when_its_original_changed(compressed, roo
 
 def test_a_file_that_grows_while_it_is_looked_at_is_opened_all_the_same(root, monkeypatch):
     """A log."""
-    find_file = known.find_file
+    find = Root.find
     growths = [b"1", b"2"]
 
     def and_write(*asked):
-        found = find_file(*asked)
+        found = find(*asked)
         with (root / "a.css").open("ab") as log:
             log.write(growths.pop(0) if growths else b"")
         return found
 
-    monkeypatch.setattr(known, "find_file", and_write)
+    monkeypatch.setattr(Root, "find", and_write)
     opened = KnownFiles(root).open("/a.css", {})
     assert opened is not None
     with opened:
@@ -252,15 +251,15 @@ def test_a_file_that_grows_while_it_is_looked_at_is_opened_all_the_same(root, mo
 
 
 def test_a_file_that_is_another_at_every_look_counts_as_absent(root, monkeypatch):
-    find_file = known.find_file
+    find = Root.find
 
     def and_replace(*asked):
-        found = find_file(*asked)
+        found = find(*asked)
         (root / "new").write_text("")
         (root / "new").rename(root / "a.css")
         return found
 
-    monkeypatch.setattr(known, "find_file", and_replace)
+    monkeypatch.setattr(Root, "find", and_replace)
     assert KnownFiles(root).open("/a.css", {}) is None
 
 
@@ -272,7 +271,7 @@ def test_a_file_that_gets_shorter_is_not_read_as_if_it_were_whole(files, root):
 
 
 def test_only_so_many_files_are_remembered(root, monkeypatch):
-    monkeypatch.setattr(known, "MAX_KNOWN_FILES", 10)
+    monkeypatch.setattr("h3push.files.known.MAX_KNOWN_FILES", 10)
     files = KnownFiles(root)
     for number in range(20):
         (root / str(number)).touch()

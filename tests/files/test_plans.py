@@ -205,6 +205,22 @@ def test_a_client_that_takes_no_pushes_gets_hints(site):
     assert visit(root, scenario, max_pushes=None) == (200, [], ["</a.png>; rel=preload; as=image"], 0, 1)
 
 
+def test_what_a_page_names_and_is_not_there_is_shown_once(site, caplog):
+    """A counter that nobody prints helps nobody: each missing file is named, once, with who names it."""
+    root = site({"index.html": "<img src=gone.png><link rel=stylesheet href=a.css>", "a.css": "@import 'b.css'"})
+
+    async def scenario(client, handler):
+        await get(client, "/")
+        await get(client, "/")
+        return handler.totals.missing
+
+    assert visit(root, scenario) == 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "/a.css names /b.css, which is not there",
+        "/ names /gone.png, which is not there",
+    ]
+
+
 def test_what_is_not_there_is_not_promised(site):
     root = site(
         {"index.html": "<img src=gone.png><img src=.hidden.png><img src=dir><img src=a.png>", "a.png": "", "dir/x": ""}

@@ -98,11 +98,12 @@ def show_fetch(root: Path, load: "PageLoad") -> None:
 
 def check_contents(root: Path, load: "PageLoad") -> None:
     """Compare what arrived with the files; one difference is a failure."""
-    from h3push.files.paths import FoundFile, find_file
+    from h3push.files.directory import Directory
 
+    served = Directory(root)
     for resource in load.resources:
-        found = find_file(root.resolve(), resource.path)
-        if not isinstance(found, FoundFile) or found.path.read_bytes() != resource.content:
+        found = served.find(resource.path)
+        if found is None or found.path.read_bytes() != resource.content:
             raise CommandFailed(f"what arrived for {resource.path} is not what is in its file")
 
 

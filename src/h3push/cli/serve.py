@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 )
 @click.option("--push-wait", type=click.FloatRange(0), default=5.0, metavar="SECONDS",
               help="Hold a page's stream open for so long, behind its content, for more push credit.")  # fmt: skip
+@click.option("--charset", metavar="NAME",
+              help="What the text in DIR is in.  [default: what each file says of itself]")  # fmt: skip
+@click.option("--follow-symlinks", is_flag=True, help="Serve what symbolic links out of DIR lead to.")
 @click.option("--access-log/--no-access-log", default=True, help="Print a line for each response to stdout.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How such a line looks.")
 @click.option("-q", "--quiet", is_flag=True, help="The same as --no-access-log.")
@@ -59,6 +62,8 @@ def serve(
     push: str,
     push_limit: int,
     push_wait: float,
+    charset: str | None,
+    follow_symlinks: bool,
     access_log: bool,
     log_format: "LogFormat",
     quiet: bool,
@@ -88,6 +93,8 @@ def serve(
         push=push == "auto",
         push_limit=push_limit,
         push_wait=push_wait,
+        charset=charset,
+        follow_symlinks=follow_symlinks,
         access_log=access_log and not quiet,
         log_format=log_format,
     )
@@ -102,6 +109,8 @@ def _check_target(options: ServeOptions) -> None:
     """Refuse what is neither a directory nor looks like `module:app`, before any certificate is made."""
     directory = options.directory
     if directory is None:
+        if options.charset is not None or options.follow_symlinks:
+            raise click.UsageError("--charset and --follow-symlinks go with a directory.")
         return
     if options.factory or options.app_dir is not None:
         raise click.UsageError("--factory and --app-dir go with an application: h3push serve module:app")

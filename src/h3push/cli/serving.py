@@ -55,6 +55,10 @@ class ServeOptions:
     """Resources that one page may push."""
     push_wait: float
     """Seconds that a page is held open for more push credit."""
+    charset: str | None
+    """What the directory's text is in; `None`: what each file says of itself."""
+    follow_symlinks: bool
+    """Whether links out of the directory are followed."""
     access_log: bool
     """Whether to print a line for each response."""
     log_format: "LogFormat"
@@ -112,7 +116,10 @@ def _directory_handler(
     from h3push.files.plans import PushingDirectory
     from h3push.plans.page import PageScanSettings
 
-    directory = Directory(root)
+    try:
+        directory = Directory(root, charset=options.charset, follow_symlinks=options.follow_symlinks)
+    except ValueError as error:
+        raise CommandFailed(str(error)) from None
     if not options.push:
         return DirectoryHandler(directory, planners=planners, access_log=log)
     scan = PageScanSettings(max_resources=options.push_limit)

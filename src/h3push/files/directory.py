@@ -4,6 +4,7 @@
 `directory_handler` for `h3push.serve`, `asgi.directory` as an application for any ASGI server.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,13 +14,15 @@ from pathlib import Path
 
 from h3push.files.conditional import DECIDING_FIELDS, select, validators_of
 from h3push.files.known import MAX_KNOWN_FILES, KnownFiles, OpenedFile
-from h3push.files.media_types import HTML, content_type
+from h3push.files.media_types import check_charset, content_type
 from h3push.files.paths import FoundFile, MovedTo
 from h3push.http.content import PIECE_BYTES, FileContent
 from h3push.http.fields import Fields
 from h3push.http.headers import Headers, encode_headers
 from h3push.server.request import Request
 from h3push.server.response import Response
+
+logger = logging.getLogger("h3push.server")
 
 ALLOWED_METHODS = "GET, HEAD"
 """What a file can be asked."""
@@ -46,11 +49,6 @@ class Answer:
         """The fields by name, none of which occurs twice."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.fields}
 
-    @property
-    def is_whole_page(self) -> bool:
-        """True for a complete HTML page: something that needs further things."""
-        return self.status == HTTPStatus.OK and self.headers.get("content-type") == HTML
-
     def response(self) -> Response:
         """The same for the asyncio server."""
         return Response(self.status, Headers.wrap(self.fields), self.content)
@@ -59,15 +57,23 @@ class Answer:
 class Directory:
     """Handler for `h3push.serve` that answers every request with a file of a directory.
 
-    Raises: NotADirectoryError, FileNotFoundError: `root` is no directory.
+    Arguments:
+        root: what to serve.
+        charset: added to the Content-Type of text; `None`: what a file says of itself counts.
+        follow_symlinks: serve what links out of the root lead to.
+
+    Raises:
+        NotADirectoryError, FileNotFoundError: `root` is no directory.
+        ValueError: there is no such charset.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, charset: str | None = None, follow_symlinks: bool = False) -> None:
         self.root = Path(root).resolve(strict=True)
         """Absolute, links resolved."""
         if not self.root.is_dir():
             raise NotADirectoryError(f"{root} is not a directory")
-        self._files = KnownFiles(self.root)
+        self._charset = None if charset is None else check_charset(charset)
+        self._files = KnownFiles(self.root, follow_symlinks=follow_symlinks)
 
     def __call__(self, request: Request) -> Response:
         """Answer one request."""
@@ -83,15 +89,16 @@ class Directory:
             return _message(HTTPStatus.METHOD_NOT_ALLOWED, method, {"allow": ALLOWED_METHODS})
         try:
             opened = self._files.open(target, headers)
-        except OSError:
-            return _message(HTTPStatus.SERVICE_UNAVAILABLE, method)
+        except OSError as error:
+            logger.warning("%s: answered with 503 until a descriptor is free", error)
+            return _message(HTTPStatus.SERVICE_UNAVAILABLE, method, {"retry-after": "1"})
         if opened is None:
             return _message(HTTPStatus.NOT_FOUND, method)
         if isinstance(opened, MovedTo):
             return _message(HTTPStatus.MOVED_PERMANENTLY, method, {"location": opened.location})
         with opened:
             try:
-                return _file_answer(opened, method, headers)
+                return self._file_answer(opened, method, headers)
             except OSError:
                 return _message(HTTPStatus.NOT_FOUND, method)
 
@@ -99,6 +106,39 @@ class Directory:
         """The file that a GET of `target` would be answered with."""
         found = self._files.find(target)
         return found if isinstance(found, FoundFile) else None
+
+    def _file_answer(self, opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
+        if DECIDING_FIELDS.isdisjoint(headers):
+            return Answer(200, self._whole_fields(opened), _content(opened, method, 0, opened.file.size))
+        return self._selected_answer(opened, method, headers)
+
+    def _selected_answer(self, opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
+        """Answer a request with conditions, or for a part."""
+        file = opened.file
+        validators = validators_of(file.mtime_ns, file.size, opened.coding)
+        selection = select(method, headers, validators, file.size)
+        if selection.status == HTTPStatus.PRECONDITION_FAILED:
+            return _message(HTTPStatus.PRECONDITION_FAILED, method)
+        if selection.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            unsatisfied = {"content-range": f"bytes */{file.size}", "accept-ranges": "bytes"}
+            return _message(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, method, unsatisfied)
+        if selection.status == HTTPStatus.NOT_MODIFIED:
+            return Answer(304, [field for field in self._whole_fields(opened) if field[0] in _NOT_MODIFIED_FIELDS])
+        content = _content(opened, method, selection.offset, selection.length)
+        fields = self._whole_fields(opened)
+        if selection.status == HTTPStatus.PARTIAL_CONTENT:
+            last = selection.offset + selection.length - 1
+            own = {
+                "content-length": str(selection.length),
+                "content-range": f"bytes {selection.offset}-{last}/{file.size}",
+            }
+            fields = [field for field in fields if field[0] != b"content-length"] + encode_headers(own)
+        return Answer(selection.status, fields, content)
+
+    def _whole_fields(self, opened: OpenedFile) -> Fields:
+        """The fields of a response with the whole file."""
+        file = opened.file
+        return _cached_fields(file.name, self._charset, file.size, file.mtime_ns, opened.coding, opened.varies)
 
 
 def _looked_at(fields: Fields) -> dict[str, str]:
@@ -111,43 +151,10 @@ def _looked_at(fields: Fields) -> dict[str, str]:
     return found
 
 
-def _file_answer(opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
-    if DECIDING_FIELDS.isdisjoint(headers):
-        return Answer(200, _whole_fields(opened), _content(opened, method, 0, opened.file.size))
-    return _selected_answer(opened, method, headers)
-
-
-def _selected_answer(opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
-    """Answer a request with conditions, or for a part."""
-    file = opened.file
-    validators = validators_of(file.mtime_ns, file.size, opened.coding)
-    selection = select(method, headers, validators, file.size)
-    if selection.status == HTTPStatus.PRECONDITION_FAILED:
-        return _message(HTTPStatus.PRECONDITION_FAILED, method)
-    if selection.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        unsatisfied = {"content-range": f"bytes */{file.size}", "accept-ranges": "bytes"}
-        return _message(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, method, unsatisfied)
-    if selection.status == HTTPStatus.NOT_MODIFIED:
-        return Answer(304, [field for field in _whole_fields(opened) if field[0] in _NOT_MODIFIED_FIELDS])
-    content = _content(opened, method, selection.offset, selection.length)
-    fields = _whole_fields(opened)
-    if selection.status == HTTPStatus.PARTIAL_CONTENT:
-        last = selection.offset + selection.length - 1
-        own = {"content-length": str(selection.length), "content-range": f"bytes {selection.offset}-{last}/{file.size}"}
-        fields = [field for field in fields if field[0] != b"content-length"] + encode_headers(own)
-    return Answer(selection.status, fields, content)
-
-
-def _whole_fields(opened: OpenedFile) -> Fields:
-    """The fields of a response with the whole file."""
-    file = opened.file
-    return _cached_fields(file.name, file.size, file.mtime_ns, opened.coding, opened.varies)
-
-
 @lru_cache(MAX_KNOWN_FILES)
-def _cached_fields(name: str, size: int, mtime_ns: int, coding: str, varies: bool) -> Fields:
+def _cached_fields(name: str, charset: str | None, size: int, mtime_ns: int, coding: str, varies: bool) -> Fields:
     fields = {
-        "content-type": content_type(name),
+        "content-type": content_type(name, charset),
         "content-length": str(size),
         "accept-ranges": "bytes",
         **validators_of(mtime_ns, size, coding).fields,
@@ -171,5 +178,9 @@ def _message(status: HTTPStatus, method: str, fields: Mapping[str, str] | None =
     sentence = escape(f"{status.value} {status.phrase}")
     page = f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{sentence}</title><h1>{sentence}</h1></html>\n"
     body = page.encode()
-    headers = {"content-type": HTML, "content-length": str(len(body)), **(fields or {})}
+    headers = {
+        "content-type": content_type("message.html", "utf-8"),
+        "content-length": str(len(body)),
+        **(fields or {}),
+    }
     return Answer(status.value, encode_headers(headers), b"" if method == "HEAD" else body)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from h3push.files.paths import FoundFile, MovedTo, find_file, place_of, version_of
+from h3push.files.paths import FoundFile, MovedTo, Root, place_of, version_of
 from h3push.files.precompressed import Variant, choose_variant, find_variants
 from h3push.runtime.descriptors import is_out_of_descriptors
 
@@ -88,12 +88,14 @@ class KnownFiles:
     Arguments:
         root: absolute, links resolved.
         clock: tells the time in seconds.
+        follow_symlinks: serve what links out of the root lead to.
     """
 
-    def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self.root = root
-        """Absolute, links resolved."""
-        self._prefix = str(root).rstrip("/")
+    def __init__(
+        self, root: Path, clock: Callable[[], float] = time.monotonic, *, follow_symlinks: bool = False
+    ) -> None:
+        self.root = Root(root, follow_symlinks=follow_symlinks)
+        """Where they are."""
         self._clock = clock
         self._known: dict[str, _Known] = {}
 
@@ -101,7 +103,7 @@ class KnownFiles:
         return len(self._known)
 
     def find(self, target: str) -> FoundFile | MovedTo | None:
-        """What `target` names now, as `find_file` would tell."""
+        """What `target` names now, as `Root.find` would tell."""
         path = self._path(target)
         if path is None:
             return None
@@ -132,7 +134,7 @@ class KnownFiles:
 
     def _path(self, target: str) -> str | None:
         place = place_of(target)
-        return None if place is None else self._prefix + place
+        return None if place is None else self.root.prefix + place
 
     def _recent(self, path: str) -> _Known | None:
         known = self._known.get(path)
@@ -140,7 +142,7 @@ class KnownFiles:
 
     def _look(self, path: str, target: str) -> _Known | MovedTo | None:
         self._known.pop(path, None)
-        found = find_file(self.root, target)
+        found = self.root.find(target)
         if not isinstance(found, FoundFile):
             return found
         known = _Known(found, find_variants(found, self.root), self._clock() + LOOK_AGAIN_AFTER)

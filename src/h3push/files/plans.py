@@ -9,6 +9,7 @@ tell what goes with it. What is never promised: what is not there, what this con
 request that does not get the whole page (304: the client has it, and most likely the rest too).
 """
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
@@ -17,12 +18,15 @@ from h3push.asgi.handler import Planner
 from h3push.delivery.decision import DeliveryCounters, Way, WhyNot
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
-from h3push.files.media_types import HTML, content_type
+from h3push.files.media_types import HTML, media_type
+from h3push.files.notices import Notices
 from h3push.files.paths import INDEX, FoundFile
 from h3push.plans.page import PageScanSettings, scan_page
-from h3push.plans.plan import PushPlan
+from h3push.plans.plan import PlannedResource, PushPlan
 from h3push.server.access_log import AccessLog
 from h3push.server.request import Request
+
+logger = logging.getLogger("h3push.server")
 
 MAX_CACHED_PLANS = 256
 """Plans kept; a plan of 128 resources is some 30 kB. The least recently used one goes first and costs one more scan."""
@@ -100,6 +104,7 @@ class ScanPlanner:
         """What the pages need."""
         self.missing = 0
         """Resources that pages name and that are not there."""
+        self._notices = Notices(logger)
         self._directory = directory
         self._authorities: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
@@ -110,7 +115,7 @@ class ScanPlanner:
             authority = self._authorities[request.connection] = request.authority
         path = request.path.partition("?")[0]
         name = path.rpartition("/")[2] or INDEX
-        if authority != request.authority or content_type(name) != HTML or "range" in request.headers:
+        if authority != request.authority or media_type(name) != HTML or "range" in request.headers:
             return None
         page = self._directory.find(request.path)
         if page is None:
@@ -119,7 +124,14 @@ class ScanPlanner:
         there = tuple(one for one in plan.resources if self._directory.find(one.path) is not None)
         missing = len(plan.resources) - len(there)
         self.missing += missing
+        if missing:
+            self._tell_of_missing(plan, there)
         return replace(plan, resources=there) if missing else plan
+
+    def _tell_of_missing(self, plan: PushPlan, there: tuple[PlannedResource, ...]) -> None:
+        for one in plan.resources:
+            if one not in there:
+                self._notices.warn("%s names %s, which is not there", one.named_in, one.path)
 
 
 class PushingDirectory(DirectoryHandler):

@@ -6,9 +6,8 @@ not used: it is what the original was before.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from h3push.files.paths import FoundFile, find_beside
+from h3push.files.paths import FoundFile, Root
 
 SUFFIXES = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
 """Content coding (RFC 9110 section 8.4.1, RFC 8878) and file suffix, the smaller usual result first."""
@@ -24,11 +23,11 @@ class Variant:
     """Its content; `name` is that of the original."""
 
 
-def find_variants(original: FoundFile, root: Path) -> list[Variant]:
-    """The compressed files beside `original`, all of them regular, below `root` and up to date."""
+def find_variants(original: FoundFile, root: Root) -> list[Variant]:
+    """The compressed files beside `original`, all of them regular, served by `root` and up to date."""
     found = []
     for coding, suffix in SUFFIXES:
-        file = find_beside(root, f"{original.path}{suffix}", original.name)
+        file = root.find_beside(f"{original.path}{suffix}", original.name)
         if file is not None and file.mtime_ns >= original.mtime_ns:
             found.append(Variant(coding, file))
     return found
