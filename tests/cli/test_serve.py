@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_page_is_served_with_its_pushes_and_each_response_is_logged(serving, r
     run("get", "--cacert", state / "ca.pem", f"https://localhost:{server.port}/absent")
     code, out, err = end(server.process)
     assert (code, err) == (0, "")
-    lines = [re.sub(r"^\S+:\d+ ", "", line) for line in out.splitlines()]
+    lines = [re.sub(r"^\S+Z \S+:\d+ ", "", line) for line in out.splitlines()]
     assert lines == [
         '"GET / HTTP/3" 200 74',
         '"GET /style.css HTTP/3" 200 16 push 0 for /',
@@ -117,6 +118,23 @@ def test_a_second_signal_does_not_wait_for_what_is_under_way(serving, run, tmp_p
     assert time.monotonic() - begin < 5  # graceful_timeout is 10
     getter.kill()
     getter.communicate()
+
+
+def test_a_log_that_cannot_be_written_is_said_once(site, state, run):
+    """`> /dev/full` loses the rows; serving goes on, and the end is clean (issue 9, point 36)."""
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", str(site), "--dev", "--port", "0"], stdout=full, stderr=subprocess.PIPE
+        )
+    port = re.search(rb":(\d+)/", process.stderr.readline())[1].decode()
+    for _ in range(2):
+        assert run("get", "-k", f"https://localhost:{port}/plain.txt").code == 0
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err.decode()) == (
+        0,
+        "the access log cannot be written, and rows are lost: No space left on device\n",
+    )
 
 
 def test_the_key_log_is_written_when_asked_for(serving, run, state, tmp_path, monkeypatch):

@@ -82,7 +82,7 @@ def test_an_application_pushes_and_its_pushes_are_logged(serving, run, certifica
     assert [(push["url"].split("/", 3)[3], push["state"]) for push in got["pushes"]] == [("style.css", "fulfilled")]
     code, out, err = server.end()
     assert (code, err) == (0, "")
-    assert sorted(re.sub(r"^\S+:\d+ ", "", line) for line in out.splitlines()) == [
+    assert sorted(re.sub(r"^\S+Z \S+:\d+ ", "", line) for line in out.splitlines()) == [
         '"GET / HTTP/3" 200 5',
         '"GET /style.css HTTP/3" 200 5 push 0 for /',
     ]

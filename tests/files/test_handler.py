@@ -27,7 +27,7 @@ def visit(root, scenario, *, max_pushes=10, server_settings=None, client_config=
     """Run `scenario(client)` against a server of `root`; its result, the most tasks that the server had, and the log."""
     log = io.StringIO()
 
-    handler = DirectoryHandler(Directory(root), access_log=AccessLog(log), **options)
+    handler = DirectoryHandler(Directory(root), **options)
     tasks = 0
 
     def counting(request):
@@ -44,8 +44,9 @@ def visit(root, scenario, *, max_pushes=10, server_settings=None, client_config=
         max_pushes=max_pushes,
         server_settings=server_settings,
         client_config=client_config,
+        access_log=AccessLog(log),
     )
-    return result, tasks, [line.partition(" ")[2] for line in log.getvalue().splitlines()]
+    return result, tasks, [line.split(" ", 2)[2] for line in log.getvalue().splitlines()]
 
 
 def bringing(*paths):

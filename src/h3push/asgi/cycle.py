@@ -107,7 +107,6 @@ class Cycle:
         request: the request, sent by the client or promised by us.
         delivery: takes what goes with the response.
         starts: those that wait for their content.
-        on_complete: called when the application has sent everything; it may go on with something else.
     """
 
     # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
@@ -122,18 +121,10 @@ class Cycle:
     _held: int | None = None  # status of a start that waits for its content
     _cut_off: bool = False  # the client took too little for too long, and the response was reset
 
-    def __init__(
-        self,
-        request: Request,
-        delivery: PageDelivery,
-        starts: HeldStarts,
-        *,
-        on_complete: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, request: Request, delivery: PageDelivery, starts: HeldStarts) -> None:
         self._request = request
         self._delivery = delivery
         self._starts = starts
-        self._on_complete = on_complete
         self._fields: Fields = []
 
     # to the application
@@ -185,8 +176,6 @@ class Cycle:
         waiting = action(self, message)
         if waiting is not None:
             await waiting
-        if self._on_complete is not None and self.state is CycleState.DONE:
-            self._on_complete()
 
     @property
     def _is_unwanted(self) -> bool:

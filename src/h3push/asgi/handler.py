@@ -13,7 +13,6 @@ from h3push.asgi.types import ASGIApplication, ClientGoneError, Scope
 from h3push.delivery.page import DeliveryState, PageDelivery
 from h3push.plans.plan import PushPlan
 from h3push.runtime.settings import ServerSettings
-from h3push.server.access_log import AccessLog
 from h3push.server.request import Request
 from h3push.server.response import Response
 
@@ -54,7 +53,6 @@ class ASGIHandler:
     Arguments:
         app: the application.
         settings: how it is run.
-        access_log: takes a row for each response that is over; `None` for no log.
         state: the lifespan's state, of which each request gets a shallow copy.
     """
 
@@ -63,7 +61,6 @@ class ASGIHandler:
         app: ASGIApplication,
         settings: ASGISettings = ASGISettings(),
         *,
-        access_log: AccessLog | None = None,
         state: dict[str, Any] | None = None,
     ) -> None:
         self.app = app
@@ -74,7 +71,6 @@ class ASGIHandler:
         """What became of the pushes and hints, over all connections."""
         self.state = state
         """The lifespan's state."""
-        self._access_log = access_log
         self._starts = HeldStarts()
 
     def __call__(self, request: Request) -> Response | Awaitable[None]:
@@ -94,8 +90,7 @@ class ASGIHandler:
                 delivery.carry_out_early(plan)
 
     async def _run(self, request: Request, delivery: PageDelivery) -> None:
-        row = self._access_log.begin(request) if self._access_log is not None else None
-        cycle = Cycle(request, delivery, self._starts, on_complete=None if row is None else row.end)
+        cycle = Cycle(request, delivery, self._starts)
         failed = True
         try:
             await self.app(self._scope(request, delivery), cycle.receive, cycle.send)
@@ -113,8 +108,6 @@ class ASGIHandler:
         finally:
             cycle.finish()
             delivery.ended(failed=failed)
-            if row is not None:
-                row.end(failed=failed)
 
     def _scope(self, request: Request, delivery: PageDelivery) -> Scope:
         return build_scope(

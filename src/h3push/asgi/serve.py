@@ -167,7 +167,6 @@ def serve_asgi(
         ASGISettings(
             root_path=root_path, planners=tuple(known), push_event=survives_push_event(app), push_wait=push_wait
         ),
-        access_log=access_log,
     )
     server = serve(
         handler,
@@ -178,6 +177,7 @@ def serve_asgi(
         tls=tls,
         config=config,
         settings=for_applications(settings or ServerSettings()),
+        access_log=access_log,
         io=io,
         driver=driver,
     )

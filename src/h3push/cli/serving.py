@@ -92,9 +92,8 @@ def load_tls(certfile: Path, keyfile: Path) -> "_quic.ServerTls":
 def make_handler(options: ServeOptions) -> "ASGIHandler":
     """What answers requests."""
     planners = _planners(options)
-    log = _access_log(options)
     if options.directory is not None:
-        return _directory_handler(options.directory, options, planners, log)
+        return _directory_handler(options.directory, options, planners)
     from h3push.asgi.handler import ASGIHandler, ASGISettings
     from h3push.asgi.loading import LoadError, load_app, own_lines, survives_push_event
 
@@ -105,12 +104,10 @@ def make_handler(options: ServeOptions) -> "ASGIHandler":
     except Exception as error:
         raise CommandFailed(f"{options.target} cannot be loaded:\n{own_lines(error)}") from None
     settings = ASGISettings(planners=planners, push_event=survives_push_event(app), push_wait=options.push_wait)
-    return ASGIHandler(app, settings, access_log=log)
+    return ASGIHandler(app, settings)
 
 
-def _directory_handler(
-    root: Path, options: ServeOptions, planners: "tuple[Planner, ...]", log: "AccessLog | None"
-) -> "ASGIHandler":
+def _directory_handler(root: Path, options: ServeOptions, planners: "tuple[Planner, ...]") -> "ASGIHandler":
     from h3push.files.directory import Directory
     from h3push.files.handler import DirectoryHandler
     from h3push.files.plans import PushingDirectory
@@ -121,11 +118,9 @@ def _directory_handler(
     except ValueError as error:
         raise CommandFailed(str(error)) from None
     if not options.push:
-        return DirectoryHandler(directory, planners=planners, access_log=log)
+        return DirectoryHandler(directory, planners=planners)
     scan = PageScanSettings(max_resources=options.push_limit)
-    return PushingDirectory(
-        directory, scan_settings=scan, promise_wait=options.push_wait, planners=planners, access_log=log
-    )
+    return PushingDirectory(directory, scan_settings=scan, promise_wait=options.push_wait, planners=planners)
 
 
 def _planners(options: ServeOptions) -> "tuple[Planner, ...]":
@@ -141,9 +136,15 @@ def _planners(options: ServeOptions) -> "tuple[Planner, ...]":
 
 
 def _access_log(options: ServeOptions) -> "AccessLog | None":
+    import io
+
     from h3push.server.access_log import AccessLog
 
-    return AccessLog(sys.stdout, options.log_format) if options.access_log else None
+    if not options.access_log or sys.stdout is None:
+        return None
+    # Without a buffer: what could not be written is gone, and is not tried again with the next row or at the end.
+    stdout = io.FileIO(sys.stdout.fileno(), "w", closefd=False)
+    return AccessLog(io.TextIOWrapper(stdout, encoding="utf-8", write_through=True), options.log_format)
 
 
 def make_server(options: ServeOptions, handler: "ASGIHandler", address: str) -> "ASGIServer":
@@ -165,6 +166,7 @@ def make_server(options: ServeOptions, handler: "ASGIHandler", address: str) -> 
         tls=load_tls(options.certfile, options.keyfile),
         config=H3Config(enable_push=options.push),
         settings=settings if options.directory is not None else for_applications(settings),
+        access_log=_access_log(options),
     )
     return ASGIServer(server, handler, Lifespan(handler.app) if options.directory is None else None)
 

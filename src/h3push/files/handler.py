@@ -20,7 +20,6 @@ from h3push.http.content import FileContent
 from h3push.http.fields import Fields
 from h3push.http.headers import Headers
 from h3push.plans.plan import PushPlan
-from h3push.server.access_log import AccessLog
 from h3push.server.request import Request
 from h3push.server.response import Response
 
@@ -34,7 +33,6 @@ class DirectoryHandler(ASGIHandler):
         directory: what to serve.
         planners: tell what goes with a page.
         promise_wait: `ASGISettings.push_wait`, seconds.
-        access_log: takes a row for each response.
     """
 
     def __init__(
@@ -43,10 +41,9 @@ class DirectoryHandler(ASGIHandler):
         *,
         planners: tuple[Planner, ...] = (),
         promise_wait: float = 0.0,
-        access_log: AccessLog | None = None,
     ) -> None:
         settings = ASGISettings(planners=planners, push_wait=promise_wait)
-        super().__init__(DirectoryApp(directory), settings, access_log=access_log)
+        super().__init__(DirectoryApp(directory), settings)
         self.directory = directory
         """What is served."""
 
@@ -81,7 +78,6 @@ class DirectoryHandler(ASGIHandler):
         """Send a whole response, and account for it. False, and nothing done, when it has to wait."""
         if delivery is not None and delivery.waits_for_credit:
             return False
-        row = self._access_log.begin(request) if self._access_log is not None else None
         sent, failed = False, True
         try:
             links = [] if delivery is None else delivery.hints.link_fields(answer.fields)
@@ -93,8 +89,6 @@ class DirectoryHandler(ASGIHandler):
                     self.delivery.ended(request, failed=failed)
                 else:
                     delivery.ended(failed=failed)
-                if row is not None:
-                    row.end(failed=failed)
         return sent
 
 

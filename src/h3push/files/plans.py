@@ -23,7 +23,6 @@ from h3push.files.notices import Notices
 from h3push.files.paths import INDEX, FoundFile
 from h3push.plans.page import PageScanSettings, scan_page
 from h3push.plans.plan import PlannedResource, PushPlan
-from h3push.server.access_log import AccessLog
 from h3push.server.request import Request
 
 logger = logging.getLogger("h3push.server")
@@ -142,7 +141,6 @@ class PushingDirectory(DirectoryHandler):
         scan_settings: bounds of a scan.
         promise_wait: `ASGISettings.push_wait`, seconds.
         planners: further ways to tell what goes with a page, asked before the page itself is read.
-        access_log: takes a row for each response.
     """
 
     def __init__(
@@ -152,12 +150,9 @@ class PushingDirectory(DirectoryHandler):
         scan_settings: PageScanSettings = PageScanSettings(),  # noqa: B008 - frozen
         promise_wait: float = 0.0,
         planners: tuple[Planner, ...] = (),
-        access_log: AccessLog | None = None,
     ) -> None:
         self._planner = ScanPlanner(directory, scan_settings)
-        super().__init__(
-            directory, planners=(*planners, self._planner), promise_wait=promise_wait, access_log=access_log
-        )
+        super().__init__(directory, planners=(*planners, self._planner), promise_wait=promise_wait)
         self.plans = self._planner.plans
         """What the pages need."""
 

@@ -2,24 +2,32 @@
 
 As text, for people::
 
-    127.0.0.1:50412 "GET /guide/ HTTP/3" 200 6575
-    127.0.0.1:50412 "GET /guide/a.css HTTP/3" 200 832 push 0 for /guide/
-    127.0.0.1:50412 "GET /guide/b.png HTTP/3" 200 1024 push 1 for /guide/ (cancelled by the client)
+    2026-11-28T18:35:19.123Z 127.0.0.1:50412 "GET /guide/ HTTP/3" 200 6575
+    2026-11-28T18:35:19.131Z 127.0.0.1:50412 "GET /guide/a.css HTTP/3" 200 832 push 0 for /guide/
+    2026-11-28T18:35:19.131Z 127.0.0.1:50412 "GET /guide/b.png HTTP/3" 200 1024 push 1 for /guide/ (cancelled by the client)
 
 As JSON lines, for programs: the fields of `Row`, one object a line. In text, what a client chose stays percent-encoded or is
 escaped, so that nothing it sends can break a line or drive a terminal; JSON escapes by itself.
+
+Theory of operation. A row is opened when its request is there (`ConnectionLog.begin`). The response itself says how it ends:
+`ended`, `given_up` or `unwanted`. When QUIC has not taken nearly all of a response by then, as with a large file, the row waits
+until it has, or until the client stops it.
 """
 
 import json
+import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Literal, TextIO
 
-from h3push.h3.events import CancelledBy
-from h3push.server.push import PushState
+from h3push.errors import Timeout
+from h3push.h3.events import CancelledBy, ConnectionTerminated
 from h3push.server.request import Request
+
+logger = logging.getLogger("h3push.server")
 
 LogFormat = Literal["text", "json"]
 """How rows are written."""
@@ -29,13 +37,15 @@ class Outcome(Enum):
     """How a response ended."""
 
     COMPLETE = "complete"
-    """All of it was handed to QUIC."""
+    """QUIC took all of it, but for `send_high_water` bytes at most."""
     CANCELLED_BY_CLIENT = "cancelled by the client"
-    """The client reset it, cancelled the push, or closed the connection."""
+    """The client stopped it, cancelled the push, or closed the connection."""
     CANCELLED_BY_SERVER = "cancelled by the server"
-    """A limit or a shutdown ended it, or the application called its push off."""
+    """A limit, a time-out or a shutdown of ours ended it, or the application called its push off."""
+    LOST = "connection lost"
+    """Nothing came from the client for too long."""
     FAILED = "failed"
-    """The application raised, or returned too early."""
+    """The handler raised, or returned too early. The client got 500; or a reset, when the response had begun or was a push's."""
 
 
 @dataclass(slots=True)  # not frozen, which would triple its price
@@ -43,7 +53,7 @@ class Row:
     """What the log says of one response."""
 
     time: datetime
-    """When the request was there, UTC; written in ISO 8601 with milliseconds."""
+    """When the request was there, UTC; written in RFC 3339 with milliseconds."""
     client: str
     """Address and port."""
     method: str
@@ -53,9 +63,9 @@ class Row:
     protocol: str
     """Always "HTTP/3"."""
     status: int | None
-    """Status of the response; `None` when it never began."""
+    """Status that the client got; `None` when no response began."""
     bytes: int
-    """Content handed to QUIC."""
+    """Content that QUIC took, in bytes."""
     duration_ms: float
     """From the request to the end of the response; written with three decimals."""
     outcome: str
@@ -70,7 +80,7 @@ class Row:
     def text(self) -> str:
         """The row as a line of text."""
         request = f"{printable(self.method)} {printable(self.path)} {self.protocol}"
-        line = f'{self.client} "{request}" {self.status or "-"} {self.bytes}'
+        line = f'{_timestamp(self.time)} {self.client} "{request}" {self.status or "-"} {self.bytes}'
         if self.push_id is not None:
             line += f" push {self.push_id} for {printable(self.initiator or '-')}"
         return line if self.outcome == Outcome.COMPLETE.value else f"{line} ({self.outcome})"
@@ -78,7 +88,7 @@ class Row:
     def json(self) -> str:
         """The row as a JSON object in one line."""
         columns = {name: getattr(self, name) for name in _COLUMNS}
-        columns["time"] = self.time.isoformat(timespec="milliseconds")
+        columns["time"] = _timestamp(self.time)
         columns["duration_ms"] = round(self.duration_ms, 3)
         return _encode(columns)
 
@@ -87,24 +97,37 @@ _COLUMNS = tuple(column.name for column in fields(Row))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
+def _timestamp(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class AccessLog:
     """Writes rows to a stream.
 
+    A stream that cannot be written (a full disk) loses the rows meanwhile, and a line in the log of errors says so once. When
+    nobody reads it any more (a closed pipe), logging ends. Serving goes on in any case.
+
     Arguments:
-        stream: where the lines go; when nobody reads it any more, logging ends and serving goes on.
+        stream: where the lines go; give one without a buffer, or a row that could not be written may come later in part.
         log_format: "text" or "json".
     """
 
     def __init__(self, stream: TextIO, log_format: LogFormat = "text") -> None:
         self._stream: TextIO | None = stream
         self._format = log_format
+        self._said_so = False
 
-    def begin(self, request: Request) -> "OpenRow":
-        """A request is there."""
-        return OpenRow(self, request)
+    def connection(self, waiting: Callable[[int], int], high_water: int) -> "ConnectionLog":
+        """The log of one connection.
+
+        Args:
+            waiting: tells how many bytes of a stream QUIC has not taken.
+            high_water: a response of which fewer bytes wait counts as taken.
+        """
+        return ConnectionLog(self, waiting, high_water)
 
     def write(self, row: Row) -> None:
-        """Write a row."""
+        """Write a row. Never raises for the stream."""
         if self._stream is None:
             return
         try:
@@ -112,56 +135,121 @@ class AccessLog:
             self._stream.flush()
         except (BrokenPipeError, ValueError):
             self._stream = None
+        except OSError as error:
+            if not self._said_so:
+                self._said_so = True
+                logger.error("the access log cannot be written, and rows are lost: %s", error.strerror or error)
+
+
+class ConnectionLog:
+    """The rows of one connection that are not written yet."""
+
+    __slots__ = ("_high_water", "_log", "_open", "_waiting")
+
+    def __init__(self, log: AccessLog, waiting: Callable[[int], int], high_water: int) -> None:
+        self._log = log
+        self._waiting = waiting
+        self._high_water = high_water
+        self._open: dict[OpenRow, None] = {}
+
+    def begin(self, request: Request) -> None:
+        """A request is there."""
+        row = request.row = OpenRow(self, request)
+        self._open[row] = None
+
+    def waiting(self, stream_id: int | None) -> int:
+        """How many bytes of a stream QUIC has not taken."""
+        return 0 if stream_id is None else self._waiting(stream_id)
+
+    def is_taken(self, stream_id: int | None) -> bool:
+        """True when QUIC took all of a response that has ended, but for what fits below the high-water mark."""
+        return self.waiting(stream_id) <= self._high_water
+
+    def drained(self, stream_id: int) -> None:
+        """QUIC took most of what waited on a stream."""
+        for row in self._of(stream_id):
+            row.ended()
+
+    def stopped(self, stream_id: int) -> None:
+        """The client takes no more of a stream."""
+        for row in self._of(stream_id):
+            row.write(Outcome.CANCELLED_BY_CLIENT)
+
+    def terminated(self, event: ConnectionTerminated) -> None:
+        """The connection is over, and every response with it."""
+        if event.by_peer:
+            outcome = Outcome.CANCELLED_BY_CLIENT
+        else:
+            outcome = Outcome.LOST if event.error_code is None else Outcome.CANCELLED_BY_SERVER
+        for row in list(self._open):
+            row.write(outcome)
+
+    def write(self, row: "OpenRow", written: Row) -> None:
+        """Write a row, which is over."""
+        self._open.pop(row, None)
+        self._log.write(written)
+
+    def _of(self, stream_id: int) -> "list[OpenRow]":
+        return [row for row in self._open if row.is_sent_on(stream_id)]
 
 
 class OpenRow:
-    """A row whose response is not over."""
+    """A row whose response is not over. What happens after it was written is too late for it."""
 
     __slots__ = ("_began", "_log", "_request", "_since", "_written")
 
-    def __init__(self, log: AccessLog, request: Request) -> None:
+    def __init__(self, log: ConnectionLog, request: Request) -> None:
         self._log = log
         self._request = request
         self._began = datetime.now(UTC)
         self._since = time.perf_counter()
         self._written = False
 
-    def end(self, *, failed: bool = False) -> None:
-        """The response is over; `failed`: the application raised. Only the first call writes."""
+    def is_sent_on(self, stream_id: int) -> bool:
+        """True when the response has ended, and that is its stream."""
+        return self._request.response_ended and self._request.stream_id == stream_id
+
+    def ended(self) -> None:
+        """The end of the response was handed to QUIC: the row is written as soon as QUIC has taken what is before it."""
+        if self._log.is_taken(self._request.stream_id):
+            self._write(Outcome.FAILED if self._request.failed else Outcome.COMPLETE, self._request.bytes_sent)
+
+    def given_up(self) -> None:
+        """The response is about to be reset by us."""
+        self.write(Outcome.FAILED if self._request.failed else Outcome.CANCELLED_BY_SERVER)
+
+    def unwanted(self, error: Exception) -> None:
+        """Nobody takes the response any more."""
+        push = self._request.fulfils
+        by_us = isinstance(error, Timeout) or (push is not None and push.cancelled_by is CancelledBy.LOCAL)
+        self.write(Outcome.CANCELLED_BY_SERVER if by_us else Outcome.CANCELLED_BY_CLIENT)
+
+    def write(self, outcome: Outcome) -> None:
+        """Write the row of a response that is not whole; nothing when it was written."""
+        if not self._written:
+            self._write(outcome, self._request.bytes_sent - self._log.waiting(self._request.stream_id))
+
+    def _write(self, outcome: Outcome, size: int) -> None:
         if self._written:
             return
         self._written = True
         request = self._request
         host, port = request.client[:2]
-        self._log.write(
-            Row(
-                time=self._began,
-                client=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-                method=request.method,
-                path=request.path,
-                protocol="HTTP/3",
-                status=request.status,
-                bytes=request.bytes_sent,
-                duration_ms=(time.perf_counter() - self._since) * 1000,
-                outcome=outcome_of(request, failed=failed).value,
-                push_id=request.push_id,
-                initiator=None if request.initiator is None else request.initiator.path,
-                user_agent=request.headers.get("user-agent"),
-            )
+        row = Row(
+            time=self._began,
+            client=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            method=request.method,
+            path=request.path,
+            protocol="HTTP/3",
+            status=request.status,
+            bytes=size,
+            duration_ms=(time.perf_counter() - self._since) * 1000,
+            outcome=outcome.value,
+            push_id=request.push_id,
+            initiator=None if request.initiator is None else request.initiator.path,
+            user_agent=request.headers.get("user-agent"),
         )
-
-
-def outcome_of(request: Request, *, failed: bool) -> Outcome:
-    """How a response ended."""
-    push = request.fulfils
-    if push is not None and push.state is PushState.CANCELLED:
-        by_peer = push.cancelled_by is CancelledBy.PEER
-        return Outcome.CANCELLED_BY_CLIENT if by_peer else Outcome.CANCELLED_BY_SERVER
-    if request.disconnected:
-        return Outcome.CANCELLED_BY_CLIENT
-    if failed or not request.response_ended:
-        return Outcome.FAILED
-    return Outcome.COMPLETE
+        self._log.write(self, row)
 
 
 def printable(text: str) -> str:

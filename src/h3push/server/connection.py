@@ -24,7 +24,7 @@ from h3push.errors import (
 from h3push.h3 import events as h3
 from h3push.h3.server import H3ServerConnection
 from h3push.http.content import PIECE_BYTES, BytesPart, FileContent
-from h3push.http.fields import Field, Fields
+from h3push.http.fields import Field, Fields, RequestHead
 from h3push.http.headers import Headers
 from h3push.http.url import plain_authority
 from h3push.quic.driver import bytes_waiting, send_file, send_part
@@ -47,6 +47,9 @@ Handler = Callable[[Request], Response | Awaitable[Response | None] | None]
 KEEP_ALIVE = 5.0
 """Seconds between two PINGs while a response is pending, at most: QUIC does not tell the client's idle time-out, and none that is
 known is shorter."""
+
+_UNREAD = RequestHead(method=b"-", scheme=None, authority=None, path=b"-", fields=[], content_length=None)
+"""Stands for a request whose header section was too large to be read."""
 
 MAX_UNWANTED = 1_000
 """Requests that were stopped before they came and that are remembered; beyond, their handlers run for nothing."""
@@ -82,6 +85,9 @@ class ServerConnection:
         """Responses that were begun and not yet acknowledged, and the time-out for clients that do not take them."""
         self.next_look: float | None = None
         """When what is pending is looked at next, in loop time; `None` while nothing is."""
+        log = server.access_log
+        self.log = None if log is None else log.connection(self.waiting, self.settings.send_high_water)
+        """Takes the rows of this connection's responses."""
         self._endpoint = endpoint
         self._handler = server.handler
         self._authorities = server.authorities
@@ -124,6 +130,8 @@ class ServerConnection:
 
         STOP_SENDING may overtake the request that it is about: then the request is not worth a handler.
         """
+        if self.log is not None:
+            self.log.stopped(stream_id)
         if self.guard.responses.pop(stream_id, None) is not None:
             self.server.progressed()
         elif not stream_id & 3 and stream_id not in self.exchanges and len(self._unwanted) < MAX_UNWANTED:
@@ -244,8 +252,7 @@ class ServerConnection:
             self.core.reject_request(stream_id)
             return
         if self._authorities is not None and not self._answers_for(event.request.authority):
-            self.counters.rejected += 1
-            self.send_head(stream_id, 421, [(b"content-length", b"0")], True)
+            self._refuse(Request(self, stream_id, event.request), 421)
             return
         if self.running >= self.settings.max_concurrent_requests:
             self.counters.rejected += 1
@@ -253,6 +260,8 @@ class ServerConnection:
             return
         self.counters.requests += 1
         request = Request(self, stream_id, event.request)
+        if self.log is not None:
+            self.log.begin(request)
         if not event.end_stream:
             request.content = self._incoming(stream_id)
             self.exchanges[stream_id] = request
@@ -334,6 +343,7 @@ class ServerConnection:
             return
         self.counters.failed += 1
         status = _status_of(error, own=error is request.content_failure)
+        request.failed = status >= 500
         if isinstance(error, LocalProtocolError):
             logger.error("%r: %s", request, error)
         elif status == 500:
@@ -370,8 +380,14 @@ class ServerConnection:
 
     def _too_large(self, event: h3.RequestTooLarge) -> None:
         self._heads.pop(event.stream_id, None)
+        self._refuse(Request(self, event.stream_id, _UNREAD), 431)
+
+    def _refuse(self, request: Request, status: int) -> None:
+        """Answer without calling the handler."""
         self.counters.rejected += 1
-        self.send_head(event.stream_id, 431, [(b"content-length", b"0")], True)
+        if self.log is not None:
+            self.log.begin(request)
+        request.begin(status, [(b"content-length", b"0")], True)
 
     # content of requests, and the client's interest
 
@@ -406,9 +422,13 @@ class ServerConnection:
         request = self.exchanges.get(event.stream_id)
         if request is not None:
             request.drained()
+        if self.log is not None:
+            self.log.drained(event.stream_id)
 
     def _terminated(self, event: h3.ConnectionTerminated) -> None:
         error = ConnectionClosed(event.reason or "the connection is closed", event.error_code)
+        if self.log is not None:
+            self.log.terminated(event)
         exchanges, self.exchanges = self.exchanges, {}
         self._heads.clear()
         self.guard.responses.clear()

@@ -8,7 +8,7 @@ Everything here takes effect at once; the waiting (back-pressure, stream credit)
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from h3push.errors import (
     ErrorCode,
@@ -33,6 +33,19 @@ if TYPE_CHECKING:
     from h3push.server.request import Request
 
 
+class ResponseRow(Protocol):
+    """A row of the access log, which is told how the response ends."""
+
+    def ended(self) -> None:
+        """The end of the response was handed to QUIC."""
+
+    def given_up(self) -> None:
+        """The response is about to be reset by us."""
+
+    def unwanted(self, error: Exception) -> None:
+        """Nobody takes the response any more."""
+
+
 class Exchange:
     """State of one exchange; `Request` is its face towards handlers."""
 
@@ -53,6 +66,10 @@ class Exchange:
     """When that was, in loop time; `None` before the guard's first look."""
     disconnected: bool = False
     """True when nobody wants the response any more: the client cancelled it, or the connection is over."""
+    failed: bool = False
+    """True when the handler raised, and was not merely told of the client's failure."""
+    row: ResponseRow | None = None
+    """The response's row in the access log."""
     content: Incoming | None = None
     """The request's content; `None` when it has none."""
     content_failure: Exception | None = None
@@ -83,6 +100,8 @@ class Exchange:
         if self.disconnected:
             return
         self.disconnected = True
+        if self.row is not None:
+            self.row.unwanted(error)
         if self.stream_id is not None:
             self.connection.guard.responses.pop(self.stream_id, None)
         if self._gone is not None:
@@ -104,6 +123,8 @@ class Exchange:
         error = Timeout(
             f"the client did not take what was sent within {connection.settings.drain_timeout:g} s (drain_timeout)"
         )
+        if self.row is not None:
+            self.row.given_up()
         if self.fulfils is not None:
             connection.pushes.cancel(self.fulfils)
         else:
@@ -273,6 +294,8 @@ class Exchange:
         if self.disconnected or self.response_ended:
             return
         self.response_ended = True
+        if self.row is not None:
+            self.row.given_up()
         if self.stream_id is not None:
             self.connection.guard.responses.pop(self.stream_id, None)
         if self.fulfils is not None:
@@ -301,6 +324,8 @@ class Exchange:
             )
         if self.fulfils is not None:
             self.connection.pushes.fulfilled(self.fulfils)
+        if self.row is not None:
+            self.row.ended()
 
     @property
     def root(self) -> "Exchange":

@@ -157,6 +157,8 @@ class ServerPushes:
         queued, self._queued = self._queued, []
         for push in queued:
             if push.state is PushState.PROMISED and push.request is not None:
+                if self._connection.log is not None:
+                    self._connection.log.begin(push.request)
                 self._connection.run(push.request)
 
     def open(self, exchange: Exchange) -> int:
@@ -208,18 +210,21 @@ class ServerPushes:
         """The client called a push off, or it came to nothing otherwise."""
         push = self.live.pop(event.push_id, None)
         if push is None:
-            self._let_go(event.push_id)
+            request = self._let_go(event.push_id)
+            if request is not None and request.row is not None:
+                request.row.unwanted(StreamFailed("the client does not want the push", ErrorCode.H3_REQUEST_CANCELLED))
         else:
             code = ErrorCode.H3_REQUEST_CANCELLED if event.error_code is None else event.error_code
             self._ended(push, event.by, StreamFailed("the client does not want the push", code))
 
-    def _let_go(self, push_id: int) -> None:
-        """A push that was sent whole is not on its way any more."""
+    def _let_go(self, push_id: int) -> Exchange | None:
+        """A push that was sent whole is not on its way any more; its exchange, if it was."""
         guarded = self._connection.guard.responses
         for stream_id, request in guarded.items():
             if request.fulfils is not None and request.fulfils.push_id == push_id:
                 del guarded[stream_id]
-                return
+                return request
+        return None
 
     def _ended(self, push: Push, by: h3.CancelledBy, error: H3PushError) -> None:
         self._counters.pushes_cancelled += 1

@@ -21,6 +21,7 @@ from h3push.runtime.descriptors import raise_descriptor_limit
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ServerSettings
 from h3push.runtime.signal import Signal
+from h3push.server.access_log import AccessLog
 from h3push.server.connection import Handler, ServerConnection
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Server:
         tls: _quic.ServerTls | None,
         config: H3Config,
         settings: ServerSettings,
+        access_log: AccessLog | None,
         io: Literal["loop", "thread"],
         driver: "Driver | None",
     ) -> None:
@@ -79,6 +81,8 @@ class Server:
         """Bounds and switches of the protocol."""
         self.settings = settings
         """Time-outs and bounds of this layer."""
+        self.access_log = access_log
+        """Takes a row for each response."""
         named = settings.authorities
         self.authorities = None if named is None else frozenset(plain_authority(name.encode("ascii")) for name in named)
         """`ServerSettings.authorities`, in lower case and without the default port."""
@@ -237,6 +241,7 @@ def serve(
     tls: _quic.ServerTls | None = None,
     config: H3Config | None = None,
     settings: ServerSettings | None = None,
+    access_log: AccessLog | None = None,
     io: Literal["loop", "thread"] = "loop",
     driver: "Driver | None" = None,
 ) -> Server:
@@ -252,6 +257,7 @@ def serve(
         tls: instead of the two files: several certificates, 0-RTT, a key log.
         config: bounds and switches of the protocol.
         settings: time-outs and bounds of this layer.
+        access_log: takes a row for each response.
         io: "thread" has a thread of its own move packets, so that acknowledgments and bulk data go on while Python is busy.
         driver: instead of a UDP socket: another way to move datagrams, such as the virtual network of tests.
 
@@ -267,6 +273,7 @@ def serve(
         tls=tls,
         config=config or H3Config(),
         settings=settings or ServerSettings(),
+        access_log=access_log,
         io=io,
         driver=driver,
     )
