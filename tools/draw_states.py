@@ -29,7 +29,7 @@ The enumerations that h3push gives to programs: how far a push has come, and why
 
 
 def words(name: str) -> str:
-    return name.lower().replace("_", " ")
+    return name.lower().replace("_", " ").replace("|", " and ")
 
 
 def picture(title: str, edges: Mapping[tuple[IntEnum, IntEnum], IntEnum]) -> list[str]:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from h3push.h3.client import H3ClientConnection
     from h3push.h3.config import H3Config
     from h3push.h3.events import CancelledBy
+    from h3push.h3.push.rules import PushRefusal
     from h3push.h3.server import H3ServerConnection
     from h3push.http.content import FileContent
     from h3push.http.headers import Headers
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from h3push.runtime.inbox import ContentTooLarge
     from h3push.runtime.settings import ClientSettings, ServerSettings
     from h3push.server.connection import Handler
-    from h3push.server.push import Push, PushRefusal, PushState
+    from h3push.server.push import Push, PushState
     from h3push.server.request import Request
     from h3push.server.response import Response
     from h3push.server.server import Server, ServerCounters, serve
@@ -71,7 +72,7 @@ _HOMES = {
     "h3push.server.connection": "Handler",
     "h3push.http.content": "FileContent",
     "h3push.http.headers": "Headers",
-    "h3push.server.push": "Push PushRefusal PushState",
+    "h3push.server.push": "Push PushState",
     "h3push.server.request": "Request",
     "h3push.server.response": "Response",
     "h3push.server.server": "Server ServerCounters serve",
@@ -85,6 +86,7 @@ _HOMES = {
     "h3push.h3.client": "H3ClientConnection",
     "h3push.h3.config": "H3Config",
     "h3push.h3.events": "CancelledBy",
+    "h3push.h3.push.rules": "PushRefusal",
     "h3push.http.priority": "Priority",
     "h3push.h3.server": "H3ServerConnection",
     "h3push.asgi.push": "push push_nowait",

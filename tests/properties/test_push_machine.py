@@ -26,9 +26,11 @@ from h3push.h3.events import (
     MessageFailed,
     PushCancelled,
     PushPromiseReceived,
+    PushRefused,
     ResponseReceived,
     TrailersReceived,
 )
+from h3push.h3.push.rules import PushRefusal
 from h3push.h3.push.states import ClientPushState, ServerPushState
 from h3push.h3.server import H3ServerConnection
 from h3push.http.fields import RequestHead
@@ -92,6 +94,7 @@ class PushMachine(RuleBasedStateMachine):
         self.ended: set[int] = set()
         self.opened: dict[int, int] = {}
         self.seen: dict[int, Seen] = {}
+        self.refused: dict[int, PushRefusal] = {}
         self.server_told: dict[int, CancelledBy] = {}
         self.released: set[int] = set()
         self.client_cancelled: set[int] = set()
@@ -118,8 +121,14 @@ class PushMachine(RuleBasedStateMachine):
             seen = self.seen.setdefault(push_id, Seen())
             assert event.repeated == (seen.promises > 0)
             assert not seen.over, "a promise for a push that is over is not told"
+            assert push_id not in self.refused, "a promise for a push that is refused is not told"
             assert event.request.path == self.paths[push_id], "a push ID stands for one request"
             seen.promises += 1
+            return
+        if isinstance(event, PushRefused):
+            assert push_id not in self.seen, "a push that was promised to the application ends, it is not refused"
+            assert push_id not in self.refused, "told twice"
+            self.refused[push_id] = event.reason
             return
         assert push_id in self.seen, f"{event} before its promise"
         seen = self.seen[push_id]
@@ -527,7 +536,8 @@ class PushMachine(RuleBasedStateMachine):
         assert counters.fulfilled + counters.cancelled + counters.cancelled_by_peer == counters.promised
         assert self.client.push_counters.promised == len(self.seen)
         mine = self.client.push_counters
-        assert mine.fulfilled + mine.cancelled + mine.cancelled_by_peer == mine.promised
+        assert mine.fulfilled + mine.cancelled + mine.cancelled_by_peer + mine.failed == mine.promised
+        assert mine.refused.total() == len(self.refused)
         assert mine.fulfilled == sum(seen.complete for seen in self.seen.values())
 
 

@@ -517,7 +517,7 @@ def test_a_reset_fails_that_push_alone(when):
     stream_id = rig.push(0, OK + data(b"pu") if when == "in the content" else b"", fin=False)
     rig.raw.reset(stream_id, ErrorCode.H3_INTERNAL_ERROR)
     rig.run()
-    expected = [PushCancelled(0, CancelledBy.PEER, ErrorCode.H3_INTERNAL_ERROR)]
+    expected = [PushCancelled(0, CancelledBy.FAILED, ErrorCode.H3_INTERNAL_ERROR)]
     assert rig.cancellations() == ([] if when == "before the promise" else expected)
     rig.respond(request, promise(0), promise(1), reply(), fin=True)
     assert rig.promised() == ([1] if when == "before the promise" else [0, 1])

@@ -146,6 +146,7 @@ ENDINGS = {
     h3.CancelledBy.PEER: "the server called the push off",
     h3.CancelledBy.GOAWAY: "the connection is going away",
     h3.CancelledBy.REFUSED: "such a push is not accepted",
+    h3.CancelledBy.FAILED: "the server could not complete the pushed response",
     h3.CancelledBy.MALFORMED: "the pushed response was malformed",
     h3.CancelledBy.TIMEOUT: "the pushed response did not begin in time",
 }

@@ -28,11 +28,12 @@ from h3push.delivery.hints import PageHints
 from h3push.delivery.memory import ConnectionMemory, Key, freshness_lifetime, names_validator
 from h3push.errors import LocalProtocolError
 from h3push.h3.events import CancelledBy
+from h3push.h3.push.rules import PushRefusal
 from h3push.http.fields import Field, Fields
 from h3push.plans.links import SortedLinks
 from h3push.plans.plan import PlannedResource, PushPlan
 from h3push.server.exchange import Exchange
-from h3push.server.push import Push, PushRefusal, PushState
+from h3push.server.push import Push, PushState
 from h3push.server.request import Request
 
 _REFUSALS = {

@@ -24,13 +24,15 @@ from h3push.h3.events import (
     MessageFailed,
     PushCancelled,
     PushPromiseReceived,
+    PushRefused,
     RequestUnprocessed,
     StopSendingReceived,
     StreamReset,
 )
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
 from h3push.h3.push.client_book import ClientPush, ClientPushes
-from h3push.h3.push.server_book import PushCounters
+from h3push.h3.push.counters import PushCounters
+from h3push.h3.push.rules import PushRefusal, refusal_of
 from h3push.h3.push.states import ClientPushAction, ClientPushInput, ClientPushState
 from h3push.h3.response_receiver import OrphanStream, PushStream, ResponseReceiver
 from h3push.h3.transport import Transport
@@ -191,7 +193,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
         try:
             fields = receiver.section(section)
         except FieldSectionTooLarge:
-            self._refuse(push_id, CancelledBy.REFUSED)
+            self._refuse(push_id, None, PushRefusal.TOO_LARGE)
             return True
         if fields is None:
             return False
@@ -199,13 +201,12 @@ class H3ClientConnection(H3Connection[MessageSender]):
         try:
             request = parse_promised_request(fields)
         except H3StreamError:
-            self._refuse(push_id, CancelledBy.MALFORMED)
+            self._refuse(push_id, None, PushRefusal.MALFORMED)
             return True
         named = (b":authority", request.authority) in fields  # a Host field will not do (section 4.6)
-        if self._shutdown.excludes(push_id):
-            self._refuse(push_id, CancelledBy.GOAWAY)
-        elif not named or not self._may_be_used(request):
-            self._refuse(push_id, CancelledBy.REFUSED)
+        refusal = self._why_not_use(push_id, request, named)
+        if refusal is not None:
+            self._refuse(push_id, request, refusal)
         else:
             self._promised(receiver.stream_id, push_id, request, fields)
         return True
@@ -220,16 +221,22 @@ class H3ClientConnection(H3Connection[MessageSender]):
         """Add an event (called by receivers)."""
         self._events.append(event)
 
-    def _may_be_used(self, request: RequestHead) -> bool:
-        if not self._pushes.may_be_used(request) or request.authority is None:
-            return False
-        if request.authority in self._authorities:
-            return True
-        return self._is_authoritative is not None and self._is_authoritative(request.authority)
+    def _why_not_use(self, push_id: int, request: RequestHead, named: bool) -> PushRefusal | None:
+        if self._shutdown.excludes(push_id):
+            return PushRefusal.GOING_AWAY
+        refusal = refusal_of(request)
+        if refusal is None and not (named and self._speaks_for(request.authority)):
+            refusal = PushRefusal.AUTHORITY
+        return refusal
+
+    def _speaks_for(self, authority: bytes | None) -> bool:
+        if authority is None or authority in self._authorities:
+            return authority is not None
+        return self._is_authoritative is not None and self._is_authoritative(authority)
 
     def _promised(self, stream_id: int, push_id: int, request: RequestHead, fields: Fields) -> None:
         action, push = self._pushes.apply(push_id, ClientPushInput.RECEIVE_PROMISE, self._now)
-        if action is ClientPushAction.NOTHING:
+        if not action & ClientPushAction.TELL_PROMISE:
             self.spend("promises of pushes that are over")
             return
         repeated = push.promises > 1
@@ -238,25 +245,41 @@ class H3ClientConnection(H3Connection[MessageSender]):
         push.request, push.fields = request, fields
         self._pushes.tell(push)
         self._events.append(PushPromiseReceived(stream_id, push_id, request, repeated))
-        if action is ClientPushAction.TELL_PROMISE_AND_DELIVER:
+        if action & ClientPushAction.DELIVER:
             self._deliver(push, push.held, push.held_end)
             push.held = b""
 
-    def _refuse(self, push_id: int, by: CancelledBy) -> None:
+    def _refuse(self, push_id: int, request: RequestHead | None, refusal: PushRefusal) -> None:
         self.spend("promises that cannot be used")
-        self._move_push(push_id, ClientPushInput.REFUSE, by)
+        by = _REFUSED_BY.get(refusal, CancelledBy.REFUSED)
+        self._move_push(push_id, ClientPushInput.REFUSE, by, refusal=refusal, request=request)
 
     def _move_push(
-        self, push_id: int, happened: ClientPushInput, by: CancelledBy, error_code: int | None = None
+        self,
+        push_id: int,
+        happened: ClientPushInput,
+        by: CancelledBy | None,
+        error_code: int | None = None,
+        *,
+        refusal: PushRefusal = PushRefusal.CALLED_OFF,
+        request: RequestHead | None = None,
     ) -> None:
-        """Move a push along its table, and put on the wire and tell what the table says."""
-        action, push = self._pushes.apply(push_id, happened, self._now)
-        if action in _SENDS_CANCEL_PUSH:
-            self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
-        if action in _STOPS and push.stream_id is not None:
-            self._stop_push_stream(push.stream_id, error_code or ErrorCode.H3_REQUEST_CANCELLED)
-        if action in _TELLS and push.told:
-            self._events.append(PushCancelled(push_id, by, error_code))
+        """Move a push along its table, and put on the wire and tell what the table says.
+
+        The application that has heard of the push is told who ended it (`by`, `error_code`), any other why there is none
+        (`refusal`, `request`).
+        """
+        action, push = self._pushes.apply(push_id, happened, self._now, by)
+        if action is not ClientPushAction.NOTHING:
+            if action & ClientPushAction.SEND_CANCEL_PUSH:
+                self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
+            if action & ClientPushAction.STOP and push.stream_id is not None:
+                self._stop_push_stream(push.stream_id, error_code or ErrorCode.H3_REQUEST_CANCELLED)
+            if action & ClientPushAction.TELL and by is not None:
+                self._events.append(PushCancelled(push_id, by, error_code))
+            if action & ClientPushAction.TELL_REFUSED:
+                self._pushes.counters.refused[refusal] += 1
+                self._events.append(PushRefused(push_id, request, refusal))
         self._grant()
 
     def _stop_push_stream(self, stream_id: int, error_code: int) -> None:
@@ -314,7 +337,10 @@ class H3ClientConnection(H3Connection[MessageSender]):
             self._stop_push_stream(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
             self._grant()
         else:
-            self._move_push(push_id, ClientPushInput.REFUSE, CancelledBy.GOAWAY)
+            going_away = PushRefusal.GOING_AWAY
+            self._move_push(
+                push_id, ClientPushInput.REFUSE, CancelledBy.GOAWAY, refusal=going_away, request=push.request
+            )
 
     # ---------------------------------------------------------------- messages
 
@@ -330,20 +356,26 @@ class H3ClientConnection(H3Connection[MessageSender]):
         self._flood.earn()
         if isinstance(receiver, ResponseReceiver) and receiver.push_id is not None:
             self._unidirectional.pop(receiver.stream_id, None)
-            self._move_push(receiver.push_id, ClientPushInput.RECEIVE_END, CancelledBy.PEER)
+            self._move_push(receiver.push_id, ClientPushInput.RECEIVE_END, None)
 
     def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:
         push_id = receiver.push_id if isinstance(receiver, ResponseReceiver) else None
         if push_id is None:
             self._events.append(StreamReset(receiver.stream_id, error_code, None))
         else:
-            self._move_push(push_id, ClientPushInput.RECEIVE_RESET, CancelledBy.PEER, error_code)
+            self._push_reset(push_id, error_code)
+
+    def _push_reset(self, push_id: int, error_code: int) -> None:
+        """The server reset a push stream: it called the push off if it says so, else it could not go on."""
+        called_off = error_code == ErrorCode.H3_REQUEST_CANCELLED
+        by = CancelledBy.PEER if called_off else CancelledBy.FAILED
+        self._move_push(push_id, ClientPushInput.RECEIVE_RESET, by, error_code)
 
     def _reset_received(self, stream_id: int, error_code: int) -> None:
         stream = self._unidirectional.get(stream_id)
         super()._reset_received(stream_id, error_code)
         if isinstance(stream, OrphanStream):
-            self._move_push(stream.push_id, ClientPushInput.RECEIVE_RESET, CancelledBy.PEER, error_code)
+            self._push_reset(stream.push_id, error_code)
 
     def _message_stopped(self, stream_id: int, error_code: int) -> None:
         if stream_id in self._senders:
@@ -382,12 +414,11 @@ class H3ClientConnection(H3Connection[MessageSender]):
 
     def _expire(self) -> None:
         for push_id in self._pushes.expired(self._now):
-            self._move_push(push_id, ClientPushInput.EXPIRE, CancelledBy.TIMEOUT)
+            self._move_push(push_id, ClientPushInput.EXPIRE, CancelledBy.TIMEOUT, refusal=PushRefusal.NO_PROMISE)
 
     def _first_unseen(self) -> int:
         return self._pushes.next_unseen
 
 
-_SENDS_CANCEL_PUSH = (ClientPushAction.SEND_CANCEL_PUSH, ClientPushAction.SEND_CANCEL_PUSH_AND_TELL)
-_STOPS = (ClientPushAction.STOP, ClientPushAction.STOP_AND_TELL)
-_TELLS = (ClientPushAction.SEND_CANCEL_PUSH_AND_TELL, ClientPushAction.STOP_AND_TELL, ClientPushAction.TELL)
+_REFUSED_BY = {PushRefusal.GOING_AWAY: CancelledBy.GOAWAY, PushRefusal.MALFORMED: CancelledBy.MALFORMED}
+"""How a push ends that was promised again in a way that is refused."""

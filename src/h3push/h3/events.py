@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from h3push.errors import H3StreamError
+from h3push.h3.push.rules import PushRefusal
 from h3push.http.fields import Fields, RequestHead, ResponseHead
 from h3push.http.priority import Priority
 from h3push.wire.settings import Settings
@@ -24,10 +25,16 @@ class CancelledBy(Enum):
     """The client's GOAWAY excludes this push ID (RFC 9114 section 5.2)."""
     REFUSED = "refused"
     """The client's own check of the promised request failed (RFC 9114 section 4.6): never used."""
+    FAILED = "failed"
+    """The server gave the response up: RESET_STREAM with another code than H3_REQUEST_CANCELLED."""
     MALFORMED = "malformed"
     """The promised request or the pushed response was malformed."""
     TIMEOUT = "timeout"
     """The promise or the push stream that should go with it did not come in time."""
+
+
+FAILURES = frozenset({CancelledBy.FAILED, CancelledBy.MALFORMED, CancelledBy.TIMEOUT})
+"""Endings that nobody wanted; by the others somebody called the push off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,21 @@ class PushCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class PushRefused:
+    """A push never came about (client): its promise is not used, or it was called off first. Told once for each push ID.
+
+    No `PushPromiseReceived` and no `PushCancelled` is told for this push ID.
+    """
+
+    push_id: int
+    """The push."""
+    request: RequestHead | None
+    """The promised request, as far as it could be read."""
+    reason: PushRefusal
+    """Why."""
+
+
+@dataclass(frozen=True, slots=True)
 class PriorityUpdated:
     """The client (re)prioritised a request or a push (server; RFC 9218). It has been applied to the transport already."""
 
@@ -257,6 +279,7 @@ Event = (
     | MaxPushIdReceived
     | PushPromiseReceived
     | PushCancelled
+    | PushRefused
     | PriorityUpdated
     | GoawayReceived
     | RequestUnprocessed

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from h3push.errors import LocalProtocolError
 from h3push.h3.config import H3Config
+from h3push.h3.push.rules import PushRefusal, refusal_of
 from h3push.http.fields import SECRET_NAMES, Fields, RequestHead, request_fields, response_fields, section_size
 
 MAX_REMEMBERED = 256
@@ -49,6 +50,17 @@ class KnownSection:
         return self._size
 
 
+class KnownPromise(KnownSection):
+    """The header section of a promise that has been checked."""
+
+    __slots__ = ("refusal",)
+
+    def __init__(self, request: RequestHead) -> None:
+        super().__init__(request_fields(request), request.content_length)
+        self.refusal: PushRefusal | None = refusal_of(request)
+        """Why nobody may promise it."""
+
+
 class Memory(dict[Key, Value], Generic[Key, Value]):
     """What is remembered of one kind: what comes for the second time, so that what never comes again costs a number."""
 
@@ -72,7 +84,7 @@ class Memory(dict[Key, Value], Generic[Key, Value]):
 requests = Memory[bytes, RequestHead]()
 """Requests that came whole, without content, in a section that needs no dynamic table."""
 _responses = Memory[tuple[object, ...], KnownSection]()
-_promises = Memory[tuple[object, ...], KnownSection]()
+_promises = Memory[tuple[object, ...], KnownPromise]()
 
 
 def may_look_up(config: H3Config) -> bool:
@@ -90,12 +102,13 @@ def known_response(status: int, fields: Fields) -> KnownSection:
     return known
 
 
-def known_promise(request: RequestHead) -> KnownSection:
+def known_promise(request: RequestHead) -> KnownPromise:
     """A promised request's header section, checked; raises `LocalProtocolError` as `request_fields` does."""
-    key = (request.method, request.scheme, request.authority, request.path, request.protocol, *request.fields)
+    method, scheme, authority, path, fields, content_length, protocol = request
+    key = (method, scheme, authority, path, protocol, content_length, *fields)
     known = _promises.get(key)
     if known is None:
-        known = KnownSection(request_fields(request), request.content_length)
+        known = KnownPromise(request)
         _promises.remember(key, known.fields, known)
     return known
 

@@ -33,9 +33,11 @@ from h3push.h3.events import (
 )
 from h3push.h3.known import known_response, may_look_up, requests
 from h3push.h3.message import NO_CONTENT_STATUSES, MessageInput, MessageReceiver, MessageState, has_no_content
+from h3push.h3.push.counters import PushCounters
+from h3push.h3.push.rules import PushRefusal, error_of
 from h3push.h3.push.server import PushServing
-from h3push.h3.push.server_book import PushCounters, ServerPushes
-from h3push.h3.push.states import ServerPushInput
+from h3push.h3.push.server_book import ServerPushes
+from h3push.h3.push.states import ServerPushInput, ServerPushState
 from h3push.h3.request_receiver import RequestReceiver, ResponseSender, parse_whole_request
 from h3push.h3.transport import Transport
 from h3push.h3.urgency import requested_priority, transport_priority
@@ -235,14 +237,46 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             LocalProtocolError: the request's fields are invalid or larger than the client takes.
         """
         sender = self._sender(stream_id)
-        initiating = sender.request
-        if sender.push_id is not None:
-            raise StreamStateError("a promise goes on the stream of a request, not on a push stream")
-        if sender.state is MessageState.TUNNEL:
-            raise StreamStateError("a promise cannot go on a CONNECT tunnel")
         if push_id is not None:
+            _check_carries_promises(sender)
             return self._pushing.repeat_promise(stream_id, request, push_id)
+        promised = self.try_push_promise(stream_id, request)
+        if isinstance(promised, PushRefusal):
+            raise error_of(promised, request)
+        return promised
+
+    def try_push_promise(self, stream_id: int, request: RequestHead) -> int | PushRefusal:
+        """Promise a request as `send_push_promise` does; what the client or the moment does not allow is an answer.
+
+        Returns:
+            The push ID, or why nothing was promised; `push_counters.refused` counts that.
+
+        Raises:
+            StreamStateError: the stream is a push stream or a tunnel.
+            LocalProtocolError: the request's fields are invalid or larger than the client takes.
+        """
+        sender = self._senders.get(stream_id)
+        if sender is None:
+            refusal = PushRefusal.GOING_AWAY if self.is_closed else PushRefusal.RESPONSE_ENDED
+            self._pushes.counters.refused[refusal] += 1
+            return refusal
+        _check_carries_promises(sender)
+        initiating = sender.request
         return self._pushing.promise(stream_id, request, initiating.authority if initiating is not None else None)
+
+    def why_not_push(self, stream_id: int) -> PushRefusal | None:
+        """Why a promise on the stream of a request would be refused now, whatever it promises; None: it would go out."""
+        if not self.config.enable_push:
+            return PushRefusal.DISABLED
+        if self.is_closed:
+            return PushRefusal.GOING_AWAY
+        if stream_id not in self._senders:
+            return PushRefusal.RESPONSE_ENDED
+        return self._pushing.why_no_credit()
+
+    def push_state(self, push_id: int) -> ServerPushState:
+        """Where a push stands; one that ended too long ago (`remembered_pushes`) counts as CANCELLED."""
+        return self._pushes.state(push_id)
 
     def open_push_stream(self, push_id: int, priority: Priority | None = None) -> int:
         """Open the push stream of a promised push (RFC 9114 section 6.2.2).
@@ -447,6 +481,13 @@ class H3ServerConnection(H3Connection[ResponseSender]):
 
     def _first_unseen(self) -> int:
         return 0 if self._highest_request is None else self._highest_request + 4
+
+
+def _check_carries_promises(sender: ResponseSender) -> None:
+    if sender.push_id is not None:
+        raise StreamStateError("a promise goes on the stream of a request, not on a push stream")
+    if sender.state is MessageState.TUNNEL:
+        raise StreamStateError("a promise cannot go on a CONNECT tunnel")
 
 
 _SPECIAL_METHODS = (b"HEAD", b"CONNECT")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
 from h3push.h3.events import CancelledBy
+from h3push.h3.push.rules import PushRefusal
 from h3push.http.priority import Priority
 from h3push.runtime.signal import Signal
 
@@ -39,25 +40,6 @@ class PushState(Enum):
     """The whole response was handed to QUIC."""
     CANCELLED = "cancelled"
     """It ended early; `Push.cancelled_by` says through whom."""
-
-
-class PushRefusal(Enum):
-    """Why nothing was promised. None of these is an error: the client simply asks when it needs the thing."""
-
-    NOT_ALLOWED_BY_CLIENT = "the client takes no pushes (it sent no MAX_PUSH_ID)"
-    """What every browser does today."""
-    NO_PUSH_CREDIT = "every push ID that the client granted is used"
-    """`push(wait=True)` waits for more."""
-    NO_STREAM_CREDIT = "the client allows no further push stream now"
-    """`push(wait=True)` waits for more."""
-    GOING_AWAY = "the client is going away (GOAWAY), or the connection is over"
-    """RFC 9114 section 5.2: no promises after a GOAWAY."""
-    RESPONSE_ENDED = "the response that would carry the promise has ended"
-    """A promise travels on the request stream, so it must be made before the end of the response."""
-    DISABLED = "this server has pushes turned off (H3Config.enable_push)"
-    """Our own setting."""
-    LIMIT = "the request has caused as many pushes as it may (ServerSettings.max_pushes_per_request, max_push_bytes)"
-    """Our own setting."""
 
 
 _UNDER_WAY = (PushState.PROMISED, PushState.OPEN)

@@ -22,13 +22,13 @@ from h3push.errors import (
     StreamStateError,
 )
 from h3push.h3 import events as h3
-from h3push.h3.push.server_book import PUSHABLE_METHODS
+from h3push.h3.push.rules import PUSHABLE_METHODS, PushRefusal
 from h3push.http.fields import Fields, RequestHead
 from h3push.http.headers import HeadersLike, declared_length, encode_headers
 from h3push.http.priority import Priority
 from h3push.http.url import plain_authority
 from h3push.server.exchange import Exchange
-from h3push.server.push import CreditQueue, Push, PushRefusal, PushState, resolve_push_path
+from h3push.server.push import CreditQueue, Push, PushState, resolve_push_path
 from h3push.server.request import Request
 
 if TYPE_CHECKING:

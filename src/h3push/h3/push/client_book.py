@@ -20,8 +20,9 @@ from dataclasses import dataclass
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError
 from h3push.h3.config import H3Config
+from h3push.h3.events import FAILURES, CancelledBy
+from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.id_ranges import IdRanges
-from h3push.h3.push.server_book import CONTENT_FIELDS, PUSHABLE_METHODS, PushCounters
 from h3push.h3.push.states import CLIENT_PUSH, ClientPushAction, ClientPushInput, ClientPushState
 from h3push.http.fields import Fields, RequestHead
 from h3push.wire.varint import VARINT_MAX
@@ -133,16 +134,6 @@ class ClientPushes:
         if push.promises >= self._config.max_repeated_promises:
             raise H3ConnectionError(ErrorCode.H3_EXCESSIVE_LOAD, f"push {push_id} is promised too often")
 
-    @staticmethod
-    def may_be_used(request: RequestHead) -> bool:
-        """Tell whether a promised request is one that RFC 9114 section 4.6 allows: safe, cacheable, without content, https."""
-        return (
-            request.method in PUSHABLE_METHODS
-            and request.scheme == b"https"
-            and not request.content_length
-            and not any(name in CONTENT_FIELDS for name, _ in request.fields)
-        )
-
     # ---------------------------------------------------------------- what happens
 
     def state(self, push_id: int) -> ClientPushState:
@@ -159,8 +150,10 @@ class ClientPushes:
         """The push with that ID, when it is under way."""
         return self._live.get(push_id)
 
-    def apply(self, push_id: int, happened: ClientPushInput, now: float) -> tuple[ClientPushAction, ClientPush]:
-        """Move a push along the table.
+    def apply(
+        self, push_id: int, happened: ClientPushInput, now: float, by: CancelledBy | None = None
+    ) -> tuple[ClientPushAction, ClientPush]:
+        """Move a push along the table; `by` says who ends it early, where that is what happens.
 
         Returns:
             What to do, and the push as it stands now (it may be finished and forgotten already).
@@ -182,10 +175,10 @@ class ClientPushes:
                 self.counters.promised += 1
             push.promises += 1
         if push.state is not before:
-            self._moved(push, before, happened, now)
+            self._moved(push, by, now)
         return action, push
 
-    def _moved(self, push: ClientPush, before: ClientPushState, happened: ClientPushInput, now: float) -> None:
+    def _moved(self, push: ClientPush, by: CancelledBy | None, now: float) -> None:
         self._orphans.pop(push.push_id, None)
         self._unfulfilled.pop(push.push_id, None)
         if push.state not in _ENDED:
@@ -195,21 +188,22 @@ class ClientPushes:
             elif push.state is ClientPushState.PROMISED:
                 self._unfulfilled[push.push_id] = now + self._config.push_stream_timeout
             return
-        self._count(push, before, happened)
-        self._live.pop(push.push_id, None)
+        if self._live.pop(push.push_id, None) is not None and push.promises:
+            self._count(by)
         self._recent[push.push_id] = push.state
         if len(self._recent) > self._config.remembered_pushes:
             self._recent.popitem(last=False)
         if self._finished.add(push.push_id) and push.push_id not in self._unreleased:
             self._released += 1
 
-    def _count(self, push: ClientPush, before: ClientPushState, happened: ClientPushInput) -> None:
-        if before in _ENDED or not push.promises:
-            return
-        if happened is ClientPushInput.RECEIVE_END:
+    def _count(self, by: CancelledBy | None) -> None:
+        """A push that was promised is over."""
+        if by is None:
             self.counters.fulfilled += 1
-        elif happened in (ClientPushInput.RECEIVE_CANCEL_PUSH, ClientPushInput.RECEIVE_RESET):
+        elif by is CancelledBy.PEER:
             self.counters.cancelled_by_peer += 1
+        elif by in FAILURES:
+            self.counters.failed += 1
         else:
             self.counters.cancelled += 1
 

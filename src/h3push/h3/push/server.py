@@ -18,11 +18,12 @@ at once.
 
 from typing import Protocol
 
-from h3push.errors import ErrorCode, LocalProtocolError, NoPushCredit, NoStreamCredit
+from h3push.errors import ErrorCode, LocalProtocolError
 from h3push.h3.config import H3Config
 from h3push.h3.events import CancelledBy, Event, MaxPushIdReceived, PriorityUpdated, PushCancelled
 from h3push.h3.known import known_promise
 from h3push.h3.own_streams import OwnStreams
+from h3push.h3.push.rules import PushRefusal, error_of
 from h3push.h3.push.server_book import ServerPush, ServerPushes
 from h3push.h3.push.states import ServerPushAction, ServerPushInput
 from h3push.h3.request_receiver import ResponseSender
@@ -118,26 +119,24 @@ class PushServing:
         unopened = self._pushes.unopened
         return self._transport.stream_credit(True, wanted + unopened) - unopened
 
-    def _check_credit(self) -> None:
-        try:
-            if self._shutdown.received is not None:
-                raise NoPushCredit("the client is shutting down (GOAWAY)")
-            self._pushes.check_credit()
-            self._need_stream_credit(self._pushes.unopened + 1)
-        except (NoPushCredit, NoStreamCredit):
-            self._pushes.counters.refused_for_credit += 1
-            raise
+    def why_no_credit(self) -> PushRefusal | None:
+        """Why no push at all could be promised now."""
+        if self._shutdown.received is not None:
+            return PushRefusal.GOING_AWAY
+        refusal = self._pushes.why_no_id()
+        if refusal is None and not self._has_stream_credit(self._pushes.unopened + 1):
+            return PushRefusal.NO_STREAM_CREDIT
+        return refusal
 
-    def _need_stream_credit(self, needed: int) -> None:
-        """Raise `NoStreamCredit` unless so many push streams can be opened now.
+    def _has_stream_credit(self, needed: int) -> bool:
+        """True when so many push streams can be opened now.
 
         QUIC is asked for some more than needed, and not again before these are used: it never takes credit back, and nobody else
         opens streams meanwhile (`forget_credit`).
         """
         if self._stream_credit < needed:
             self._stream_credit = self._transport.stream_credit(True, needed + STREAM_CREDIT_AHEAD)
-            if self._stream_credit < needed:
-                raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+        return self._stream_credit >= needed
 
     def forget_credit(self) -> None:
         """Other streams may be opened now: ask QUIC again."""
@@ -145,11 +144,18 @@ class PushServing:
 
     # ---------------------------------------------------------------- promises and push streams
 
-    def promise(self, stream_id: int, request: RequestHead, authority: bytes | None) -> int:
-        """Promise a request on a stream whose own request names `authority`; returns the push ID."""
-        self._pushes.check_request(request, authority)
+    def promise(self, stream_id: int, request: RequestHead, asked: bytes | None) -> int | PushRefusal:
+        """Promise a request on a stream whose own request names the authority `asked`.
+
+        Returns the push ID, or why nothing was promised.
+        """
         known = known_promise(request)
-        self._check_credit()
+        refusal = known.refusal
+        if refusal is None:
+            refusal = self.why_no_credit() if self._pushes.speaks_for(request.authority, asked) else _AUTHORITY
+        if refusal is not None:
+            self._pushes.counters.refused[refusal] += 1
+            return refusal
         section = self._sections.encode_known(stream_id, known)
         push = self._pushes.promise(request, known.fields)
         self._transport.write(stream_id, encode_push_promise(push.push_id, section), False)
@@ -184,11 +190,10 @@ class PushServing:
 
     def _open(self, push: ServerPush, priority: Priority | None) -> tuple[int, Priority]:
         """Open the stream of a push, with its priority; nothing is written to it yet."""
-        self._need_stream_credit(1)
         self._pushes.check(push, ServerPushInput.OPEN_STREAM)
-        stream_id = self._transport.open_stream(True)
-        if stream_id is None:  # the connection is over, and we are about to be told
-            raise NoStreamCredit("the client's QUIC limit allows no further push stream now")
+        stream_id = self._transport.open_stream(True) if self._has_stream_credit(1) else None
+        if stream_id is None:  # promised in time, so the connection is over, and we are about to be told
+            raise error_of(PushRefusal.NO_STREAM_CREDIT, push.request)
         self._pushes.advance(push, ServerPushInput.OPEN_STREAM)
         self._stream_credit -= 1
         self._pushes.opened(push, stream_id)
@@ -220,12 +225,12 @@ class PushServing:
         if action is ServerPushAction.NOTHING:
             return
         push = self._pushes.get(push_id)
-        if action in _SENDS_CANCEL_PUSH:
+        if action & ServerPushAction.SEND_CANCEL_PUSH:
             self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
-        if action in _RESETS and push.stream_id is not None:
+        if action & ServerPushAction.RESET and push.stream_id is not None:
             self._senders.pop(push.stream_id, None)
             self._transport.reset(push.stream_id, error_code)
-        if action in _TELLS:
+        if action & ServerPushAction.TELL:
             code = error_code if push.stream_id is not None else None
             self._owner.tell(PushCancelled(push_id, by, code))
 
@@ -262,10 +267,4 @@ class PushServing:
         self._owner.tell(PriorityUpdated(None, push_id, priority))
 
 
-_SENDS_CANCEL_PUSH = (
-    ServerPushAction.SEND_CANCEL_PUSH,
-    ServerPushAction.SEND_CANCEL_PUSH_AND_RESET,
-    ServerPushAction.SEND_CANCEL_PUSH_AND_TELL,
-)
-_RESETS = (ServerPushAction.SEND_CANCEL_PUSH_AND_RESET, ServerPushAction.RESET_AND_TELL)
-_TELLS = (ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushAction.SEND_CANCEL_PUSH_AND_TELL)
+_AUTHORITY = PushRefusal.AUTHORITY

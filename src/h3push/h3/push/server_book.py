@@ -6,48 +6,17 @@ This module decides and remembers; `h3.push.server` puts on the wire what it dec
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from h3push.errors import (
-    ErrorCode,
-    H3ConnectionError,
-    NoPushCredit,
-    PushNotAllowed,
-    StreamStateError,
-)
+from h3push.errors import ErrorCode, H3ConnectionError, StreamStateError
 from h3push.h3.config import H3Config
+from h3push.h3.push.counters import PushCounters
+from h3push.h3.push.rules import PushRefusal
 from h3push.h3.push.states import SERVER_PUSH, ServerPushAction, ServerPushInput, ServerPushState
 from h3push.http.fields import Fields, RequestHead
-
-PUSHABLE_METHODS = frozenset({b"GET", b"HEAD"})
-"""Safe and cacheable (RFC 9110 sections 9.2.1 and 9.2.3); RFC 9114 section 4.6 allows no others."""
-
-CONTENT_FIELDS = frozenset({b"expect", b"content-encoding", b"transfer-encoding", b"trailer"})
-"""Fields that say that a request has content or trailers, which a promised request never has (RFC 9114 section 4.6)."""
 
 _PROMISE = ServerPushInput.PROMISE
 _PROMISED = ServerPushState.PROMISED
 _FULFILLED = ServerPushState.FULFILLED
 """FULFILLED and what is behind it, CANCELLED, are the ends."""
-_TELLING = frozenset(
-    {ServerPushAction.TELL, ServerPushAction.RESET_AND_TELL, ServerPushAction.SEND_CANCEL_PUSH_AND_TELL}
-)
-
-
-@dataclass(slots=True)
-class PushCounters:
-    """What became of the pushes of one connection, either role."""
-
-    promised: int = 0
-    """Push IDs that were promised."""
-    fulfilled: int = 0
-    """Pushes whose whole response arrived (server: was acknowledged)."""
-    cancelled: int = 0
-    """Pushes called off by us."""
-    cancelled_by_peer: int = 0
-    """Pushes called off by the peer (CANCEL_PUSH, STOP_SENDING, RESET_STREAM, GOAWAY)."""
-    refused_for_credit: int = 0
-    """Server: pushes that were not promised because a limit of the client was reached."""
-    content_bytes: int = 0
-    """Content of pushed responses, sent or received."""
 
 
 @dataclass(slots=True)
@@ -110,32 +79,26 @@ class ServerPushes:
             return 0
         return self.max_push_id + 1 - self.next_push_id
 
-    def check_request(self, request: RequestHead, authority: bytes | None) -> None:
-        """Check that a request may be promised (RFC 9114 section 4.6); `authority` is that of the initiating request.
+    def speaks_for(self, authority: bytes | None, asked: bytes | None) -> bool:
+        """True when this server may push for `authority` on a connection that was `asked` for another, or the same."""
+        return authority is not None and (authority == asked or authority in self._config.push_authorities)
 
-        Raises:
-            PushNotAllowed: method, content, scheme or authority do not fit.
-        """
-        if request.method not in PUSHABLE_METHODS:
-            raise PushNotAllowed(f"{request.method.decode('latin-1')} is not safe and cacheable: push GET or HEAD only")
-        if request.content_length or (request.fields and any(name in CONTENT_FIELDS for name, _ in request.fields)):
-            raise PushNotAllowed("a promised request has no content and no trailers")
-        if request.scheme != b"https":
-            raise PushNotAllowed("a promised request has the scheme https")
-        if request.authority is None or (
-            request.authority != authority and request.authority not in self._config.push_authorities
-        ):
-            given = (request.authority or b"").decode("latin-1")
-            raise PushNotAllowed(f"this server was not asked as {given!r} and may not push for it")
-
-    def check_credit(self) -> None:
-        """Raise `NoPushCredit` with the reason when no further push ID may be used now."""
+    def why_no_id(self) -> PushRefusal | None:
+        """Why no further push ID may be used now."""
         if not self._config.enable_push:
-            raise NoPushCredit("push is switched off on this server")
+            return PushRefusal.DISABLED
         if self.max_push_id is None:
-            raise NoPushCredit("the client has not allowed any push (no MAX_PUSH_ID)")
+            return PushRefusal.NOT_ALLOWED_BY_CLIENT
         if self.next_push_id > self.max_push_id:
-            raise NoPushCredit(f"the client's limit is used up: MAX_PUSH_ID {self.max_push_id}")
+            return PushRefusal.NO_PUSH_CREDIT
+        return None
+
+    def state(self, push_id: int) -> ServerPushState:
+        """Where a push stands; one that ended too long ago to be remembered counts as CANCELLED."""
+        push = self._live.get(push_id) or self._finished.get(push_id)
+        if push is not None:
+            return push.state
+        return ServerPushState.CANCELLED if push_id < self.next_push_id else ServerPushState.UNPROMISED
 
     def promise(self, request: RequestHead, fields: Fields) -> ServerPush:
         """Use the next push ID for a new promise; the caller has asked for credit and sends it."""
@@ -224,7 +187,7 @@ class ServerPushes:
     def _over(self, push: ServerPush, action: ServerPushAction) -> None:
         if push.state is _FULFILLED:
             self.counters.fulfilled += 1
-        elif action in _TELLING:
+        elif action & ServerPushAction.TELL:
             self.counters.cancelled_by_peer += 1
         else:
             self.counters.cancelled += 1

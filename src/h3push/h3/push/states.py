@@ -34,7 +34,7 @@ An input that is missing in a table is an error: of the peer for what was receiv
 `docs/reference/push-states.md` is made from the tables, and a test walks every pair.
 """
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class ServerPushState(IntEnum):
@@ -75,8 +75,8 @@ class ServerPushInput(IntEnum):
     """The client's GOAWAY excludes it (RFC 9114 section 5.2)."""
 
 
-class ServerPushAction(IntEnum):
-    """What the server does about it."""
+class ServerPushAction(IntFlag):
+    """The server's answer; several flags together mean all of them."""
 
     NOTHING = 0
     """No effect."""
@@ -84,16 +84,12 @@ class ServerPushAction(IntEnum):
     """Send PUSH_PROMISE."""
     OPEN_STREAM = 2
     """Open the unidirectional stream and write its header."""
-    SEND_CANCEL_PUSH = 3
+    SEND_CANCEL_PUSH = 4
     """Send CANCEL_PUSH: the promise will not be fulfilled."""
-    SEND_CANCEL_PUSH_AND_RESET = 4
-    """Send CANCEL_PUSH and reset the push stream."""
-    TELL = 5
+    RESET = 8
+    """Reset the push stream."""
+    TELL = 16
     """Tell the application that it is cancelled."""
-    RESET_AND_TELL = 6
-    """Reset the push stream and tell the application."""
-    SEND_CANCEL_PUSH_AND_TELL = 7
-    """Send CANCEL_PUSH and tell the application."""
 
 
 class ClientPushState(IntEnum):
@@ -136,29 +132,25 @@ class ClientPushInput(IntEnum):
     """The other half (promise or push stream) did not come in time."""
 
 
-class ClientPushAction(IntEnum):
-    """What the client does about it."""
+class ClientPushAction(IntFlag):
+    """The client's answer; several flags together mean all of them."""
 
     NOTHING = 0
     """No effect."""
     TELL_PROMISE = 1
     """Tell the application of the promise."""
-    TELL_PROMISE_AND_DELIVER = 2
-    """Tell the promise, then what was held of the push stream."""
-    HOLD = 3
+    HOLD = 2
     """Hold the push stream and start the clock."""
     DELIVER = 4
-    """Read the push stream as a response."""
-    SEND_CANCEL_PUSH = 5
+    """Read the push stream as a response, what was held of it first."""
+    SEND_CANCEL_PUSH = 8
     """Send CANCEL_PUSH."""
-    SEND_CANCEL_PUSH_AND_TELL = 6
-    """Send CANCEL_PUSH and tell the application."""
-    STOP = 7
+    STOP = 16
     """Stop the push stream with H3_REQUEST_CANCELLED (or the error's own code)."""
-    STOP_AND_TELL = 8
-    """Stop the push stream and tell the application."""
-    TELL = 9
-    """Tell the application that it is cancelled."""
+    TELL_REFUSED = 32
+    """Tell the application that a push never came about, and why."""
+    TELL = 64
+    """Tell the application that a push it knows of is cancelled."""
 
 
 _S, _I, _A = ServerPushState, ServerPushInput, ServerPushAction
@@ -170,21 +162,21 @@ SERVER_PUSH: dict[tuple[int, int], tuple[ServerPushState, ServerPushAction]] = {
     (_S.PROMISED, _I.OPEN_STREAM): (_S.OPEN, _A.OPEN_STREAM),
     (_S.PROMISED, _I.CANCEL): (_S.CANCELLED, _A.SEND_CANCEL_PUSH),
     (_S.PROMISED, _I.RECEIVE_CANCEL_PUSH): (_S.CANCELLED, _A.TELL),
-    (_S.PROMISED, _I.RECEIVE_GOAWAY): (_S.CANCELLED, _A.SEND_CANCEL_PUSH_AND_TELL),
+    (_S.PROMISED, _I.RECEIVE_GOAWAY): (_S.CANCELLED, _A.SEND_CANCEL_PUSH | _A.TELL),
     (_S.OPEN, _I.PROMISE): (_S.OPEN, _A.PROMISE),
     # RFC 9114 section 6.2.2: one push stream for each push ID: no row for OPEN_STREAM.
     (_S.OPEN, _I.END): (_S.SENT, _A.NOTHING),
-    (_S.OPEN, _I.CANCEL): (_S.CANCELLED, _A.SEND_CANCEL_PUSH_AND_RESET),
-    (_S.OPEN, _I.RECEIVE_CANCEL_PUSH): (_S.CANCELLED, _A.RESET_AND_TELL),
+    (_S.OPEN, _I.CANCEL): (_S.CANCELLED, _A.SEND_CANCEL_PUSH | _A.RESET),
+    (_S.OPEN, _I.RECEIVE_CANCEL_PUSH): (_S.CANCELLED, _A.RESET | _A.TELL),
     (_S.OPEN, _I.RECEIVE_STOP_SENDING): (_S.CANCELLED, _A.TELL),
-    (_S.OPEN, _I.RECEIVE_GOAWAY): (_S.CANCELLED, _A.RESET_AND_TELL),
+    (_S.OPEN, _I.RECEIVE_GOAWAY): (_S.CANCELLED, _A.RESET | _A.TELL),
     # What was written but not delivered can still be called off, so that it does not go out for nothing.
     (_S.SENT, _I.PROMISE): (_S.SENT, _A.PROMISE),
     (_S.SENT, _I.ACKNOWLEDGED): (_S.FULFILLED, _A.NOTHING),
-    (_S.SENT, _I.CANCEL): (_S.CANCELLED, _A.SEND_CANCEL_PUSH_AND_RESET),
-    (_S.SENT, _I.RECEIVE_CANCEL_PUSH): (_S.CANCELLED, _A.RESET_AND_TELL),
+    (_S.SENT, _I.CANCEL): (_S.CANCELLED, _A.SEND_CANCEL_PUSH | _A.RESET),
+    (_S.SENT, _I.RECEIVE_CANCEL_PUSH): (_S.CANCELLED, _A.RESET | _A.TELL),
     (_S.SENT, _I.RECEIVE_STOP_SENDING): (_S.CANCELLED, _A.TELL),
-    (_S.SENT, _I.RECEIVE_GOAWAY): (_S.CANCELLED, _A.RESET_AND_TELL),
+    (_S.SENT, _I.RECEIVE_GOAWAY): (_S.CANCELLED, _A.RESET | _A.TELL),
     # A promise for a push that the client has already may still reach a client that wants it (section 4.6).
     (_S.FULFILLED, _I.PROMISE): (_S.FULFILLED, _A.PROMISE),
     (_S.FULFILLED, _I.CANCEL): (_S.FULFILLED, _A.NOTHING),
@@ -203,30 +195,30 @@ _C, _J, _B = ClientPushState, ClientPushInput, ClientPushAction
 
 CLIENT_PUSH: dict[tuple[int, int], tuple[ClientPushState, ClientPushAction]] = {
     (_C.UNKNOWN, _J.RECEIVE_PROMISE): (_C.PROMISED, _B.TELL_PROMISE),
-    (_C.UNKNOWN, _J.REFUSE): (_C.CANCELLED, _B.SEND_CANCEL_PUSH),
+    (_C.UNKNOWN, _J.REFUSE): (_C.CANCELLED, _B.SEND_CANCEL_PUSH | _B.TELL_REFUSED),
     (_C.UNKNOWN, _J.RECEIVE_STREAM): (_C.ORPHAN, _B.HOLD),
     # Section 7.2.3: CANCEL_PUSH may overtake its promise.
-    (_C.UNKNOWN, _J.RECEIVE_CANCEL_PUSH): (_C.CANCELLED, _B.NOTHING),
+    (_C.UNKNOWN, _J.RECEIVE_CANCEL_PUSH): (_C.CANCELLED, _B.TELL_REFUSED),
     # Promised again on a further request stream; that the fields are the same is asked before.
     (_C.PROMISED, _J.RECEIVE_PROMISE): (_C.PROMISED, _B.TELL_PROMISE),
-    (_C.PROMISED, _J.REFUSE): (_C.CANCELLED, _B.SEND_CANCEL_PUSH_AND_TELL),
+    (_C.PROMISED, _J.REFUSE): (_C.CANCELLED, _B.SEND_CANCEL_PUSH | _B.TELL),
     (_C.PROMISED, _J.RECEIVE_STREAM): (_C.OPEN, _B.DELIVER),
     (_C.PROMISED, _J.RECEIVE_CANCEL_PUSH): (_C.CANCELLED, _B.TELL),
-    (_C.PROMISED, _J.CANCEL): (_C.CANCELLED, _B.SEND_CANCEL_PUSH_AND_TELL),
-    (_C.PROMISED, _J.EXPIRE): (_C.CANCELLED, _B.SEND_CANCEL_PUSH_AND_TELL),
-    (_C.ORPHAN, _J.RECEIVE_PROMISE): (_C.OPEN, _B.TELL_PROMISE_AND_DELIVER),
-    (_C.ORPHAN, _J.REFUSE): (_C.CLOSED, _B.STOP),
-    (_C.ORPHAN, _J.RECEIVE_CANCEL_PUSH): (_C.CLOSED, _B.STOP),
-    (_C.ORPHAN, _J.RECEIVE_RESET): (_C.CLOSED, _B.NOTHING),
-    (_C.ORPHAN, _J.EXPIRE): (_C.CLOSED, _B.STOP),
+    (_C.PROMISED, _J.CANCEL): (_C.CANCELLED, _B.SEND_CANCEL_PUSH | _B.TELL),
+    (_C.PROMISED, _J.EXPIRE): (_C.CANCELLED, _B.SEND_CANCEL_PUSH | _B.TELL),
+    (_C.ORPHAN, _J.RECEIVE_PROMISE): (_C.OPEN, _B.TELL_PROMISE | _B.DELIVER),
+    (_C.ORPHAN, _J.REFUSE): (_C.CLOSED, _B.STOP | _B.TELL_REFUSED),
+    (_C.ORPHAN, _J.RECEIVE_CANCEL_PUSH): (_C.CLOSED, _B.STOP | _B.TELL_REFUSED),
+    (_C.ORPHAN, _J.RECEIVE_RESET): (_C.CLOSED, _B.TELL_REFUSED),
+    (_C.ORPHAN, _J.EXPIRE): (_C.CLOSED, _B.STOP | _B.TELL_REFUSED),
     (_C.OPEN, _J.RECEIVE_PROMISE): (_C.OPEN, _B.TELL_PROMISE),
-    (_C.OPEN, _J.REFUSE): (_C.CLOSED, _B.STOP_AND_TELL),
-    (_C.OPEN, _J.RECEIVE_CANCEL_PUSH): (_C.CLOSED, _B.STOP_AND_TELL),
+    (_C.OPEN, _J.REFUSE): (_C.CLOSED, _B.STOP | _B.TELL),
+    (_C.OPEN, _J.RECEIVE_CANCEL_PUSH): (_C.CLOSED, _B.STOP | _B.TELL),
     # Section 7.2.3: once the push stream is there, STOP_SENDING and no CANCEL_PUSH.
-    (_C.OPEN, _J.CANCEL): (_C.CLOSED, _B.STOP_AND_TELL),
+    (_C.OPEN, _J.CANCEL): (_C.CLOSED, _B.STOP | _B.TELL),
     (_C.OPEN, _J.RECEIVE_END): (_C.CLOSED, _B.NOTHING),
     (_C.OPEN, _J.RECEIVE_RESET): (_C.CLOSED, _B.TELL),
-    (_C.OPEN, _J.FAIL): (_C.CLOSED, _B.STOP_AND_TELL),
+    (_C.OPEN, _J.FAIL): (_C.CLOSED, _B.STOP | _B.TELL),
     (_C.CANCELLED, _J.RECEIVE_PROMISE): (_C.CANCELLED, _B.NOTHING),
     (_C.CANCELLED, _J.REFUSE): (_C.CANCELLED, _B.NOTHING),
     (_C.CANCELLED, _J.RECEIVE_STREAM): (_C.CLOSED, _B.STOP),

@@ -1,0 +1,44 @@
+"""What became of the pushes of one connection, counted once."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from h3push.h3.push.rules import PushRefusal
+
+
+@dataclass(slots=True)
+class PushCounters:
+    """The pushes of one connection, either role.
+
+    When nothing is under way, `promised` is the sum of `fulfilled`, `cancelled`, `cancelled_by_peer` and `failed`.
+    """
+
+    promised: int = 0
+    """Push IDs that were promised; on a client, those whose promise it accepted."""
+    fulfilled: int = 0
+    """Pushes whose whole response arrived (server: was acknowledged)."""
+    cancelled: int = 0
+    """Pushes called off by us."""
+    cancelled_by_peer: int = 0
+    """Pushes called off by the peer (CANCEL_PUSH, STOP_SENDING, GOAWAY, RESET_STREAM with H3_REQUEST_CANCELLED)."""
+    failed: int = 0
+    """Client: pushes that nobody called off and that are not whole: reset, malformed, or not begun in time."""
+    refused: Counter[PushRefusal] = field(default_factory=Counter)
+    """What was not promised (server), or promised and not accepted (client), by reason."""
+    content_bytes: int = 0
+    """Content of pushed responses, sent or received."""
+
+    @property
+    def refused_for_credit(self) -> int:
+        """Pushes that were not promised because a limit of the client was reached, or it was going away."""
+        return sum(self.refused[reason] for reason in FOR_CREDIT)
+
+
+FOR_CREDIT = (
+    PushRefusal.DISABLED,
+    PushRefusal.NOT_ALLOWED_BY_CLIENT,
+    PushRefusal.GOING_AWAY,
+    PushRefusal.NO_PUSH_CREDIT,
+    PushRefusal.NO_STREAM_CREDIT,
+)
+"""Refusals for want of something that the client has to give."""

@@ -1,0 +1,90 @@
+"""What may be pushed (RFC 9114 section 4.6), and every reason why something is not.
+
+There is one vocabulary of refusals, for both ends and for the layers above: a server that promises nothing, a client that uses
+no promise, and a policy that does not even ask, all name a `PushRefusal`.
+"""
+
+from enum import Enum
+
+from h3push.errors import LocalProtocolError, NoPushCredit, NoStreamCredit, PushNotAllowed, StreamStateError
+from h3push.http.fields import RequestHead
+
+PUSHABLE_METHODS = frozenset({b"GET", b"HEAD"})
+"""Safe and cacheable (RFC 9110 sections 9.2.1 and 9.2.3); RFC 9114 section 4.6 allows no others."""
+
+CONTENT_FIELDS = frozenset({b"expect", b"content-encoding", b"transfer-encoding", b"trailer"})
+"""Fields that say that a request has content or trailers, which a promised request never has (RFC 9114 section 4.6)."""
+
+
+class PushRefusal(Enum):
+    """Why there is no push. None of these ends a connection: the client simply asks when it needs the thing."""
+
+    # What the client, or the moment, does not allow: a server promises nothing.
+    NOT_ALLOWED_BY_CLIENT = "the client has not allowed any push (no MAX_PUSH_ID)"
+    """What every browser does today."""
+    NO_PUSH_CREDIT = "every push ID that the client granted is used"
+    """`push(wait=True)` waits for more."""
+    NO_STREAM_CREDIT = "the client allows no further push stream now"
+    """`push(wait=True)` waits for more."""
+    GOING_AWAY = "the connection is shutting down (GOAWAY), or over"
+    """RFC 9114 section 5.2: no promises after a GOAWAY, and none is used that it excludes."""
+    RESPONSE_ENDED = "the response that would carry the promise has ended"
+    """A promise travels on the request stream, so it must be made before the end of the response."""
+    DISABLED = "push is switched off on this server (H3Config.enable_push)"
+    """Our own setting."""
+    LIMIT = "the request has caused as many pushes as it may (ServerSettings.max_pushes_per_request, max_push_bytes)"
+    """Our own setting."""
+
+    # What may not be promised, and is not used when it is (RFC 9114 section 4.6).
+    METHOD = "the method is not safe and cacheable: only GET and HEAD can be pushed"
+    """RFC 9114 section 4.6."""
+    CONTENT = "a promised request has neither content nor trailers"
+    """RFC 9114 section 4.6."""
+    SCHEME = "a promised request has the scheme https"
+    """RFC 9114 section 4.6: the server is authoritative for nothing else here."""
+    AUTHORITY = "the server does not speak for this authority (host, or host:port)"
+    """RFC 9114 section 4.6. A host without its port is another authority than the host with it."""
+    MALFORMED = "the promised request is malformed"
+    """RFC 9114 section 4.1.2."""
+    TOO_LARGE = "the promised request's fields are larger than the client takes"
+    """H3Config.max_field_section_size of the client."""
+
+    # What becomes of a promise or a push stream before the other half has come: a client's words.
+    CALLED_OFF = "the server called it off before its promise came"
+    """CANCEL_PUSH overtook PUSH_PROMISE, or a push stream was reset before it."""
+    NO_PROMISE = "its push stream came, and its promise did not come in time (H3Config.push_promise_timeout)"
+    """RFC 9114 section 4.6."""
+
+
+def refusal_of(request: RequestHead) -> PushRefusal | None:
+    """Why a request may never be pushed, whoever asks; None: nothing about the request itself is against it.
+
+    The names of its fields may be in any case. Whether the server speaks for its authority is another question.
+    """
+    if request.method not in PUSHABLE_METHODS:
+        return PushRefusal.METHOD
+    if request.scheme != b"https":
+        return PushRefusal.SCHEME
+    if request.content_length:
+        return PushRefusal.CONTENT
+    for name, value in request.fields:
+        name = name.lower()
+        if name in CONTENT_FIELDS or (name == b"content-length" and value.strip(b" \t0")):
+            return PushRefusal.CONTENT
+    return None
+
+
+_ERRORS: dict[PushRefusal, type[LocalProtocolError]] = {
+    PushRefusal.METHOD: PushNotAllowed,
+    PushRefusal.CONTENT: PushNotAllowed,
+    PushRefusal.SCHEME: PushNotAllowed,
+    PushRefusal.AUTHORITY: PushNotAllowed,
+    PushRefusal.RESPONSE_ENDED: StreamStateError,
+    PushRefusal.NO_STREAM_CREDIT: NoStreamCredit,
+}
+
+
+def error_of(refusal: PushRefusal, request: RequestHead) -> LocalProtocolError:
+    """The exception for a caller who takes no refusal for an answer."""
+    target = b"%s https://%s%s" % (request.method, request.authority or b"", request.path or b"")
+    return _ERRORS.get(refusal, NoPushCredit)(f"{refusal.value}: {target.decode('latin-1')} is not promised")
