@@ -7,7 +7,7 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-page-loads
+.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-page-loads soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -105,6 +105,9 @@ bench: $(VENV)/.bench ## measure beside the peers and write docs/reference/bench
 
 bench-page-loads: install ## compute page loads with and without push into docs/reference/benchmarks.md
 	$(BIN)/python bench/page_loads.py
+
+soak: install ## two hundred clients that stop reading, for ten minutes of virtual time: memory and descriptors stay flat
+	$(BIN)/python bench/slow_readers.py
 
 clean: ## remove what was built
 	rm -rf .venv .venv-compiled build dist rust/target bench/load/target
