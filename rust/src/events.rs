@@ -69,6 +69,8 @@ pub enum EndKind {
     Reset,
     /// No common version, or no connection IDs left.
     Refused,
+    /// The kernel says, by ICMP, that nobody is there; the code is an errno.
+    Unreachable,
     /// A panic in the core.
     Internal,
 }

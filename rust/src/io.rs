@@ -8,13 +8,18 @@ use std::{
     io::{self, IoSliceMut},
     net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
-use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, TransportErrorPayload, UdpSockRef, UdpSocketState};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 
 use crate::core::{
-    Core, Sent,
+    Core, Flushed, Sent,
     quinn::{Packet, Reply},
 };
 
@@ -27,6 +32,10 @@ pub const SEND_BUDGET: usize = 512;
 const RECEIVE_BUDGET: usize = 4096;
 /// What we ask of the kernel; it may give less.
 const SOCKET_BUFFER: usize = 4 << 20;
+/// How long goodbyes wait for a full socket, in all.
+pub const GOODBYE: Duration = Duration::from_millis(500);
+/// Errors taken from the kernel's queue by one `recv`.
+const ERROR_BUDGET: usize = 16;
 /// The largest message that GRO makes.
 const SLOT: usize = 65535;
 
@@ -37,6 +46,8 @@ pub struct Udp {
     buffer: Vec<u8>,
     metas: [RecvMeta; BATCH_SIZE],
     stuck: Option<Reply>,
+    /// The kernel is asked for the ICMP errors that our packets caused, and there may be some.
+    errors: Option<bool>,
 }
 
 impl Udp {
@@ -76,7 +87,7 @@ impl Udp {
         let _ = state.set_send_buffer_size(UdpSockRef::from(&socket), SOCKET_BUFFER);
         // Pages that are never written to cost nothing.
         let buffer = vec![0; SLOT * BATCH_SIZE];
-        Ok(Self { socket, state, buffer, metas: [RecvMeta::default(); BATCH_SIZE], stuck: None })
+        Ok(Self { socket, state, buffer, metas: [RecvMeta::default(); BATCH_SIZE], stuck: None, errors: None })
     }
 
     /// The address it is bound to.
@@ -99,7 +110,40 @@ impl Udp {
         let mut slots = self.buffer.chunks_exact_mut(SLOT).map(IoSliceMut::new);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| slots.next().expect("one per message"));
         // An error here is about a packet sent earlier (ICMP) or about the socket being gone; both show elsewhere.
-        self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut self.metas).unwrap_or(0)
+        let count = self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut self.metas).unwrap_or(0);
+        self.suspect(count == 0);
+        count
+    }
+
+    /// Have the kernel keep the ICMP errors that our packets cause: for clients, who want to know that nobody is there. A server
+    /// would hear of every client that has gone.
+    pub fn ask_for_errors(&mut self) {
+        if self.state.enable_transport_errors(UdpSockRef::from(&self.socket)).is_ok() {
+            self.errors = Some(false);
+        }
+    }
+
+    fn suspect(&mut self, reason: bool) {
+        if let Some(some) = &mut self.errors {
+            *some |= reason;
+        }
+    }
+
+    /// Tell `core` whom the kernel calls unreachable.
+    pub fn feed_errors(&mut self, core: &mut Core) {
+        if self.errors != Some(true) {
+            return;
+        }
+        self.errors = Some(false);
+        for _ in 0..ERROR_BUDGET {
+            match self.state.recv_transport_error(UdpSockRef::from(&self.socket)) {
+                Ok(Some(error)) if matches!(error.payload, TransportErrorPayload::Unreachable) => {
+                    core.unreachable(error.addr.map(|address| address.ip()), error.raw_errno);
+                }
+                Ok(Some(_)) => {}
+                _ => return,
+            }
+        }
     }
 
     /// Feed the first `count` messages of the last batch to `core`; returns the number of datagrams.
@@ -136,7 +180,7 @@ impl Udp {
     }
 
     /// Send, unless the socket is full.
-    pub fn try_send(&self, packet: &Packet, bytes: &[u8]) -> Sent {
+    pub fn try_send(&mut self, packet: &Packet, bytes: &[u8]) -> Sent {
         let transmit = Transmit {
             destination: packet.destination,
             ecn: packet.ecn.and_then(EcnCodepoint::from_bits),
@@ -145,10 +189,32 @@ impl Udp {
             src_ip: packet.src_ip,
         };
         match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
+            Ok(()) => Sent::Done,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,
             // Too large for the path, no route, ...: a lost packet, which is what QUIC is made for.
-            _ => Sent::Done,
+            Err(error) => {
+                self.suspect(true);
+                if packet.segment_size.is_none() && Errno::from_io_error(&error) == Some(Errno::INVAL) {
+                    self.forgive();
+                }
+                Sent::Done
+            }
         }
+    }
+
+    /// A single datagram that the kernel calls invalid has an address that it cannot be sent to. quinn-udp takes the error for
+    /// a defect of the socket and gives up GSO and ECN for good: begin anew.
+    fn forgive(&mut self) {
+        if let Ok(state) = UdpSocketState::new(UdpSockRef::from(&self.socket)) {
+            self.state = state;
+        }
+    }
+
+    /// Wait until the socket takes packets again, or until then.
+    pub fn wait_writable(&self, until: Instant) {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        let _ = poll(&mut [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::OUT)], Some(&left));
     }
 
     /// An address in the family of this socket.
@@ -193,13 +259,30 @@ pub fn recv(udp: &mut Udp, core: &mut Core, max_batches: usize) {
             break;
         }
     }
+    udp.feed_errors(core);
     core.settle();
 }
 
-/// Send what may be sent; true when there is more.
-pub fn flush(udp: &mut Udp, core: &mut Core) -> bool {
+/// Send the goodbyes of a core that is shut down, but wait for a full socket only so long: the peers' idle timers are there for
+/// the rest.
+pub fn say_goodbye(udp: &mut Udp, core: &mut Core) {
+    let until = Instant::now() + GOODBYE;
+    loop {
+        match flush(udp, core) {
+            Flushed::Done => return,
+            Flushed::More => {}
+            Flushed::Full => udp.wait_writable(until),
+        }
+        if Instant::now() >= until {
+            return;
+        }
+    }
+}
+
+/// Send what may be sent.
+pub fn flush(udp: &mut Udp, core: &mut Core) -> Flushed {
     if udp.unstick() == Sent::Full {
-        return true;
+        return Flushed::Full;
     }
     let (now, max_segments) = (core.now(), udp.max_segments());
     core.transmit(now, max_segments, SEND_BUDGET, |packet, bytes| udp.send(packet, bytes))

@@ -85,6 +85,8 @@ impl Default for Settings {
 
 /// Stream counts and windows above this are a mistake, not a wish (and a stream count costs memory at once).
 pub const MAX_STREAMS: u64 = 1 << 20;
+/// QUIC multiplies it; nobody's is longer.
+const MAX_RTT: Duration = Duration::from_secs(3600);
 const MAX_WINDOW: u64 = (1 << 62) - 1;
 
 impl Settings {
@@ -102,6 +104,7 @@ impl Settings {
             (!self.handshake_timeout.is_zero(), "handshake_timeout must be positive"),
             (self.keep_alive != Some(Duration::ZERO), "keep_alive_interval must be positive"),
             (!self.initial_rtt.is_zero(), "initial_rtt must be positive"),
+            (self.initial_rtt <= MAX_RTT, "initial_rtt is above an hour"),
             (self.idle_timeout.as_millis() <= u128::from(MAX_WINDOW), "idle_timeout is too long"),
             (self.max_datagram_frame <= 65535, "max_datagram_frame is above 65535"),
             ((1200..=65527).contains(&self.initial_mtu), "initial_mtu is not within 1200 to 65527"),

@@ -29,9 +29,9 @@ use rustix::{
 };
 
 use crate::{
-    core::{Core, Sent, quinn::Reply},
+    core::{Core, Flushed, Sent, quinn::Reply},
     events::Event,
-    io::Udp,
+    io::{GOODBYE, Udp},
 };
 
 /// Bytes of stream data that wait for the owner.
@@ -171,6 +171,12 @@ impl IoThread {
         self.wake();
     }
 
+    /// Let go of a thread that only the parent process has: nothing of it may be touched, and nothing is said.
+    pub fn abandon(mut self) {
+        std::mem::forget(self.thread.take());
+        std::mem::forget(self);
+    }
+
     /// Close everything and wait for the thread to end.
     pub fn stop(&mut self) {
         self.orders.stop.store(true, Ordering::Release);
@@ -205,9 +211,9 @@ impl Worker {
             self.take_new_socket();
             self.receive();
             self.shared.with(|core| core.tick(core.now()));
-            let full = self.transmit();
+            let full = self.transmit() == Flushed::Full;
             if stop {
-                return;
+                return self.say_goodbye();
             }
             let deadline = self.shared.lock().deadline();
             self.wait(deadline, full);
@@ -225,6 +231,7 @@ impl Worker {
         for _ in 0..BATCHES {
             let count = self.udp.receive();
             if count == 0 {
+                self.shared.with(|core| self.udp.feed_errors(core));
                 return;
             }
             self.shared.with(|core| {
@@ -234,12 +241,19 @@ impl Worker {
         }
     }
 
-    /// Prepare packets under the lock, send them without it; true when the socket is full.
-    fn transmit(&mut self) -> bool {
+    fn say_goodbye(&mut self) {
+        let until = Instant::now() + GOODBYE;
+        while self.transmit() == Flushed::Full && Instant::now() < until {
+            self.udp.wait_writable(until);
+        }
+    }
+
+    /// Prepare packets under the lock, send them without it.
+    fn transmit(&mut self) -> Flushed {
         loop {
             while let Some((packet, bytes)) = self.ready.front() {
                 if self.udp.try_send(packet, bytes) == Sent::Full {
-                    return true;
+                    return Flushed::Full;
                 }
                 self.ready.pop_front();
             }
@@ -252,7 +266,7 @@ impl Worker {
                 })
             });
             if self.ready.is_empty() {
-                return false;
+                return Flushed::Done;
             }
         }
     }

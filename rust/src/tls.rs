@@ -9,6 +9,8 @@ use std::{
     fmt,
     fs::{File, OpenOptions},
     io::Write as _,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -44,14 +46,14 @@ pub enum TlsError {
     /// One clear sentence.
     Value(String),
     /// A file could not be opened.
-    Os(std::io::Error),
+    File(PathBuf, std::io::Error),
 }
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TlsError::Value(sentence) => f.write_str(sentence),
-            TlsError::Os(error) => error.fmt(f),
+            TlsError::File(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
 }
@@ -75,12 +77,20 @@ pub fn initial_suite(provider: &Arc<CryptoProvider>) -> Suite {
 /// A certificate chain and its key, both PEM.
 pub type IdentityPem<'a> = (&'a [u8], &'a [u8]);
 
+/// The private key of the first identity, DER: what an endpoint derives its own keys from.
+pub fn secret_of(identities: &[IdentityPem<'_>]) -> Result<Vec<u8>, TlsError> {
+    match identities.first() {
+        Some((_, key)) => Ok(parse_key(key)?.secret_der().to_vec()),
+        None => value("identities is empty: a server needs a certificate"),
+    }
+}
+
 /// Make a server's settings.
 pub fn server(
     identities: &[IdentityPem<'_>],
     alpn: Vec<Vec<u8>>,
     early_data: bool,
-    key_log_file: Option<&str>,
+    key_log_file: Option<&Path>,
 ) -> Result<Arc<rustls::ServerConfig>, TlsError> {
     let resolver = ByName::new(identities)?;
     let builder = rustls::ServerConfig::builder_with_provider(provider())
@@ -103,7 +113,7 @@ pub fn client(
     alpn: Vec<Vec<u8>>,
     early_data: bool,
     identity: Option<IdentityPem<'_>>,
-    key_log_file: Option<&str>,
+    key_log_file: Option<&Path>,
 ) -> Result<Arc<rustls::ClientConfig>, TlsError> {
     let builder = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -349,8 +359,10 @@ impl ServerCertVerifier for Anyone {
 struct KeyLogFile(Mutex<File>);
 
 impl KeyLogFile {
-    fn open(path: &str) -> Result<Self, TlsError> {
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(TlsError::Os)?;
+    /// Whoever reads it reads the connections: it is made for its owner alone.
+    fn open(path: &Path) -> Result<Self, TlsError> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        let file = file.map_err(|error| TlsError::File(path.to_path_buf(), error))?;
         Ok(Self(Mutex::new(file)))
     }
 }

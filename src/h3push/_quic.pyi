@@ -8,18 +8,20 @@ Events are tuples whose first item is one of the `int` constants below. Addresse
 scope and no brackets. Times of `SansIo` are nanoseconds of a clock that the caller owns and that never goes back.
 
 What a peer does raises nothing; what a caller gets wrong (an address that is none, a number that cannot be) is a `ValueError`.
-No method releases the GIL but `ThreadedEndpoint.shutdown`. An endpoint belongs to the process that made it: fork first,
-then bind.
+No method releases the GIL but `shutdown`. An endpoint belongs to the process that made it: fork first, then bind. In a child,
+`recv`, `tick`, `flush` and `rebind` are a `RuntimeError`, and `shutdown` lets go of the copy without a word to the peers.
 """
 
 # ruff: noqa: D204, D205, D209 -- docstrings of a stub stand close; the formatter wants D204's blank line away
 
+import os
 from collections.abc import Sequence
 from typing import Final, final
 
 from typing_extensions import disjoint_base
 
 _Address = tuple[str, int]
+_Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 INCOMING: Final[int]
 """`(INCOMING, incoming, address, validated)`: only with `Transport(ask_incoming=True)`; answer with one of accept, refuse,
@@ -52,6 +54,13 @@ CLOSED: Final[int]
 PATH_CHANGED: Final[int]
 """`(PATH_CHANGED, connection, address)`: the peer moved to another address (migration or NAT rebinding)."""
 
+FLUSH_DONE: Final[int]
+"""Result of `flush`: nothing is left to send."""
+FLUSH_MORE: Final[int]
+"""Result of `flush`: its budget was used up, call it again soon."""
+FLUSH_FULL: Final[int]
+"""Result of `flush`: the socket is full, call it again when the socket is writable."""
+
 CLOSED_BY_APPLICATION: Final[str]
 """The peer sent CONNECTION_CLOSE 0x1d."""
 CLOSED_BY_TRANSPORT: Final[str]
@@ -66,6 +75,8 @@ CLOSED_RESET: Final[str]
 """A stateless reset arrived."""
 CLOSED_REFUSED: Final[str]
 """No version in common, or no connection IDs left."""
+CLOSED_UNREACHABLE: Final[str]
+"""The kernel says, by ICMP, that nobody is there (clients only); the code is an errno. After the handshake, a PING asks first."""
 CLOSED_INTERNAL: Final[str]
 """A panic in the core; only this connection was closed."""
 
@@ -78,12 +89,12 @@ class ServerTls:
         *,
         alpn: Sequence[bytes] | None = None,
         early_data: bool = False,
-        key_log_file: str | None = None,
+        key_log_file: _Path | None = None,
     ) -> ServerTls:
         """`identities`: (certificate chain PEM, private key PEM) pairs, picked by SNI against the names in the leaf
         certificate (wildcards too); the first serves unknown and missing names. `alpn` None: `[b"h3"]`.
-        `early_data` lets clients send 0-RTT. `key_log_file`: NSS key log, appended (SSLKEYLOGFILE); `OSError` when it cannot
-        be opened. Sessions for resumption live in the object."""
+        `early_data` lets clients send 0-RTT. `key_log_file`: NSS key log (SSLKEYLOGFILE), appended, and made for its owner
+        alone (0600); `OSError` with its name when it cannot be opened. Sessions for resumption live in the object."""
 
 @final
 class ClientTls:
@@ -96,7 +107,7 @@ class ClientTls:
         alpn: Sequence[bytes] | None = None,
         early_data: bool = False,
         identity: tuple[bytes, bytes] | None = None,
-        key_log_file: str | None = None,
+        key_log_file: _Path | None = None,
     ) -> ClientTls:
         """`trust`: PEM of the only authorities to trust, or None for those of the system. `verify=False` accepts every
         certificate. Session tickets are kept in the object and resumed by later connections made with it; `early_data`
@@ -210,21 +221,21 @@ class Endpoint(_Streams):
     ) -> Endpoint:
         """Bind, or take over the bound socket `fd`. The host `::` takes IPv4 too. `worker`: (index, count) for connection-ID
         steering: the first byte of our connection IDs is congruent to index (count at most 255). Keys of 16 bytes or more are
-        shared by workers. `OSError` as from the socket module."""
+        shared by workers; a server without them derives them from its first TLS key, its address and the machine's name, so
+        that a restart resets the connections from before. `OSError` as from the socket module."""
     def fileno(self) -> int: ...
     def local_address(self) -> _Address: ...
     def recv(self, max_batches: int = 8) -> list[tuple[object, ...]]:
         """Read datagrams (bounded), run the protocol, return the events."""
     def tick(self) -> list[tuple[object, ...]]:
         """Run the timers that are due; also returns events that were pending."""
-    def flush(self) -> tuple[float | None, bool]:
-        """Send what may be sent. Returns (seconds until `tick` is due, True when the budget or the socket was full: call
-        again soon)."""
+    def flush(self) -> tuple[float | None, int]:
+        """Send what may be sent. Returns (seconds until `tick` is due, one of the `FLUSH_*` constants)."""
     def rebind(self, fd: int | None = None) -> None:
         """Move to a new socket on the same host (fresh port when `fd` is None)."""
     def shutdown(self) -> None:
-        """Close every connection (CONNECTION_CLOSE 0x100 goes out) and the socket; so does dropping the object. The CLOSED events
-        are returned by the next `recv` or `tick`."""
+        """Close every connection (CONNECTION_CLOSE 0x100 goes out; half a second at most is spent on a full socket) and the
+        socket; so does dropping the object. The CLOSED events are returned by the next `recv` or `tick`."""
 
 @final
 class ThreadedEndpoint(_Streams):
@@ -246,8 +257,8 @@ class ThreadedEndpoint(_Streams):
     def local_address(self) -> _Address: ...
     def recv(self, max_batches: int = 8) -> list[tuple[object, ...]]: ...
     def tick(self) -> list[tuple[object, ...]]: ...
-    def flush(self) -> tuple[float | None, bool]:
-        """Wake the IO thread; `(None, False)`."""
+    def flush(self) -> tuple[float | None, int]:
+        """Wake the IO thread; `(None, FLUSH_DONE)`."""
     def rebind(self, fd: int | None = None) -> None: ...
     def shutdown(self) -> None: ...
 

@@ -190,7 +190,7 @@ def test_shutting_down_says_goodbye(bind):
     alone = Loopback(client)
     alone.until(lambda: alone.seen(client, _quic.CLOSED))
     assert alone.seen(client, _quic.CLOSED)[0][:4] == (_quic.CLOSED, ours, _quic.CLOSED_BY_APPLICATION, 0x100)
-    assert server.flush() == (None, False)
+    assert server.flush() == (None, _quic.FLUSH_DONE)
     assert loop.told
 
 
@@ -317,3 +317,78 @@ def test_calls_may_come_from_several_threads(bind):
     for thread, stream in zip(threads, streams, strict=True):
         thread.join()
         assert data_of(loop.told[server], stream)[0] == bytes([stream]) * 100_000
+
+
+def test_a_restart_resets_the_connections_from_before(identity, authority):
+    """Keys for stateless resets come from the TLS key (issue 9, point 6).
+
+    Who was connected hears of a crash at its next packet, not after its idle time-out. With another key nothing can be said.
+    """
+    other = authority.issue("localhost")
+    for successor, told in ((identity, True), (other, False)):
+        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        bound.bind(LOCAL)
+        crashed = _quic.Endpoint.bind(
+            LOCAL, server=_quic.ServerTls([identity.pair]), transport=_quic.Transport(), fd=os.dup(bound.fileno())
+        )
+        client = _quic.Endpoint.bind(
+            LOCAL, client=_quic.ClientTls(trust=authority.pem), transport=_quic.Transport(idle_timeout=2)
+        )
+        _, ours, _ = connected(crashed, client)
+        server = _quic.Endpoint.bind(
+            LOCAL, server=_quic.ServerTls([successor.pair]), transport=_quic.Transport(), fd=bound.detach()
+        )
+        loop = Loopback(server, client)
+        client.write(ours, client.open(ours, False), b"are you there?" * 10, True)
+        loop.until(lambda loop=loop, client=client: loop.seen(client, _quic.CLOSED))
+        kind = loop.seen(client, _quic.CLOSED)[0][2]
+        assert kind == (_quic.CLOSED_RESET if told else _quic.CLOSED_TIMED_OUT)
+        for endpoint in (server, client, crashed):
+            endpoint.shutdown()
+
+
+def test_a_copy_in_a_child_process_says_nothing(bind):
+    """What a child lets go of, or shuts down, stays its parent's (issue 9, point 9).
+
+    No CONNECTION_CLOSE goes out, and what would read or send in the parent's name is a clear error.
+    """
+    server, client = bind("server"), bind("client")
+    loop, ours, _ = connected(server, client)
+    for act in (client.shutdown, client.flush, client.recv, client.tick, client.rebind):
+        child = os.fork()
+        if child == 0:
+            try:
+                act()
+            except RuntimeError as error:
+                os._exit(3 if "fork first" in str(error) else 4)
+            finally:
+                client.shutdown()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == (0 if act == client.shutdown else 3), act
+    stream = client.open(ours, False)
+    client.write(ours, stream, b"still here", True)
+    loop.until(lambda: data_of(loop.told[server], stream)[1])
+    assert not loop.seen(server, _quic.CLOSED)
+
+
+def test_a_client_hears_that_its_server_is_gone(bind):
+    """Refused UDP after the handshake makes the client ask at once, and give up soon (issue 9, point 22)."""
+    server, client = bind("server"), bind("client", transport=_quic.Transport(idle_timeout=600))
+    loop, ours, _ = connected(server, client)
+    server.rebind()  # nobody listens on the old port any more, and no goodbye came from it
+    client.ping(ours)
+    loop.until(lambda: loop.seen(client, _quic.CLOSED))
+    assert loop.seen(client, _quic.CLOSED)[0][1:4] == (ours, _quic.CLOSED_UNREACHABLE, errno.ECONNREFUSED)
+
+
+def test_a_client_hears_that_nobody_listens(bind):
+    """On either driver, and without harm to a connection with somebody else."""
+    server, client = bind("server"), bind("client")
+    loop, ours, _ = connected(server, client)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.2", 0))
+        nobody = free.getsockname()
+    gone = client.connect(nobody, "localhost")
+    loop.until(lambda: loop.seen(client, _quic.CLOSED))
+    assert loop.seen(client, _quic.CLOSED)[0][1:4] == (gone, _quic.CLOSED_UNREACHABLE, errno.ECONNREFUSED)
+    assert client.info(ours), "another server's connection is not touched"

@@ -254,3 +254,15 @@ def test_versions():
     assert set(versions) == {"quinn_proto", "rustls", "crypto"}
     assert tuple(map(int, versions["quinn_proto"].split("."))) >= (0, 11, 19)
     assert tuple(map(int, versions["rustls"].split("."))) >= (0, 23, 46)
+
+
+def test_port_0_is_no_source(settings):
+    """What comes from port 0 is dropped: its answer could not be sent, and would harm the socket (issue 9, point 1)."""
+    joined = Joined(*settings)
+    joined.connect()
+    ((_, initial, _, _), *_) = joined.client.transmits(0)
+    joined.server.feed(0, initial, ("10.0.0.1", 0))
+    assert joined.server.events() == []
+    assert joined.server.transmits(0) == []
+    joined.server.feed(0, initial, ("10.0.0.1", 1))
+    assert joined.server.transmits(0) != []

@@ -1,5 +1,7 @@
 """TLS settings: what is wrong is said in a sentence, on the spot or at the end of the handshake."""
 
+import os
+
 import pytest
 
 from h3push import _quic
@@ -122,3 +124,22 @@ def test_the_key_log_is_appended_to(authority, identity, tmp_path):
     assert all(len(line.split(" ")) == 3 and len(line.split(" ")[1]) == 64 for line in lines)
     with pytest.raises(FileNotFoundError):
         _quic.ClientTls(verify=False, key_log_file=str(tmp_path / "no" / "where"))
+
+
+def test_the_key_log_is_for_its_owner_alone(authority, tmp_path):
+    """Who reads it reads the connections (issue 9, point 10)."""
+    path = tmp_path / "keys"
+    _quic.ClientTls(trust=authority.pem, key_log_file=path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_log_that_cannot_be_written_is_named(authority, identity, tmp_path):
+    """The error has the path, as those of `open` do (issue 9, point 10)."""
+    path = tmp_path / "nowhere" / "keys"
+    for make in (
+        lambda: _quic.ClientTls(trust=authority.pem, key_log_file=str(path)),
+        lambda: _quic.ServerTls([identity.pair], key_log_file=os.fsencode(path)),
+    ):
+        with pytest.raises(FileNotFoundError) as raised:
+            make()
+        assert os.fsdecode(raised.value.filename) == str(path)

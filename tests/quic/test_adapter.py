@@ -73,6 +73,7 @@ def test_events_for_the_owner_do_not_reach_the_core(event):
         (_quic.CLOSED_TRANSPORT_ERROR, False),
         (_quic.CLOSED_TIMED_OUT, False),
         (_quic.CLOSED_INTERNAL, False),
+        (_quic.CLOSED_UNREACHABLE, False),
     ],
 )
 def test_every_way_to_close_has_a_side_and_a_sentence(kind, by_peer):
@@ -135,3 +136,37 @@ def test_a_driver_is_not_unwatched_by_another_loop():
     driver.watch(loop, print)
     driver.unwatch(other)
     assert loop.calls == [("add_reader", 5, print)]
+
+
+def test_a_full_socket_is_waited_for_once():
+    """However often `flush` finds it full: one `add_writer`, taken away when it fires or when the driver is unwatched."""
+    loop, called = Recorder(), []
+    driver = SocketDriver(Recorder(5))
+    driver.watch(loop, print)
+    for _ in range(3):
+        driver.watch_writable(loop, lambda: called.append(True))
+    (name, fileno, writable) = loop.calls[-1]
+    assert [call[0] for call in loop.calls] == ["add_reader", "add_writer"]
+    assert (name, fileno) == ("add_writer", 5)
+    writable()
+    assert loop.calls[-1] == ("remove_writer", 5)
+    assert called == [True]
+    driver.watch_writable(loop, print)
+    driver.unwatch(loop)
+    assert [call[0] for call in loop.calls[-3:]] == ["add_writer", "remove_reader", "remove_writer"]
+    driver.watch_writable(loop, print)
+    assert len(loop.calls) == 6, "nobody watches any more"
+
+
+def test_a_rebound_driver_watches_its_new_descriptor():
+    """The old descriptor is watched no more, even when the new socket cannot be had (issue 9, point 7)."""
+    native, loop = Recorder(5), Recorder()
+    driver = SocketDriver(native)
+    driver.watch(loop, print)
+
+    def rebind(_fd):
+        native.answer = 6
+
+    native.rebind = rebind
+    driver.rebind()
+    assert loop.calls == [("add_reader", 5, print), ("remove_reader", 5), ("add_reader", 6, print)]

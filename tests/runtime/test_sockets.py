@@ -3,13 +3,16 @@
 import asyncio
 import resource
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import pytest
 
 import h3push
+from h3push import _quic
+from h3push.quic.adapter import Driver, SocketDriver
+from h3push.runtime.endpoint import Endpoint
 
 from .harness import IDENTITY, client_tls, server_tls
 
@@ -245,5 +248,66 @@ def test_the_server_says_when_it_does_not_run() -> None:
             await h3push.connect("https://localhost/", verify=False).get("/")
         await server.shutdown()
         await server.wait_closed()
+
+    run(main())
+
+
+class FullAtFirst:
+    """A driver whose socket is full until it is told to be writable; it counts what is asked of it."""
+
+    def __init__(self) -> None:
+        self.flushes = 0
+        self.full = True
+        self.on_writable: list[Callable[[], None]] = []
+
+    def watch(self, _loop: object, _on_readable: object) -> None:
+        pass
+
+    def pending(self) -> bool:
+        return False
+
+    def watch_writable(self, _loop: object, on_writable: Callable[[], None]) -> None:
+        self.on_writable.append(on_writable)
+
+    def flush(self) -> tuple[float | None, int]:
+        self.flushes += 1
+        assert self.flushes < 100, "it spins"
+        return None, _quic.FLUSH_FULL if self.full else _quic.FLUSH_DONE
+
+
+def test_a_full_socket_is_waited_for_and_not_asked_again() -> None:
+    """EAGAIN is no reason to come back at once: the loop tells when there is room (issue 9, point 2)."""
+
+    async def main() -> None:
+        driver = FullAtFirst()
+        endpoint = Endpoint(cast("Driver", driver))
+        endpoint.kick()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert driver.flushes == 1
+        driver.full = False
+        driver.on_writable.pop()()
+        assert driver.flushes == 2
+        assert not driver.on_writable
+
+    run(main())
+
+
+@pytest.mark.parametrize("io", ["loop", "thread"])
+def test_a_client_goes_on_after_its_socket_moved(io: Literal["loop", "thread"]) -> None:
+    """The connection is not tied to the address it began with, and the loop watches the new socket (issue 9, point 7)."""
+
+    async def main() -> None:
+        async with start(page, io=io) as server, reach(server, io=io) as client:
+            assert await (await client.get("/before")).read() == b"/before"
+            connection = client._connection
+            assert connection is not None
+            driver = connection.endpoint.driver
+            before = driver.local_address()
+            assert before[0] == "0.0.0.0"
+            cast("SocketDriver", driver).rebind()
+            assert driver.local_address() != before
+            assert await (await client.get("/after")).read() == b"/after"
+            assert connection is client._connection
 
     run(main())

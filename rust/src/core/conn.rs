@@ -30,6 +30,11 @@ use crate::{
     settings::Settings,
 };
 
+/// How long a peer has to answer after the kernel said that nobody is there: so many round trips, and so much more for its
+/// delayed acknowledgment.
+const DOUBT_ROUND_TRIPS: u32 = 3;
+const DOUBT_AT_LEAST: Duration = Duration::from_millis(100);
+
 /// Buffers of `writev` up to this are joined before they go to quinn.
 const JOIN_UP_TO: usize = 16 << 10;
 
@@ -84,6 +89,8 @@ pub struct Conn {
     remote: SocketAddr,
     connected: bool,
     handshake_deadline: Option<Instant>,
+    /// Since when the kernel says that nobody is there, and how many acknowledgments had come by then.
+    doubted: Option<(Instant, u64)>,
     keep_alive: Option<Duration>,
     ping_at: Option<Instant>,
     queues: FxHashMap<u64, Queue>,
@@ -112,6 +119,7 @@ impl Conn {
             remote: link.remote(),
             connected: false,
             handshake_deadline: now.checked_add(settings.handshake_timeout),
+            doubted: None,
             keep_alive: settings.keep_alive,
             ping_at: None,
             queues: FxHashMap::default(),
@@ -130,6 +138,28 @@ impl Conn {
     pub fn heard(&mut self, now: Instant, event: LinkEvent) {
         self.link.handle(event);
         self.set_ping(now);
+    }
+
+    /// The kernel says, by ICMP, that nobody is there. Anybody can forge that, so once there was somebody, a PING asks: a peer
+    /// that lives answers it, and one that is gone makes the kernel say so again, for each of QUIC's probes.
+    pub fn unreachable(&mut self, now: Instant, error: i32, told: &mut Told) {
+        let stats = self.link.stats();
+        let patience = stats.rtt * DOUBT_ROUND_TRIPS + DOUBT_AT_LEAST;
+        match self.doubted.filter(|&(_, acks)| acks == stats.received_acks) {
+            _ if !self.open => {}
+            None if self.connected => {
+                self.doubted = Some((now, stats.received_acks));
+                self.link.ping();
+            }
+            Some((since, _)) if now < since + patience => {}
+            _ => {
+                self.link.close(now, 0, Bytes::new());
+                let reason = std::io::Error::from_raw_os_error(error).to_string();
+                let reason = reason.split(" (os error").next().unwrap_or_default().to_lowercase();
+                let code = u64::try_from(error).ok();
+                self.end(End { kind: EndKind::Unreachable, code, reason }, told);
+            }
+        }
     }
 
     /// When `timeout` is due.
@@ -186,6 +216,11 @@ impl Conn {
     /// The handshake is over, one way or the other; true once.
     pub fn take_handshake_over(&mut self) -> bool {
         (self.connected || !self.open) && std::mem::take(&mut self.handshaking)
+    }
+
+    /// The handshake was done, whatever came then.
+    pub fn was_connected(&self) -> bool {
+        self.connected
     }
 
     /// The end has come; true once.

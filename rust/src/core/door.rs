@@ -1,6 +1,9 @@
 //! Clients that knock: let in, sent away, made to prove their address, or left to the owner.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Core, contained,
@@ -22,11 +25,30 @@ impl Core {
                 remote: incoming.remote_address(),
                 validated: incoming.remote_address_validated(),
             });
-            self.incomings.insert(self.incoming_serial, (incoming, now + self.settings.handshake_timeout));
-        } else if self.handshakes >= self.settings.retry_above && !incoming.remote_address_validated() {
+            self.incomings.insert(self.incoming_serial, (incoming, later(now, self.settings.handshake_timeout)));
+        } else if self.handshakes_under_way(now) >= self.settings.retry_above && !incoming.remote_address_validated() {
             self.retry_now(incoming);
         } else {
             self.accept_now(now, incoming);
+        }
+    }
+
+    /// Handshakes that hold a place: those under way, and those that failed a short while ago.
+    ///
+    /// If a failure freed its place, a client that does not receive what we send could free it: an Initial and a
+    /// CONNECTION_CLOSE, both with somebody else's address, and no address would ever have to be proved.
+    fn handshakes_under_way(&mut self, now: Instant) -> usize {
+        while self.failed_handshakes.front().is_some_and(|&until| until <= now) {
+            self.failed_handshakes.pop_front();
+        }
+        self.handshakes + self.failed_handshakes.len()
+    }
+
+    /// A handshake is over. One that failed keeps its place for a while; beyond `retry_above` places make no difference.
+    pub(super) fn leave_handshake(&mut self, failed: bool) {
+        self.handshakes -= 1;
+        if failed && self.failed_handshakes.len() < self.settings.retry_above {
+            self.failed_handshakes.push_back(later(self.now(), self.settings.handshake_timeout));
         }
     }
 
@@ -104,3 +126,10 @@ impl Core {
         self.hub.set_server_tls(Some(server));
     }
 }
+
+/// A time-out may be longer than time lasts.
+fn later(now: Instant, timeout: Duration) -> Instant {
+    now.checked_add(timeout).unwrap_or_else(|| now + AGES)
+}
+
+const AGES: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -8,7 +8,7 @@ use std::{
 use bytes::BytesMut;
 
 use super::{
-    Core, NO_ERROR, Sent,
+    Core, Flushed, NO_ERROR, Sent,
     conn::Conn,
     contained,
     quinn::{Packet, Routed},
@@ -28,6 +28,10 @@ impl Core {
         ecn: Option<u8>,
         data: BytesMut,
     ) {
+        // Nothing can be sent there: the kernel refuses an answer, and quinn-udp would take that for a defect of the socket.
+        if remote.port() == 0 {
+            return;
+        }
         let hub = &mut self.hub;
         let routed = contained(|| hub.route(now, remote, local_ip, ecn, data)).unwrap_or(Routed::Nothing);
         match routed {
@@ -91,19 +95,18 @@ impl Core {
         self.timers.next().into_iter().chain(incoming).min()
     }
 
-    /// Hand packets to `send` until there are none, the socket is full, or about `budget` datagrams are out. True when there
-    /// may be more.
+    /// Hand packets to `send` until there are none, the socket is full, or about `budget` datagrams are out.
     pub fn transmit(
         &mut self,
         now: Instant,
         max_segments: usize,
         mut budget: usize,
         mut send: impl FnMut(&Packet, &[u8]) -> Sent,
-    ) -> bool {
+    ) -> Flushed {
         self.settle();
         while let Some((packet, bytes)) = self.replies.pop_front() {
             if send(&packet, &bytes) == Sent::Full {
-                return true;
+                return Flushed::Full;
             }
         }
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -122,7 +125,11 @@ impl Core {
             self.sent(slot, turn.more);
         }
         self.buffer = buffer;
-        full || !self.sending.is_empty()
+        match (full, self.sending.is_empty()) {
+            (true, _) => Flushed::Full,
+            (false, false) => Flushed::More,
+            (false, true) => Flushed::Done,
+        }
     }
 
     fn sent(&mut self, slot: usize, more: bool) {
@@ -155,6 +162,20 @@ impl Core {
             self.touch(slot);
         }
         self.settle();
+    }
+
+    /// The kernel says that nobody is at `whom`; a router in between may speak for anybody.
+    pub fn unreachable(&mut self, whom: Option<IpAddr>, error: i32) {
+        let now = self.now();
+        let about = |conn: &Conn| whom.is_some_and(|ip| conn.link.remote().ip().to_canonical() == ip.to_canonical());
+        let meant = self.conns.iter().flatten().any(|conn| about(conn));
+        for slot in 0..self.conns.len() {
+            if self.conns[slot].as_ref().is_some_and(|conn| !meant || about(conn)) {
+                self.guard(slot, |work| work.conn.unreachable(now, error, work.told));
+                self.after(slot);
+                self.touch(slot);
+            }
+        }
     }
 
     /// The socket has another address.

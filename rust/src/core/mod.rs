@@ -66,6 +66,17 @@ pub enum Sent {
     Full,
 }
 
+/// What `Core::transmit` left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing.
+    Done,
+    /// More to send at once: the budget was used up.
+    More,
+    /// More to send when the socket is writable again.
+    Full,
+}
+
 /// Where the time comes from.
 #[derive(Clone, Copy)]
 enum Clock {
@@ -97,6 +108,7 @@ pub struct Core {
     occupied: usize,
     open: usize,
     handshakes: usize,
+    failed_handshakes: VecDeque<Instant>,
     serial: u64,
     accepting: bool,
     incomings: BTreeMap<u64, (Incoming, Instant)>,
@@ -131,6 +143,7 @@ impl Core {
             occupied: 0,
             open: 0,
             handshakes: 0,
+            failed_handshakes: VecDeque::new(),
             serial: 0,
             accepting: true,
             incomings: BTreeMap::new(),
@@ -181,7 +194,14 @@ impl Core {
         let Some(conn) = self.conns.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
-        self.handshakes -= usize::from(conn.take_handshake_over());
+        let handshake_over = conn.take_handshake_over();
+        if handshake_over {
+            let failed = !conn.was_connected();
+            self.leave_handshake(failed);
+        }
+        let Some(conn) = self.conns.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
         self.open -= usize::from(conn.take_closed());
         if conn.take_held_back() {
             self.held_back.push(slot);
@@ -192,7 +212,9 @@ impl Core {
         if let Some(conn) = self.conns[slot].take() {
             self.occupied -= 1;
             self.open -= usize::from(conn.counted);
-            self.handshakes -= usize::from(conn.handshaking);
+            if conn.handshaking {
+                self.leave_handshake(!conn.was_connected());
+            }
             self.timers.set(slot, None);
             contained(|| drop(conn));
         }

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Core, INTERNAL_ERROR, Sent, quinn::Identity};
+use super::{Core, Flushed, INTERNAL_ERROR, Sent, quinn::Identity};
 use crate::{
     events::{End, EndKind, Event, Handle},
     settings::Settings,
@@ -923,4 +923,116 @@ fn any_sequence_of_operations_ends_well() {
             assert!(pair.end_of(side).is_none_or(|end| end.kind != EndKind::Internal), "seed {seed}");
         }
     }
+}
+
+/// Nothing can be sent to port 0, and the attempt would make quinn-udp give up GSO and ECN for everybody (issue 9, point 1).
+#[test]
+fn what_comes_from_port_0_is_not_answered() {
+    let mut pair = settled();
+    pair.connect();
+    let now = pair.now;
+    let mut first = Vec::new();
+    pair.cores[CLIENT].transmit(now, 1, usize::MAX, |_, bytes| {
+        first.push(bytes.to_vec());
+        Sent::Done
+    });
+    let nowhere = SocketAddr::new(address(CLIENT).ip(), 0);
+    for (from, answers) in [(nowhere, false), (address(CLIENT), true)] {
+        pair.cores[SERVER].datagram(now, from, None, None, BytesMut::from(&first[0][..]));
+        let mut sent = 0;
+        pair.cores[SERVER].transmit(now, 1, usize::MAX, |_, _| {
+            sent += 1;
+            Sent::Done
+        });
+        assert_eq!(sent > 0, answers, "{from}");
+    }
+}
+
+/// A socket that is full is waited for, a budget that is used up is not: the two are told apart (issue 9, point 2).
+#[test]
+fn what_is_left_to_send_says_why() {
+    let mut pair = settled();
+    let (ours, _) = pair.connected();
+    let stream = pair.cores[CLIENT].open(ours, true).expect("credit");
+    pair.cores[CLIENT].write(ours, stream, &[1; 10_000], true);
+    let now = pair.now;
+    assert_eq!(pair.cores[CLIENT].transmit(now, 1, 1, |_, _| Sent::Done), Flushed::More);
+    assert_eq!(pair.cores[CLIENT].transmit(now, 1, 100, |_, _| Sent::Full), Flushed::Full);
+    assert_eq!(pair.cores[CLIENT].transmit(now, 1, 100, |_, _| Sent::Done), Flushed::Done);
+}
+
+/// A client with somebody else's address cannot free its place by CONNECTION_CLOSE: a failed handshake keeps it for
+/// `handshake_timeout`, so that newcomers have to prove their address (issue 9, point 3).
+#[test]
+fn a_handshake_that_failed_keeps_its_place() {
+    let settings = Settings { retry_above: 2, handshake_timeout: Duration::from_secs(5), ..Settings::default() };
+    let mut pair = Pair::new(Settings::default(), settings);
+    let mut accepted_at_once = |pair: &mut Pair| {
+        pair.events[SERVER].clear();
+        let ours = pair.connect();
+        pair.exchange();
+        pair.cores[CLIENT].close(ours, 0, b"");
+        pair.run(RTT * 2);
+        pair.handle_of(SERVER).is_some()
+    };
+    let accepted: Vec<_> = (0..4).map(|_| accepted_at_once(&mut pair)).collect();
+    assert_eq!(accepted, [true, true, false, false]);
+    assert!(pair.cores[SERVER].failed_handshakes.len() <= 2, "what is remembered is bounded");
+    pair.run(Duration::from_secs(5));
+    assert!(accepted_at_once(&mut pair), "the places are free again");
+}
+
+/// A time-out of any length is one that never comes, not an overflow (issue 9, point 10).
+#[test]
+fn a_time_out_may_be_longer_than_time_lasts() {
+    let ages = Duration::from_secs_f64(1e19);
+    let settings =
+        Settings { handshake_timeout: ages, keep_alive: Some(ages), ask_incoming: true, ..Settings::default() };
+    let mut pair = Pair::new(Settings { handshake_timeout: ages, ..Settings::default() }, settings);
+    let ours = pair.connect();
+    pair.run(RTT);
+    assert!(pair.has(SERVER, |event| matches!(event, Event::Incoming { .. })));
+    pair.cores[CLIENT].set_keep_alive(ours, Some(ages));
+    pair.cores[CLIENT].close(ours, 0, b"");
+    pair.run(RTT);
+    assert!(Settings { initial_rtt: ages, ..Settings::default() }.check().is_err(), "QUIC multiplies it");
+}
+
+/// ICMP can be forged: after the handshake it makes us ask by PING, and only silence then ends the connection, long before the
+/// idle time-out (issue 9, point 22).
+#[test]
+fn an_unreachable_peer_is_asked_and_then_given_up() {
+    const REFUSED: i32 = 111;
+    let mut pair = settled();
+    let (ours, _) = pair.connected();
+    for _ in 0..10 {
+        pair.cores[CLIENT].unreachable(Some(address(SERVER).ip()), REFUSED);
+        pair.run(Duration::from_millis(300));
+    }
+    assert!(pair.end_of(CLIENT).is_none(), "whoever answers is there");
+    pair.blocked = true;
+    let before = pair.log.len();
+    pair.cores[CLIENT].unreachable(Some(address(SERVER).ip()), REFUSED);
+    pair.exchange();
+    assert!(pair.log.len() > before, "asked at once");
+    pair.cores[CLIENT].unreachable(None, REFUSED);
+    pair.run(Duration::from_millis(300));
+    assert!(pair.end_of(CLIENT).is_none(), "one answer needs time");
+    pair.cores[CLIENT].unreachable(None, REFUSED);
+    pair.run(Duration::from_millis(1));
+    let end = pair.end_of(CLIENT).expect("an end");
+    assert_eq!((end.kind, end.code, end.reason.as_str()), (EndKind::Unreachable, Some(111), "connection refused"));
+    assert!(pair.cores[CLIENT].info(ours).is_none());
+}
+
+/// Before the handshake is done there is nobody to ask: the next address is tried.
+#[test]
+fn an_unreachable_server_ends_a_handshake_at_once() {
+    let mut pair = settled();
+    pair.blocked = true;
+    pair.connect();
+    pair.exchange();
+    pair.cores[CLIENT].unreachable(Some(address(CLIENT).ip()), 113);
+    pair.exchange();
+    assert_eq!(pair.end_of(CLIENT).map(|end| end.kind), Some(EndKind::Unreachable), "a router may have told it");
 }

@@ -1,8 +1,11 @@
 //! Addresses, errors and event tuples.
 
 use std::{
+    ffi::OsStr,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -14,6 +17,7 @@ use pyo3::{
 };
 
 use crate::{
+    core::Flushed,
     events::{EndKind, Event, Payload},
     io::plain,
 };
@@ -35,6 +39,19 @@ const DATAGRAM: u8 = 11;
 const CLOSED: u8 = 12;
 const PATH_CHANGED: u8 = 13;
 
+const FLUSH_DONE: u8 = 0;
+const FLUSH_MORE: u8 = 1;
+const FLUSH_FULL: u8 = 2;
+
+/// What a flush left behind, as the stub names it.
+pub fn flushed(flushed: Flushed) -> u8 {
+    match flushed {
+        Flushed::Done => FLUSH_DONE,
+        Flushed::More => FLUSH_MORE,
+        Flushed::Full => FLUSH_FULL,
+    }
+}
+
 /// Put the constants of the stub into the module.
 pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let numbers = [
@@ -51,6 +68,9 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("DATAGRAM", DATAGRAM),
         ("CLOSED", CLOSED),
         ("PATH_CHANGED", PATH_CHANGED),
+        ("FLUSH_DONE", FLUSH_DONE),
+        ("FLUSH_MORE", FLUSH_MORE),
+        ("FLUSH_FULL", FLUSH_FULL),
     ];
     for (name, number) in numbers {
         module.add(name, number)?;
@@ -63,6 +83,7 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("CLOSED_TIMED_OUT", EndKind::TimedOut),
         ("CLOSED_RESET", EndKind::Reset),
         ("CLOSED_REFUSED", EndKind::Refused),
+        ("CLOSED_UNREACHABLE", EndKind::Unreachable),
         ("CLOSED_INTERNAL", EndKind::Internal),
     ];
     for (name, kind) in kinds {
@@ -80,6 +101,7 @@ fn kind_name(py: Python<'_>, kind: EndKind) -> &Bound<'_, PyString> {
         EndKind::TimedOut => intern!(py, "timed out"),
         EndKind::Reset => intern!(py, "reset"),
         EndKind::Refused => intern!(py, "refused"),
+        EndKind::Unreachable => intern!(py, "unreachable"),
         EndKind::Internal => intern!(py, "internal"),
     }
 }
@@ -142,14 +164,25 @@ pub fn socket_address((host, port): &(&str, u16)) -> PyResult<SocketAddr> {
     }
 }
 
+/// A path, as bytes down to the system call: names of files need not be UTF-8.
+pub fn file_path(path: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    let bytes = path.py().import("os")?.call_method1("fsencode", (path,))?;
+    Ok(PathBuf::from(OsStr::from_bytes(bytes.cast::<PyBytes>()?.as_bytes())))
+}
+
+/// The same error with the file that it is about.
+pub fn file_error(error: &io::Error, path: &Path) -> PyErr {
+    PyOSError::new_err((error.raw_os_error().unwrap_or(0), words(error), path.to_path_buf()))
+}
+
+fn words(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 /// An `OSError` with its number, so that Python picks the subclass.
 pub fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
-        Some(number) => {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-            PyOSError::new_err((number, text))
-        }
+        Some(number) => PyOSError::new_err((number, words(&error))),
         None => error.into(),
     }
 }

@@ -9,25 +9,22 @@ use std::{
 
 use bytes::BytesMut;
 use pyo3::{
-    exceptions::PyValueError,
+    exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
     types::{PyBytes, PyList},
 };
 
 use super::{
-    convert::{Address, address, event_list, os_error, socket_address},
+    convert::{Address, address, event_list, flushed, os_error, socket_address},
     settings::{ClientTls, ServerTls, Transport},
     streams::Streams,
 };
 use crate::{
-    core::{Core, Sent, quinn::Identity},
+    core::{Core, Flushed, Sent, quinn::Identity},
     io::{self, Udp},
     threaded::{IoThread, Shared},
     tls,
 };
-
-/// `shutdown` flushes at most so often.
-const SHUTDOWN_ROUNDS: usize = 64;
 
 type Events<'py> = PyResult<Bound<'py, PyList>>;
 
@@ -58,8 +55,11 @@ impl Wanted<'_, '_> {
         Core::new(self.transport.get().settings.clone(), identity, server, client, whole_packets)
     }
 
-    fn identity(&self) -> PyResult<Identity> {
+    fn identity(&self, local: SocketAddr) -> PyResult<Identity> {
         let mut identity = Identity::random();
+        if let Some(server) = self.server {
+            identity.derive_keys(&server.get().secret, scope(local).as_bytes());
+        }
         if let Some((index, count)) = self.worker {
             identity.worker = match (u8::try_from(index), u8::try_from(count)) {
                 (Ok(index), Ok(count)) if index < count => Some((index, count)),
@@ -81,9 +81,46 @@ impl Wanted<'_, '_> {
     }
 
     fn build(&self, to: &(&str, u16)) -> PyResult<(Udp, Core)> {
-        let udp = self.udp(to)?;
-        let core = self.core(&self.identity()?, udp.whole_packets(), false);
+        let mut udp = self.udp(to)?;
+        if self.server.is_none() {
+            udp.ask_for_errors();
+        }
+        let local = udp.local_address().map_err(os_error)?;
+        let core = self.core(&self.identity(local)?, udp.whole_packets(), false);
         Ok((udp, core))
+    }
+}
+
+/// Endpoints that share a TLS key and differ in this have keys of their own. The name of the machine is among it, since the
+/// same certificate and port may be behind another one.
+fn scope(local: SocketAddr) -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{local} {}", machine.trim())
+}
+
+/// The process that made an endpoint. A copy of it in a child has the same sockets and the same keys: whatever it sent or read
+/// would be sent and read in its parent's name.
+#[derive(Clone, Copy)]
+struct Owner(u32);
+
+impl Owner {
+    fn this_process() -> Self {
+        Self(std::process::id())
+    }
+
+    fn is_here(self) -> bool {
+        std::process::id() == self.0
+    }
+
+    fn check(self) -> PyResult<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        let here = std::process::id();
+        Err(PyRuntimeError::new_err(format!(
+            "this endpoint belongs to process {}, not to its child {here}: fork first, then bind",
+            self.0
+        )))
     }
 }
 
@@ -92,12 +129,16 @@ fn base(shared: Arc<Shared>, local: SocketAddr) -> PyClassInitializer<Streams> {
 }
 
 /// A fresh socket on the same host, or the given one.
-fn moved(fd: Option<RawFd>, before: SocketAddr) -> PyResult<Udp> {
-    match fd {
+fn moved(fd: Option<RawFd>, before: SocketAddr, asks_for_errors: bool) -> PyResult<Udp> {
+    let mut udp = match fd {
         Some(fd) => Udp::adopt(fd),
         None => Udp::bind(SocketAddr::new(before.ip(), 0)),
     }
-    .map_err(os_error)
+    .map_err(os_error)?;
+    if asks_for_errors {
+        udp.ask_for_errors();
+    }
+    Ok(udp)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -110,6 +151,8 @@ pub struct Endpoint {
     shared: Arc<Shared>,
     udp: Mutex<Option<Udp>>,
     local: Mutex<SocketAddr>,
+    owner: Owner,
+    asks_for_errors: bool,
 }
 
 #[pymethods]
@@ -133,7 +176,13 @@ impl Endpoint {
         let (udp, core) = wanted.build(&address)?;
         let local = udp.local_address().map_err(os_error)?;
         let shared = Arc::new(Shared::alone(core));
-        let this = Self { shared: shared.clone(), udp: Mutex::new(Some(udp)), local: Mutex::new(local) };
+        let this = Self {
+            shared: shared.clone(),
+            udp: Mutex::new(Some(udp)),
+            local: Mutex::new(local),
+            owner: Owner::this_process(),
+            asks_for_errors: server.is_none(),
+        };
         Py::new(py, base(shared, local).add_subclass(this))
     }
 
@@ -149,6 +198,7 @@ impl Endpoint {
     /// Read datagrams (bounded), run the protocol, return the events.
     #[pyo3(signature = (max_batches=8))]
     fn recv<'py>(&self, py: Python<'py>, max_batches: usize) -> Events<'py> {
+        self.owner.check()?;
         let mut core = self.shared.lock();
         if let Some(udp) = locked(&self.udp).as_mut() {
             io::recv(udp, &mut core, max_batches);
@@ -160,6 +210,7 @@ impl Endpoint {
 
     /// Run the timers that are due; also returns events that were pending.
     fn tick<'py>(&self, py: Python<'py>) -> Events<'py> {
+        self.owner.check()?;
         let mut core = self.shared.lock();
         let now = core.now();
         core.tick(now);
@@ -169,22 +220,24 @@ impl Endpoint {
     }
 
     /// Send what may be sent.
-    fn flush(&self) -> (Option<f64>, bool) {
+    fn flush(&self) -> PyResult<(Option<f64>, u8)> {
+        self.owner.check()?;
         let mut core = self.shared.lock();
-        let Some(more) = locked(&self.udp).as_mut().map(|udp| io::flush(udp, &mut core)) else {
-            return (None, false);
+        let Some(left_behind) = locked(&self.udp).as_mut().map(|udp| io::flush(udp, &mut core)) else {
+            return Ok((None, flushed(Flushed::Done)));
         };
         let deadline = core.deadline();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(core.now()).as_secs_f64());
-        (left, more)
+        Ok((left, flushed(left_behind)))
     }
 
     /// Move to a new socket on the same host (fresh port when `fd` is None).
     #[pyo3(signature = (fd=None))]
     fn rebind(&self, fd: Option<RawFd>) -> PyResult<()> {
+        self.owner.check()?;
         let mut core = self.shared.lock();
         if let Some(udp) = locked(&self.udp).as_mut() {
-            *udp = moved(fd, *locked(&self.local))?;
+            *udp = moved(fd, *locked(&self.local), self.asks_for_errors)?;
             *locked(&self.local) = udp.local_address().map_err(os_error)?;
             core.rebound();
         }
@@ -192,23 +245,28 @@ impl Endpoint {
     }
 
     /// Close every connection (CONNECTION_CLOSE goes out) and the socket.
-    fn shutdown(&self) {
-        let mut core = self.shared.lock();
-        if let Some(mut udp) = locked(&self.udp).take() {
+    fn shutdown(&self, py: Python<'_>) {
+        py.detach(|| self.end());
+    }
+}
+
+impl Endpoint {
+    /// In a child of the process that it belongs to, nothing is said: the connections are the parent's.
+    fn end(&self) {
+        let udp = locked(&self.udp).take();
+        if let Some(mut udp) = udp
+            && self.owner.is_here()
+        {
+            let mut core = self.shared.lock();
             core.shutdown();
-            // A full socket may keep a few goodbyes back; the peers' idle timers are there for that.
-            for _ in 0..SHUTDOWN_ROUNDS {
-                if !io::flush(&mut udp, &mut core) {
-                    break;
-                }
-            }
+            io::say_goodbye(&mut udp, &mut core);
         }
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.shutdown();
+        self.end();
     }
 }
 
@@ -218,6 +276,8 @@ pub struct ThreadedEndpoint {
     shared: Arc<Shared>,
     thread: Mutex<Option<IoThread>>,
     local: Mutex<SocketAddr>,
+    owner: Owner,
+    asks_for_errors: bool,
 }
 
 #[pymethods]
@@ -242,7 +302,13 @@ impl ThreadedEndpoint {
         let local = udp.local_address().map_err(os_error)?;
         let shared = Arc::new(Shared::with_bell(core).map_err(os_error)?);
         let thread = IoThread::start(udp, shared.clone()).map_err(os_error)?;
-        let this = Self { shared: shared.clone(), thread: Mutex::new(Some(thread)), local: Mutex::new(local) };
+        let this = Self {
+            shared: shared.clone(),
+            thread: Mutex::new(Some(thread)),
+            local: Mutex::new(local),
+            owner: Owner::this_process(),
+            asks_for_errors: server.is_none(),
+        };
         Py::new(py, base(shared, local).add_subclass(this))
     }
 
@@ -259,27 +325,31 @@ impl ThreadedEndpoint {
     #[pyo3(signature = (max_batches=8))]
     fn recv<'py>(&self, py: Python<'py>, max_batches: usize) -> Events<'py> {
         let _ = max_batches;
+        self.owner.check()?;
         event_list(py, self.shared.take_events())
     }
 
     /// The events that wait.
     fn tick<'py>(&self, py: Python<'py>) -> Events<'py> {
+        self.owner.check()?;
         event_list(py, self.shared.take_events())
     }
 
     /// Wake the IO thread.
-    fn flush(&self) -> (Option<f64>, bool) {
+    fn flush(&self) -> PyResult<(Option<f64>, u8)> {
+        self.owner.check()?;
         if let Some(thread) = locked(&self.thread).as_ref() {
             thread.wake();
         }
-        (None, false)
+        Ok((None, flushed(Flushed::Done)))
     }
 
     /// Move to a new socket on the same host (fresh port when `fd` is None).
     #[pyo3(signature = (fd=None))]
     fn rebind(&self, fd: Option<RawFd>) -> PyResult<()> {
+        self.owner.check()?;
         if let Some(thread) = locked(&self.thread).as_ref() {
-            let udp = moved(fd, *locked(&self.local))?;
+            let udp = moved(fd, *locked(&self.local), self.asks_for_errors)?;
             *locked(&self.local) = udp.local_address().map_err(os_error)?;
             thread.replace_socket(udp);
         }
@@ -288,8 +358,23 @@ impl ThreadedEndpoint {
 
     /// Close every connection (CONNECTION_CLOSE goes out) and the socket; wait for the thread to end.
     fn shutdown(&self, py: Python<'_>) {
-        let thread = locked(&self.thread).take();
-        py.detach(|| drop(thread));
+        py.detach(|| self.end());
+    }
+}
+
+impl ThreadedEndpoint {
+    /// In a child of the process that it belongs to there is no thread to end.
+    fn end(&self) {
+        match locked(&self.thread).take() {
+            Some(thread) if !self.owner.is_here() => thread.abandon(),
+            thread => drop(thread),
+        }
+    }
+}
+
+impl Drop for ThreadedEndpoint {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

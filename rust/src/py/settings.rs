@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 
-use super::convert::{os_error, seconds};
+use super::convert::{file_error, file_path, seconds};
 use crate::{
     settings::{Congestion, Settings},
     tls::{self, TlsError},
@@ -13,7 +13,7 @@ use crate::{
 fn raised(error: TlsError) -> PyErr {
     match error {
         TlsError::Value(sentence) => PyValueError::new_err(sentence),
-        TlsError::Os(error) => os_error(error),
+        TlsError::File(path, error) => file_error(&error, &path),
     }
 }
 
@@ -28,6 +28,8 @@ fn protocols(alpn: Option<Vec<Bound<'_, PyBytes>>>) -> Vec<Vec<u8>> {
 #[pyclass(frozen, module = "h3push._quic")]
 pub struct ServerTls {
     pub config: Arc<rustls::ServerConfig>,
+    /// What endpoints derive their keys from.
+    pub secret: Vec<u8>,
 }
 
 #[pymethods]
@@ -38,11 +40,12 @@ impl ServerTls {
         identities: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
         alpn: Option<Vec<Bound<'_, PyBytes>>>,
         early_data: bool,
-        key_log_file: Option<&str>,
+        key_log_file: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let identities: Vec<_> = identities.iter().map(|(chain, key)| (chain.as_bytes(), key.as_bytes())).collect();
-        let config = tls::server(&identities, protocols(alpn), early_data, key_log_file).map_err(raised)?;
-        Ok(Self { config })
+        let key_log_file = key_log_file.map(file_path).transpose()?;
+        let config = tls::server(&identities, protocols(alpn), early_data, key_log_file.as_deref()).map_err(raised)?;
+        Ok(Self { config, secret: tls::secret_of(&identities).map_err(raised)? })
     }
 }
 
@@ -62,10 +65,12 @@ impl ClientTls {
         alpn: Option<Vec<Bound<'_, PyBytes>>>,
         early_data: bool,
         identity: Option<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
-        key_log_file: Option<&str>,
+        key_log_file: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let identity = identity.as_ref().map(|(chain, key)| (chain.as_bytes(), key.as_bytes()));
-        let config = tls::client(trust, verify, protocols(alpn), early_data, identity, key_log_file).map_err(raised)?;
+        let key_log_file = key_log_file.map(file_path).transpose()?;
+        let config = tls::client(trust, verify, protocols(alpn), early_data, identity, key_log_file.as_deref());
+        let config = config.map_err(raised)?;
         Ok(Self { config })
     }
 }

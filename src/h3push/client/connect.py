@@ -7,11 +7,9 @@ together have `connect_timeout`.
 
 import asyncio
 import errno
-import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import Literal
@@ -134,19 +132,13 @@ async def _race(plan: Plan, addresses: Sequence[Address]) -> ClientConnection:
 
 
 async def _open(plan: Plan, address: Address) -> ClientConnection:
-    driver = _ConnectedSocket(plan, address)
-    try:
-        return await _attempt(plan, address, driver)
-    finally:
-        driver.stop_asking()
+    return await _attempt(plan, address, _client_socket(plan, address))
 
 
 async def _attempt(plan: Plan, address: Address, driver: Driver) -> ClientConnection:
     endpoint = Endpoint(driver)
     try:
         connection = _connect(plan, endpoint, address)
-        if isinstance(driver, _ConnectedSocket):
-            driver.on_error = partial(connection.closed, UNREACHABLE)
         await connection.ready
     except HandshakeFailed as failure:
         endpoint.close()
@@ -189,49 +181,21 @@ def _authority_check(origin: Origin, endpoint: Endpoint, handle: int) -> Callabl
     return check
 
 
-UNREACHABLE = "unreachable"
-"""A kind of `HandshakeFailed` beside `_quic.CLOSED_*`: the kernel says (by ICMP) that nobody is there; the code is an errno."""
+def _client_socket(plan: Plan, address: Address) -> SocketDriver:
+    """A UDP socket that any address of ours may send through, so that the connection survives a change of it.
 
-
-class _ConnectedSocket(SocketDriver):
-    """A UDP socket that is connected to one address, so that the kernel tells us when nobody listens there.
-
-    The error is asked for (SO_ERROR) before the transport reads the socket, until the handshake is done. With `io="thread"`
-    the transport's thread reads it first, and the connect time-out has to do.
+    A connected one is made first, as a question: the kernel says at once when there is no way to `address`.
     """
-
-    def __init__(self, plan: Plan, address: Address) -> None:
-        try:
-            sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
-            sock.setblocking(False)
-            sock.connect(address)
-            self._probe: socket.socket | None = sock.dup()
-        except OSError as error:
-            raise ConnectFailed(f"cannot reach {_show(address)}: {error.strerror or error}") from None
-        kind = _quic.ThreadedEndpoint if plan.io == "thread" else _quic.Endpoint
-        transport = plan.settings.transport(plan.config.max_concurrent_pushes)
-        local: Address = sock.getsockname()[:2]
-        super().__init__(kind.bind(local, client=plan.tls, transport=transport, fd=sock.detach()))
-        self.on_error: Callable[[int, str], None] = lambda _code, _sentence: None
-        """Called with errno and its words."""
-
-    def watch(self, loop: asyncio.AbstractEventLoop, on_readable: Callable[[], None]) -> None:
-        """Watch the socket, and ask for its error first."""
-
-        def readable() -> None:
-            code = 0 if self._probe is None else self._probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                self.on_error(code, os.strerror(code))
-            else:
-                on_readable()
-
-        super().watch(loop, readable)
-
-    def stop_asking(self) -> None:
-        """The handshake is done, or given up."""
-        if self._probe is not None:
-            self._probe.close()
-            self._probe = None
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+    except OSError as error:
+        raise ConnectFailed(f"cannot reach {_show(address)}: {error.strerror or error}") from None
+    kind = _quic.ThreadedEndpoint if plan.io == "thread" else _quic.Endpoint
+    transport = plan.settings.transport(plan.config.max_concurrent_pushes)
+    anywhere = ("::" if family == socket.AF_INET6 else "0.0.0.0", 0)  # noqa: S104 - a client; QUIC takes only what is its
+    return SocketDriver(kind.bind(anywhere, client=plan.tls, transport=transport))
 
 
 def _show(address: Address) -> str:
@@ -257,9 +221,9 @@ def _sentence(plan: Plan, address: Address, failure: HandshakeFailed) -> str:
             f"nothing answers at {where} over UDP within {plan.settings.connect_timeout:g} s: "
             "is an HTTP/3 server running there?"
         )
-    if failure.kind == UNREACHABLE and failure.error_code == errno.ECONNREFUSED:
+    if failure.kind == _quic.CLOSED_UNREACHABLE and failure.error_code == errno.ECONNREFUSED:
         return f"{where} refused the connection (no UDP listener)"
-    if failure.kind == UNREACHABLE:
+    if failure.kind == _quic.CLOSED_UNREACHABLE:
         return f"cannot reach {where}: {failure.reason}"
     if failure.kind == _quic.CLOSED_REFUSED:
         return f"{where} has no QUIC version in common with us"

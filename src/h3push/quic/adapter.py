@@ -80,8 +80,11 @@ class Driver(Streams, Protocol):
     def tick(self) -> list[NativeEvent]:
         """Run the timers that are due; the events, with those that were pending."""
 
-    def flush(self) -> tuple[float | None, bool]:
-        """Send what may be sent: (seconds until `tick` is due or `None`, True: call again soon)."""
+    def watch_writable(self, loop: AbstractEventLoop, on_writable: Callable[[], None]) -> None:
+        """Have `on_writable()` called from `loop` once, when a socket that `flush` found full takes packets again."""
+
+    def flush(self) -> tuple[float | None, int]:
+        """Send what may be sent: (seconds until `tick` is due or `None`, one of `_quic.FLUSH_*`)."""
 
     def pending(self) -> bool:
         """Tell whether events wait that nothing will announce."""
@@ -187,20 +190,48 @@ class SocketDriver(NativeCalls):
         self.tick = native.tick
         self.flush = native.flush
         self.local_address = native.local_address
-        self.rebind = native.rebind
-        self._watching: tuple[AbstractEventLoop, int] | None = None
+        self._watching: tuple[AbstractEventLoop, int, Callable[[], None]] | None = None
+        self._full = False
 
     def watch(self, loop: AbstractEventLoop, on_readable: Callable[[], None]) -> None:
         """Call `on_readable()` from `loop` when datagrams or events wait."""
         fileno = self.native.fileno()
         loop.add_reader(fileno, on_readable)
-        self._watching = loop, fileno
+        self._watching = loop, fileno, on_readable
 
     def unwatch(self, loop: AbstractEventLoop) -> None:
-        """Undo `watch`."""
+        """Undo `watch` and `watch_writable`."""
         if self._watching is not None and self._watching[0] is loop:
             loop.remove_reader(self._watching[1])
+            if self._full:
+                loop.remove_writer(self._watching[1])
+                self._full = False
             self._watching = None
+
+    def watch_writable(self, loop: AbstractEventLoop, on_writable: Callable[[], None]) -> None:
+        """Call `on_writable()` from `loop` once, when the socket takes packets again."""
+        if self._watching is None or self._full:
+            return
+        fileno = self._watching[1]
+
+        def writable() -> None:
+            self._full = False
+            loop.remove_writer(fileno)
+            on_writable()
+
+        self._full = True
+        loop.add_writer(fileno, writable)
+
+    def rebind(self, fd: int | None = None) -> None:
+        """Move to a new socket on the same host (a fresh port when `fd` is `None`), and watch that one."""
+        watching = self._watching
+        if watching is not None:
+            self.unwatch(watching[0])
+        try:
+            self.native.rebind(fd)
+        finally:
+            if watching is not None:
+                self.watch(watching[0], watching[2])
 
     def shutdown(self) -> None:
         """Close every connection and the socket; it is watched no more."""
@@ -280,6 +311,7 @@ _CLOSED_SENTENCES = {
     _quic.CLOSED_TIMED_OUT: "nothing came from the peer for too long",
     _quic.CLOSED_RESET: "the peer does not know this connection any more (stateless reset)",
     _quic.CLOSED_REFUSED: "the peer refused the connection",
+    _quic.CLOSED_UNREACHABLE: "nobody is there any more",
     _quic.CLOSED_INTERNAL: "the transport failed inside (a bug in h3push)",
 }
 

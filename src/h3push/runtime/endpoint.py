@@ -8,6 +8,7 @@ handshake, for then those who waited for it are about to write.
         readable ──▶ recv ─┐                         ┌─▶ owner.receive(events)
         timer ─────▶ tick ─┴─▶ dispatch ──▶ core ────┤
         kick ──▶ call_soon ──────────────────────────┴─▶ flush (one a turn) ──▶ arm the timer
+        writable, once the socket was full ────────────▶ flush
 
 Timers. The transport tells when it wants `tick`; every core may have a deadline of its own. Cores are asked for theirs only when
 something happened on their connection (`touch`), and what they say goes into a heap, so that a turn costs nothing for idle
@@ -37,6 +38,7 @@ logger = logging.getLogger("h3push.endpoint")
 
 _DATA = _quic.DATA
 _ACKED = _quic.ACKED
+_FULL = _quic.FLUSH_FULL
 
 TIMER_SLACK = 0.0005
 """Seconds by which a deadline must be earlier than the armed one to be worth a new TimerHandle."""
@@ -197,10 +199,12 @@ class Endpoint:
         if self.is_closed:
             return
         self._kicked = False
-        seconds, more = self.driver.flush()
+        seconds, left = self.driver.flush()
+        if left == _FULL:
+            self.driver.watch_writable(self.loop, self.flush)
         if self.driver.pending():
             self.loop.call_soon(self._tick)
-        elif more:
+        elif left and left != _FULL:
             self.kick()
         self._arm(seconds)
 

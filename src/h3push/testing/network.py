@@ -112,13 +112,17 @@ class VirtualDriver(NativeCalls):
         self.native.advance(self._network.now)
         return self.recv()
 
-    def flush(self) -> tuple[float | None, bool]:
-        """Give every datagram that may be sent to the network; (seconds until `tick` is due, False)."""
+    def watch_writable(self, loop: asyncio.AbstractEventLoop, on_writable: Callable[[], None]) -> None:
+        """Call `on_writable()` in the next turn: this network takes everything."""
+        loop.call_soon(on_writable)
+
+    def flush(self) -> tuple[float | None, int]:
+        """Give every datagram that may be sent to the network; (seconds until `tick` is due, `FLUSH_DONE`)."""
         now = self._network.now
         for destination, data, _, ecn in self.native.transmits(now):
             self._network.send(self, destination, data, ecn)
         due = self.native.timeout()
-        return (None if due is None else max(0, due - now) / NANOSECONDS), False
+        return (None if due is None else max(0, due - now) / NANOSECONDS), _quic.FLUSH_DONE
 
     def local_address(self) -> Address:
         """Tell where we are."""

@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
@@ -73,6 +73,8 @@ impl Hub {
         let mut config = EndpointConfig::new(Arc::new(reset_key));
         let (seed, worker) = (identity.seed_for(1), identity.worker);
         config.cid_generator(move || Box::new(CidGenerator { rng: StdRng::from_seed(seed), worker }));
+        // After a restart everybody who was connected knocks with a packet of a lost connection: an answer is shorter than it.
+        config.min_reset_interval(Duration::from_millis(1));
         config.supported_versions(vec![QUIC_V1]);
         config.rng_seed(Some(identity.seed_for(2)));
         let token_key = provider::hkdf::Salt::new(provider::hkdf::HKDF_SHA256, &[]).extract(&identity.token_key);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use quinn_proto::ConnectionId;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use super::CID_LENGTH;
+use super::{CID_LENGTH, provider::hkdf};
+
+const KEY_LENGTH: usize = 32;
 
 /// What identifies this endpoint on the wire.
 #[derive(Clone)]
@@ -36,6 +38,19 @@ impl Identity {
     pub fn random() -> Self {
         let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).expect("the operating system has randomness");
         Self::from_seed(rng.random())
+    }
+
+    /// Derive the keys from a secret that outlives the process, such as the server's TLS key: after a restart, old connections
+    /// are reset at their next packet, and old tokens are good. `scope` tells endpoints apart that share the secret: who knew
+    /// a connection ID of one could otherwise have another one make its stateless reset (RFC 9000 section 21.11).
+    pub fn derive_keys(&mut self, secret: &[u8], scope: &[u8]) {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"h3push endpoint keys").extract(secret);
+        for (label, key) in [("stateless reset", &mut self.reset_key), ("token", &mut self.token_key)] {
+            let info = [label.as_bytes(), b"\0", scope];
+            let drawn = root.expand(&info, hkdf::HKDF_SHA256).and_then(|drawn| drawn.fill(&mut key[..KEY_LENGTH]));
+            drawn.expect("a hash is no longer than HKDF allows");
+            key.truncate(KEY_LENGTH);
+        }
     }
 
     pub(super) fn seed_for(&self, purpose: u8) -> [u8; 32] {

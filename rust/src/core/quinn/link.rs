@@ -56,6 +56,8 @@ pub struct LinkStats {
     pub sent_bytes: u64,
     /// UDP payload received.
     pub received_bytes: u64,
+    /// ACK frames received.
+    pub received_acks: u64,
     /// QUIC packets sent.
     pub sent_packets: u64,
     /// QUIC packets lost.
@@ -197,6 +199,7 @@ impl Link {
             congestion_window: stats.path.cwnd,
             sent_bytes: stats.udp_tx.bytes,
             received_bytes: stats.udp_rx.bytes,
+            received_acks: stats.frame_rx.acks,
             sent_packets: stats.path.sent_packets,
             lost_packets: stats.path.lost_packets,
             mtu: stats.path.current_mtu,
