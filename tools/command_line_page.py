@@ -3,14 +3,17 @@
 import re
 
 import rich_click as click
-from documented import one_line, table
+from documented import one_line, table, under_each_name
 
-from h3push.cli import failures
+from h3push.cli.failures import ExitCode
 from h3push.cli.main import COMMANDS, cli
 
 HEAD = """# Command line
 
 Made from the code by `tools/reference.py`; do not edit by hand. `h3push COMMAND --help` says the same in a terminal.
+"""
+
+EXIT_CODES = """Those of `h3push get` are curl's where curl has one. The kind is what `--json` puts into its `error` object.
 """
 
 
@@ -61,14 +64,9 @@ def option_rows(command: click.Command) -> list[list[str]]:
 
 
 def exit_codes() -> list[list[str]]:
-    """Code and meaning, as the module that ends commands says."""
-    text = one_line_keeping_columns(failures.__doc__ or "")
-    return [[f"`{code}`", one_line(meaning)] for code, meaning in re.findall(r"(\d+) {2,}(.*?)(?= \d+ {2,}|$)", text)]
-
-
-def one_line_keeping_columns(text: str) -> str:
-    """Without line ends; several spaces after a code stay, which is how it is known."""
-    return text.partition("\n\n")[2].replace("\n", " ")
+    """Code, name and meaning."""
+    texts = under_each_name(ExitCode)
+    return [[f"`{code.value}`", f"`{code.name.lower()}`", texts.get(code.name, "")] for code in ExitCode]
 
 
 def section(name: str, command: click.Command, depth: int = 2) -> list[str]:
@@ -97,5 +95,5 @@ def page() -> str:
         command = cli.get_command(context, name)
         assert command is not None
         lines += section(name, command)
-    lines += ["## Exit codes", "", *table(["code", "meaning"], exit_codes())]
+    lines += ["## Exit codes", "", EXIT_CODES, *table(["code", "kind", "meaning"], exit_codes())]
     return "\n".join(lines)

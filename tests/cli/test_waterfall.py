@@ -1,6 +1,6 @@
 """Rows of numbers and bars."""
 
-from h3push.cli.waterfall import ARRIVING, BAR_WIDTH, WAITING, Row, can_encode, waterfall
+from h3push.cli.output.waterfall import ARRIVING, BAR_WIDTH, WAITING, Row, can_encode, waterfall
 
 
 def row(path, started, first_byte, ended, *, pushed=False):

@@ -74,7 +74,7 @@ async def fetch_over_loopback(root: Path) -> "PageLoad":
 
 def show_fetch(root: Path, load: "PageLoad") -> None:
     """Print each response, after comparing it with its file."""
-    from h3push.cli.waterfall import Row, print_waterfall
+    from h3push.cli.output.waterfall import Row, print_waterfall
 
     rows = [
         Row(

@@ -1,35 +1,113 @@
 """How commands end: exit codes, and one sentence instead of a traceback.
 
-0    done; an HTTP error status alone is no failure 1    it could not be done: no connection, a protocol failure, a missing
-directory, a port in use 2    the command line makes no sense 130  interrupted (128 + SIGINT, as shells count)
+The codes of `h3push get` are curl's, so that a script that knows curl's knows ours. An HTTP error status alone is no failure.
 """
 
 import errno
 import os
 import socket
 import sys
-from typing import IO, Any
+from contextlib import suppress
+from enum import IntEnum
+from typing import IO, Any, Literal
 
 import rich_click as click
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
+from h3push.errors import ConnectFailed, ConnectionClosed, ErrorCode, H3PushError, StreamFailed, Timeout
+
+
+class ExitCode(IntEnum):
+    """Exit codes; from 3 to 96 with curl's meanings."""
+
+    DONE = 0
+    """Done."""
+    FAILED = 1
+    """It could not be done, for a reason that no other code names."""
+    USAGE = 2
+    """The command line makes no sense."""
+    DNS = 6
+    """The host name could not be resolved."""
+    REFUSED = 7
+    """No connection: nobody listens, or no way leads there."""
+    PARTIAL = 18
+    """The response broke off."""
+    HTTP_ERROR = 22
+    """The status was 400 or above, and `--fail` makes that a failure."""
+    WRITE_ERROR = 23
+    """The output could not be written."""
+    READ_ERROR = 26
+    """What was to be sent could not be read."""
+    TIMEOUT = 28
+    """A time-out passed."""
+    TLS = 35
+    """The TLS handshake failed."""
+    TOO_MANY_REDIRECTS = 47
+    """More redirects than `--max-redirs` allows."""
+    RECEIVE = 56
+    """The connection was lost, or a message was malformed."""
+    CLIENT_CERTIFICATE = 58
+    """The client certificate or its key cannot be used."""
+    CERTIFICATE = 60
+    """The server's certificate was not accepted."""
+    CONTENT_CODING = 61
+    """The content coding is unknown, or the content is not what it says."""
+    CACERT = 77
+    """The file of authorities cannot be used."""
+    HTTP3 = 95
+    """The server broke HTTP/3."""
+    QUIC = 96
+    """The QUIC handshake failed."""
+    INTERRUPTED = 130
+    """Ctrl-C: 128 + SIGINT, as shells count."""
+
+
+CONNECT_CODES = {
+    "dns": ExitCode.DNS,
+    "refused": ExitCode.REFUSED,
+    "timeout": ExitCode.TIMEOUT,
+    "tls": ExitCode.TLS,
+    "protocol": ExitCode.QUIC,
+}
+"""Exit codes of the kinds of `ConnectFailed`."""
 
 
 class CommandFailed(click.ClickException):
     """The command could not be done; the message is one sentence for stderr."""
 
-    exit_code = 1
-
-    def __init__(self, message: str, *, silent: bool = False) -> None:
+    def __init__(self, message: str, code: ExitCode = ExitCode.FAILED, *, silent: bool = False) -> None:
         super().__init__(message)
+        self.exit_code: int = code  # type: ignore[misc]  # click has one code a class
         self.silent = silent
         """True when the user asked for silence: the exit code says it."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the sentence."""
         if not self.silent:
-            click.echo(f"h3push: {self.format_message()}", file=file or sys.stderr)
+            say(f"h3push: {self.format_message()}", file)
+
+
+def failure_of(error: H3PushError, *, begun: bool) -> CommandFailed:
+    """Make the failure of a command of an error; `begun`: some content had arrived."""
+    return CommandFailed(str(error), _code_of(error, begun))
+
+
+def _code_of(error: H3PushError, begun: bool) -> ExitCode:
+    if isinstance(error, ConnectFailed):
+        code = CONNECT_CODES.get(getattr(getattr(error, "kind", None), "value", ""), ExitCode.FAILED)
+        return ExitCode.CERTIFICATE if code is ExitCode.TLS and "certificate" in str(error) else code
+    if isinstance(error, Timeout):
+        return ExitCode.TIMEOUT
+    if isinstance(error, StreamFailed) and error.error_code == ErrorCode.H3_MESSAGE_ERROR:
+        return ExitCode.HTTP3
+    if isinstance(error, StreamFailed | ConnectionClosed):
+        return ExitCode.PARTIAL if begun else ExitCode.RECEIVE
+    return ExitCode.FAILED
+
+
+def say(text: str, file: IO[Any] | None = None) -> None:
+    """Print to stderr. Where that cannot be written, nobody can be told; the exit code still stands."""
+    with suppress(OSError):
+        click.echo(text, file=file or sys.stderr)
 
 
 def bind_failure(error: OSError, host: str, port: int) -> CommandFailed:
@@ -44,11 +122,15 @@ def bind_failure(error: OSError, host: str, port: int) -> CommandFailed:
     return CommandFailed(f"cannot listen on {where}: {error.strerror or error}")
 
 
-def file_failure(error: OSError, what: str, path: str | os.PathLike[str]) -> CommandFailed:
+def file_failure(
+    error: OSError, verb: str, path: str | os.PathLike[str], code: ExitCode = ExitCode.FAILED
+) -> CommandFailed:
     """Explain why a file could not be read or written."""
-    return CommandFailed(f"cannot {what} {os.fspath(path)}: {(error.strerror or str(error)).lower()}")
+    return CommandFailed(f"cannot {verb} {os.fspath(path)}: {(error.strerror or str(error)).lower()}", code)
 
 
-def leave_stdout_quietly() -> None:
-    """Nobody reads our output any more (`h3push get ... | head`): no message, and none when Python flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def give_up_stream(name: Literal["stdout", "stderr"]) -> None:
+    """Drop what is still buffered for stdout or stderr, which cannot be written, or Python complains of it at exit."""
+    stream = getattr(sys, name)
+    if stream is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,224 +1,193 @@
-"""One request and everything that is pushed with it: the machinery of `h3push get`.
-
-A push is taken as soon as its promise arrives, by a task that reads it to the end, so that its credit goes back to the
-server and a page with a thousand pushes needs no more memory than one with ten. Content of pushes is counted and hashed, not
-kept.
-"""
+"""One request and everything that is pushed with it, redirects followed: the machinery of `h3push get`."""
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from pathlib import Path
 
+from h3push import _quic
+from h3push.cli.options.addresses import Address, look_up
+from h3push.cli.options.request import Request
+from h3push.cli.pushes import PushRecord, PushTaker
 from h3push.client.client import Client, connect
-from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState
-from h3push.errors import H3PushError, PushCancelled
+from h3push.client.response import ClientResponse, ReceivedPush
+from h3push.errors import ConnectFailed
 from h3push.http.url import target_of
 from h3push.runtime.settings import ClientSettings
-
-STATES = {
-    ReceivedState.FULFILLED: "fulfilled",
-    ReceivedState.CANCELLED: "cancelled",
-}
-"""Words for the ends of a push; anything else is "failed"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOptions:
-    """What to fetch and how."""
+    """A request, and the connection that it goes out on."""
 
-    url: str
-    """Absolute https URL, percent-encoded."""
-    method: str = "GET"
-    """Request method."""
-    headers: Sequence[tuple[str, str]] = ()
-    """Further request fields."""
-    content: bytes | None = None
-    """Request content."""
-    cafile: Path | None = None
-    """Authorities to trust instead of the system's, PEM."""
-    verify: bool = True
-    """False accepts any certificate."""
+    request: Request
+    """The first request."""
+    tls: _quic.ClientTls
+    """Whom to trust, and who we are."""
+    addresses: Sequence[Address] = ()
+    """Where to connect, in this order, instead of to what the URL's host stands for."""
     max_pushes: int | None = None
     """Pushes that may be under way at once; `None` takes none."""
     cancel: Sequence[str] = ()
     """Globs: a push whose path or URL matches one is cancelled when it is promised."""
     connect_timeout: float = 10.0
     """Seconds until there must be a connection."""
+    push_timeout: float = 10.0
+    """Once the response is complete, pushes on which nothing comes for so many seconds are called off."""
 
 
 @dataclass(slots=True)
-class PushRecord:
-    """What became of one push."""
+class Exchange:
+    """One request and its response; times in seconds since the start of the fetch."""
 
-    push_id: int
-    """The push ID."""
-    url: str
-    """URL of the promised request."""
-    method: str
-    """Method of the promised request."""
-    promised: float
-    """When the promise came, in seconds since the start."""
-    status: int | None = None
-    """Status of the pushed response, when there was one."""
+    request: Request
+    """What was asked for."""
+    started: float
+    """When the request went out."""
+    response: ClientResponse | None = None
+    """The response, once its header section is there."""
+    first_byte: float | None = None
+    """When the header section was there."""
     body_bytes: int = 0
-    """Content received, in bytes."""
-    body_sha256: str | None = None
-    """SHA-256 of the content, hexadecimal; `None` unless it is complete."""
-    state: str = "promised"
-    """At the end `fulfilled`, `cancelled` or `failed`."""
+    """Its content so far, in bytes, as they were on the wire."""
     done: float | None = None
-    """When it was complete or ended early, in seconds since the start."""
-    reason: str = ""
-    """Why it is not fulfilled."""
+    """When it was complete."""
 
 
 @dataclass(slots=True)
 class Fetched:
-    """The outcome."""
+    """The outcome, as far as it goes; times in seconds since the start, which is before the name is looked up."""
 
-    response: ClientResponse
-    """The response that was asked for; its content has been read."""
-    body_bytes: int
-    """Its content, in bytes."""
-    time_total: float
-    """Seconds from the start (before the name is looked up) to the end of the last push."""
+    url: str
+    """The URL that was asked for first."""
+    started_at: float = 0.0
+    """The start, in seconds since the epoch."""
+    exchanges: list[Exchange] = field(default_factory=list)
+    """The request, and one more for each redirect that was followed."""
+    connected: float | None = None
+    """When there was a connection."""
+    remote: Address | None = None
+    """What it leads to."""
+    time_total: float = 0.0
+    """When the last push was over, or the fetch failed."""
     pushes: list[PushRecord] = field(default_factory=list)
     """In the order of the promises."""
 
+    @property
+    def last(self) -> Exchange | None:
+        """The exchange that the others led to."""
+        return self.exchanges[-1] if self.exchanges else None
+
+    @property
+    def response(self) -> ClientResponse | None:
+        """The response that the others led to."""
+        return self.last.response if self.last is not None else None
+
 
 class Sink:
-    """Where the response goes; the base throws it away."""
+    """Takes what comes; the base throws it away."""
 
     def connected(self, client: Client, seconds: float) -> None:
-        """There is a connection, after so many seconds."""
+        """Note that there is a connection, after so many seconds."""
+
+    def sends(self, request: Request) -> Request:
+        """Give the request as it is to be sent: the last chance for cookies."""
+        return request
 
     def begin(self, response: ClientResponse) -> None:
-        """The header section is there. Raise to fetch no further."""
+        """Take the header section. Raise to fetch no further."""
 
     def write(self, data: bytes) -> None:
         """Take a piece of content."""
 
+    def end(self) -> None:
+        """Note that the content is complete."""
 
-async def fetch(options: FetchOptions, sink: Sink) -> Fetched:
-    """Send the request, give the response to `sink`, wait for every push.
 
-    Raises: H3PushError: no connection, or the response failed; the message is a sentence. ValueError: the file of
-    authorities cannot be used.
+Follow = Callable[[Request, ClientResponse], Request | None]
+"""Gives the request that a response leads to; `None` when it is the one that was wanted."""
+
+
+async def fetch(options: FetchOptions, sink: Sink, fetched: Fetched, follow: Follow) -> None:
+    """Send the request, give the response to `sink`, wait for every push; `fetched` tells how far it has come.
+
+    Raises: H3PushError: no connection, or the response failed; the message is a sentence.
     """
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    taker = PushTaker(options.cancel, start)
+    fetched.pushes = taker.records
+    try:
+        async with _connected(options, taker.take) as client:
+            fetched.connected = loop.time() - start
+            fetched.remote = client.connection.address[:2]
+            sink.connected(client, fetched.connected)
+            response = await _exchange_all(client, options.request, sink, fetched, follow, start)
+            if options.max_pushes is not None:
+                await _wait_for_pushes(response, taker, options.push_timeout)
+    finally:
+        taker.stop()
+        fetched.time_total = loop.time() - start
+
+
+async def _exchange_all(
+    client: Client, request: Request | None, sink: Sink, fetched: Fetched, follow: Follow, start: float
+) -> ClientResponse:
+    """Send the request, and those that its response leads to; the last response, read to its end."""
     now = asyncio.get_running_loop().time
-    start = now()
-    client = connect(
-        options.url,
-        cafile=options.cafile,
-        verify=options.verify,
-        max_pushes=options.max_pushes,
-        settings=ClientSettings(connect_timeout=options.connect_timeout),
-    )
-    async with client:
-        sink.connected(client, now() - start)
-        taker = PushTaker(options.cancel, start, now)
-        client.connection.pushes.listeners.append(_Listener(taker.take))
-        try:
-            response = await client.request(
-                options.method, target_of(options.url), headers=list(options.headers), content=options.content
-            )
-            sink.begin(response)
-            size = 0
-            async for data in response.stream():
-                size += len(data)
+    while request is not None:
+        request = sink.sends(request)
+        exchange = Exchange(request, now() - start)
+        fetched.exchanges.append(exchange)
+        target = target_of(request.url)
+        response = await client.request(request.method, target, headers=request.fields, content=request.content)
+        exchange.response, exchange.first_byte = response, now() - start
+        sink.begin(response)
+        request = follow(request, response)
+        async for data in response.stream():
+            exchange.body_bytes += len(data)
+            if request is None:
                 sink.write(data)
-            async for push in response.pushes():
-                taker.take(push)
-            await taker.finish()
-            return Fetched(response, size, now() - start, list(taker.records.values()))
-        finally:
-            taker.cancel()
+        exchange.done = now() - start
+    sink.end()
+    return response
 
 
-class PushTaker:
-    """Takes every push once: cancels it or reads it to the end, and keeps a record."""
-
-    def __init__(self, cancel: Sequence[str], start: float, now: Callable[[], float]) -> None:
-        self.records: dict[int, PushRecord] = {}
-        """By push ID, in the order of the promises."""
-        self._cancel = cancel
-        self._start = start
-        self._now = now
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def take(self, push: ReceivedPush) -> None:
-        """Take a push; nothing happens when it was taken before."""
-        if push.push_id in self.records:
-            return
-        record = PushRecord(push.push_id, push.request.url, push.request.method, push.promised_at - self._start)
-        self.records[push.push_id] = record
-        glob = next((glob for glob in self._cancel if matches(glob, push)), None)
-        if glob is not None:
-            push.cancel()
-            self._end(record, push, f"matches --cancel {glob}")
-            return
-        task = asyncio.create_task(self._read(push, record))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def finish(self) -> None:
-        """Wait until every push that was taken is over."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def cancel(self) -> None:
-        """Read no further."""
-        for task in self._tasks:
-            task.cancel()
-
-    async def _read(self, push: ReceivedPush, record: PushRecord) -> None:
-        digest = hashlib.sha256()
-        reason = ""
+@asynccontextmanager
+async def _connected(options: FetchOptions, on_push: Callable[[ReceivedPush], None]) -> AsyncIterator[Client]:
+    """A connection to the first address that gives one."""
+    last = len(options.addresses) - 1
+    for number, address in enumerate(options.addresses or [None]):
+        client = connect(
+            options.request.url,
+            tls=options.tls,
+            max_pushes=options.max_pushes,
+            settings=ClientSettings(connect_timeout=options.connect_timeout),
+            address=None if address is None else await look_up(address),
+            on_push=on_push,
+        )
         try:
-            response = await push.response()
-            record.status = response.status
-            async for data in response.stream():
-                record.body_bytes += len(data)
-                digest.update(data)
-            record.body_sha256 = digest.hexdigest()
-        except H3PushError as error:
-            reason = str(error)
-            if not isinstance(error, PushCancelled):
-                push.cancel()
-                record.state = "failed"
-        self._end(record, push, reason)
-
-    def _end(self, record: PushRecord, push: ReceivedPush, reason: str) -> None:
-        if record.state != "failed":
-            record.state = STATES.get(push.state, "failed")
-        record.reason = reason
-        record.done = (self._now() if push.done_at is None else push.done_at) - self._start
+            await client.open()
+        except ConnectFailed:
+            if number >= last:
+                raise
+            continue
+        break
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
-class _Listener(asyncio.Queue[ReceivedPush | None]):
-    """Has each push taken in the very moment of its promise, before what else arrived in the same packet is looked at.
-
-    A push that is to be cancelled must be called off then: a small one may be complete a turn of the loop later.
-    """
-
-    def __init__(self, take: Callable[[ReceivedPush], None]) -> None:
-        super().__init__()
-        self._take = take
-
-    def put_nowait(self, item: ReceivedPush | None) -> None:
-        """Take a push; `None` ends the connection."""
-        if item is not None:
-            self._take(item)
+async def _wait_for_pushes(response: ClientResponse, taker: PushTaker, patience: float) -> None:
+    """Wait for the end of every push. A server may hold the stream of a complete response open, for further promises."""
+    promises = asyncio.create_task(_until_no_more(response))
+    try:
+        await taker.finish(promises, patience)
+    finally:
+        promises.cancel()
 
 
-def matches(glob: str, push: ReceivedPush) -> bool:
-    """Tell whether a shell glob means a push: its URL, its path with or without query, or its last name.
-
-    So `*.png`, `/img/*` and `https://example.org/*` all do what they look like.
-    """
-    path = push.request.path.partition("?")[0]
-    names = (push.request.url, push.request.path, path, path.rpartition("/")[2])
-    return any(fnmatchcase(name, glob) for name in names)
+async def _until_no_more(response: ClientResponse) -> None:
+    async for _ in response.pushes():
+        pass

@@ -1,13 +1,16 @@
 """`h3push`: the group of sub-commands, and what holds for all of them."""
 
+import errno
 import importlib
+import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import metadata
 
 import rich_click as click
 
-from h3push.cli.failures import INTERRUPTED, leave_stdout_quietly
+from h3push.cli.failures import ExitCode, file_failure, give_up_stream, say
 
 COMMANDS = {
     "serve": ("h3push.cli.serve", "serve"),
@@ -15,6 +18,8 @@ COMMANDS = {
     "demo": ("h3push.cli.demo", "demo"),
 }
 """Sub-command -> module and attribute; imported when used, or for the list in the help."""
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF})
+"""Errors of standard output, where no file is named: the disk is full, its reader has gone, it is closed."""
 
 
 class LazyGroup(click.RichGroup):
@@ -53,20 +58,50 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. Failures are one sentence on stderr, never a traceback."""
+    code = _run(arguments)
+    if sys.stdout is not None:
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            code = _unwritable(error)
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            give_up_stream("stderr")
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run the command line; the exit code."""
     try:
         code = cli.main(arguments, prog_name="h3push", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        with suppress(OSError):
+            error.show()
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        leave_stdout_quietly()
-        sys.exit(1)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        leave_stdout_quietly()
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+        return ExitCode.INTERRUPTED
+    except OSError as error:
+        return _unwritable(error) if error.filename is None and error.errno in UNWRITABLE else _failed(error)
+    except Exception as error:
+        return _failed(error)
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _unwritable(error: OSError) -> int:
+    """Standard output cannot be written. When its reader has gone (`h3push get ... | head`), nothing is said."""
+    give_up_stream("stdout")
+    if not isinstance(error, BrokenPipeError):
+        file_failure(error, "write", "to standard output").show()
+    return ExitCode.WRITE_ERROR
+
+
+def _failed(error: Exception) -> int:
+    """Say what nobody foresaw in one line; H3PUSH_TRACEBACK=1 shows where it happened."""
+    if os.environ.get("H3PUSH_TRACEBACK"):
+        raise error
+    what = f"{type(error).__name__}: {error}"
+    say(f"h3push: this is a mistake in h3push, please report it: {what} (H3PUSH_TRACEBACK=1 says where)")
+    return ExitCode.FAILED

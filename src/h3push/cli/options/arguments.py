@@ -1,0 +1,60 @@
+"""The command line of `h3push get`, as typed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """One field a flag of `options.flags`, of the same name."""
+
+    url: str
+    # the request
+    request: str | None
+    header: tuple[str, ...]
+    data: tuple[str, ...]
+    data_binary: tuple[str, ...]
+    form: tuple[str, ...]
+    get: bool
+    upload_file: str | None
+    head: bool
+    user_agent: str | None
+    referer: str | None
+    user: str | None
+    cookie: tuple[str, ...]
+    cookie_jar: str | None
+    range: str | None
+    compressed: bool
+    location: bool
+    max_redirs: int
+    retry: int
+    # pushes
+    push: str
+    max_pushes: int
+    cancel: tuple[str, ...]
+    push_timeout: float
+    # the connection
+    insecure: bool
+    cacert: Path | None
+    cert: Path | None
+    key: Path | None
+    resolve: tuple[str, ...]
+    connect_to: tuple[str, ...]
+    connect_timeout: float
+    max_time: float | None
+    # the output
+    output: Path | None
+    remote_name: bool
+    include: bool
+    fail: bool
+    silent: bool
+    show_error: bool
+    verbose: bool
+    write_out: str | None
+    json: bool
+    waterfall: bool
+    har: Path | None
+    svg: Path | None
+    # both of -d and --data-binary
+    data_order: tuple[str, ...] = ()
+    """Names of the data flags in the order in which they were typed: `data` or `data_binary` for each."""

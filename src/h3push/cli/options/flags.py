@@ -1,0 +1,118 @@
+"""Every flag of `h3push get`: curl's letters with curl's meanings, and ours for pushes. One line of help each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+
+DEFAULT_MAX_PUSHES = 100
+"""Pushes under way at once, when `--max-pushes` does not say: nearly every page has fewer resources."""
+DEFAULT_MAX_REDIRECTS = 50
+"""Redirects that `-L` follows, when `--max-redirs` does not say: curl's number."""
+
+FILE = click.Path(path_type=Path)
+SECONDS = click.FloatRange(0, min_open=True)
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag."""
+
+    names: tuple[str, ...]
+    """As it is typed: `-o`, `--output`."""
+    settings: dict[str, Any]
+    """What click needs to know beside."""
+
+    def add_to(self, command: Decorated) -> Decorated:
+        """Give a command the flag."""
+        return click.option(*self.names, **self.settings)(command)
+
+
+def _flag(usage: str, help_line: str, **more: Any) -> Flag:
+    """Declare a flag as its help shows it: `-o --output FILE`; without a word at the end it is a switch."""
+    *names, last = usage.split()
+    if last.startswith("-"):
+        return Flag((*names, last), {"is_flag": True, "help": help_line, **more})
+    return Flag(tuple(names), {"metavar": last, "help": help_line, **more})
+
+
+REQUEST = (
+    _flag("-X --request METHOD", "Request method.  [default: GET; POST, PUT or HEAD with -d, -F, -T, -I]"),
+    _flag("-H --header LINE", "Send the field 'NAME: VALUE'; 'NAME:' drops a default one.", multiple=True),
+    _flag("-d --data DATA", "POST DATA, or @FILE without its newlines; several are joined by &.", multiple=True),
+    _flag("--data-binary DATA", "The same, with @FILE as it is.", multiple=True),
+    _flag("-F --form NAME=VALUE", "POST a form (multipart); VALUE may be @FILE or <FILE.", multiple=True),
+    _flag("-G --get", "Put what -d says into the URL's query, and GET it."),
+    _flag("-T --upload-file FILE", "PUT FILE; - is standard input."),
+    _flag("-I --head", "Ask for the header section only (HEAD), and print it."),
+    _flag("-A --user-agent NAME", "Send this User-Agent; '' sends none."),
+    _flag("-e --referer URL", "Send this Referer; ';auto' at its end sets it with each redirect."),
+    _flag("-u --user USER:PASSWORD", "Log in (Basic); a password that is missing is asked for."),
+    _flag("-b --cookie DATA", "Send the cookies 'NAME=VALUE; ...', or those of a file.", multiple=True),
+    _flag("-c --cookie-jar FILE", "Write all cookies to FILE (Netscape format); - is standard output."),
+    _flag("-r --range RANGE", "Ask for these bytes only, such as 0-499 or -500."),
+    _flag("--compressed", "Ask for compressed content, and decompress it."),
+    _flag("-L --location", "Follow redirects within the origin."),
+    _flag("--max-redirs N", "Follow at most N redirects.", type=click.IntRange(0), default=DEFAULT_MAX_REDIRECTS),
+    _flag("--retry N", "Try again N times after a time-out, 408, 429 or 5xx.", type=click.IntRange(0), default=0),
+)
+"""About the request."""
+
+PUSH = (
+    Flag(("--push",), {"type": click.Choice(["accept", "off"]), "default": "accept", "help": "Take pushes, or none."}),
+    _flag(
+        "--max-pushes N",
+        "Pushes that the server may have under way at once.",
+        type=click.IntRange(1, 1_000_000),
+        default=DEFAULT_MAX_PUSHES,
+    ),
+    _flag("--cancel GLOB", "Cancel pushes whose path, name or URL matches.", multiple=True),
+    _flag("--push-timeout SECONDS", "Call pushes off when nothing more comes for so long.", type=SECONDS, default=10.0),
+)
+"""About pushes."""
+
+CONNECTION = (
+    _flag("-k --insecure", "Accept any certificate: for your own machine only."),
+    _flag("--cacert FILE", "Trust these authorities (PEM) instead of the system's.", type=FILE),
+    _flag("-E --cert FILE", "Show this client certificate (PEM), its key in it or in --key.", type=FILE),
+    _flag("--key FILE", "The private key (PEM) of --cert.", type=FILE),
+    _flag("--resolve HOST:PORT:ADDRESS", "Connect to ADDRESS for HOST:PORT.", multiple=True),
+    _flag("--connect-to HOST:PORT:HOST2:PORT2", "Connect to HOST2:PORT2 for HOST:PORT.", multiple=True),
+    _flag(
+        "--connect-timeout SECONDS", "Give up when there is no connection after so long.", type=SECONDS, default=10.0
+    ),
+    _flag("-m --max-time SECONDS", "Give up when not everything has arrived after so long.", type=SECONDS),
+)
+"""About the connection."""
+
+OUTPUT = (
+    _flag("-o --output FILE", "Write the content to FILE.", type=FILE),
+    _flag("-O --remote-name", "Write the content to a file with the name in the URL."),
+    _flag("-i --include", "Print the header sections before the content."),
+    _flag("-f --fail", "Exit with 22 when the status is 400 or above."),
+    _flag("-s --silent", "No progress and no messages."),
+    _flag("-S --show-error", "Say what failed although -s is given."),
+    _flag("-v --verbose", "Tell what goes on, and about every push, on stderr."),
+    _flag("-w --write-out FORMAT", "Print FORMAT at the end: %{http_code}, %{num_pushes}, ...; @FILE reads it."),
+    _flag("--json", "Print a JSON object about response and pushes instead of the content."),
+    _flag("--waterfall", "Draw what came when on stderr, pushed rows marked."),
+    _flag("--har FILE", "Write an HTTP archive (HAR 1.2), for a browser's network panel.", type=FILE),
+    _flag("--svg FILE", "Write the waterfall as a picture.", type=FILE),
+)
+"""About what is printed and written."""
+
+PANELS = {"Request": REQUEST, "Pushes": PUSH, "Connection": CONNECTION, "Output": OUTPUT}
+"""Headings of the help, and the flags below each."""
+
+
+def all_flags(command: Decorated) -> Decorated:
+    """Give a command every flag, under the headings of `PANELS`."""
+    for heading, flags in reversed(PANELS.items()):
+        for flag in reversed(flags):
+            command = flag.add_to(command)
+        command = click.option_panel(heading, options=[flag.names[-1] for flag in flags])(command)
+    return command

@@ -1,0 +1,1 @@
+"""Where the outcome of a command goes: content, reports, pictures."""

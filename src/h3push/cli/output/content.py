@@ -1,0 +1,149 @@
+"""The response of `h3push get` on its way to a file or to standard output."""
+
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from click.exceptions import Exit
+
+from h3push.cli.failures import CommandFailed, ExitCode, file_failure, say
+from h3push.cli.fetch import Sink
+from h3push.cli.options.arguments import Arguments
+from h3push.cli.options.cookies import Cookies
+from h3push.cli.options.request import Request
+from h3push.cli.output.coding import Decoder, decoder_of
+from h3push.cli.output.progress import Progress
+from h3push.cli.output.report import response_heads, text
+from h3push.client.client import Client
+from h3push.client.response import ClientResponse
+from h3push.http.url import target_of
+
+FIRST_ERROR_STATUS = 400
+"""From here on a status is an error (RFC 9110 section 15)."""
+TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses that may be another one next time, by curl's list."""
+
+
+class TryAgain(Exception):
+    """The response is one that `--retry` does not take.
+
+    Attributes:
+        status: its status.
+        seconds: what its Retry-After says; `None` without one.
+    """
+
+    def __init__(self, response: ClientResponse) -> None:
+        super().__init__(f"the server answered {response.status}")
+        self.status = response.status
+        after = response.headers.get("retry-after", "")
+        self.seconds = int(after) if after.isdecimal() else None
+
+
+class Output(Sink):
+    """Takes a response to where the command line wants it.
+
+    Arguments:
+        arguments: the command line.
+        path: file for the content; `None`: standard output.
+        cookies: what is sent, and where what is set goes.
+        stack: closes what is opened here.
+    """
+
+    def __init__(self, arguments: Arguments, path: Path | None, cookies: Cookies, stack: ExitStack) -> None:
+        self.is_failure = False
+        """True when the status is an error and `--fail` makes that a failure."""
+        self.may_try_again = False
+        """True has a response of `TRY_AGAIN` raise `TryAgain`."""
+        self._arguments = arguments
+        self._path = path
+        self._cookies = cookies
+        self._stack = stack
+        self._progress = Progress(stack)
+        self._decoder: Decoder | None = None
+        self._file: BinaryIO | None = None
+        self._is_terminal = False
+        self._url = ""
+
+    def connected(self, client: Client, seconds: float) -> None:
+        """Tell the connection."""
+        if self._arguments.verbose:
+            host, port = client.connection.address[:2]
+            say(f"* connected to {host} port {port} over HTTP/3 in {seconds:.4f} s")
+
+    def sends(self, request: Request) -> Request:
+        """Add the cookies, and tell what is sent."""
+        cookies = self._cookies.header(request.url)
+        given = any(name == b"cookie" for name, _ in request.fields)
+        self._url = request.url
+        if cookies is not None and not given:
+            request = replace(request, fields=(*request.fields, (b"cookie", cookies)))
+        if self._arguments.verbose:
+            lines = [f"{request.method} {target_of(request.url)} HTTP/3"]
+            lines += [f"{text(name)}: {text(value)}" for name, value in request.fields]
+            say("\n".join(f"> {line}" for line in lines))
+        return request
+
+    def begin(self, response: ClientResponse) -> None:
+        """Print the header sections where they are wanted, and open the file."""
+        arguments = self._arguments
+        self._cookies.extract(self._url, response.headers)
+        heads = response_heads(response)
+        if arguments.verbose:
+            say("\n<\n".join("\n".join(f"< {line}" for line in head) for head in heads))
+        if self.may_try_again and response.status in TRY_AGAIN:
+            raise TryAgain(response)
+        self.is_failure = arguments.fail and response.status >= FIRST_ERROR_STATUS
+        if self.is_failure or (arguments.json and self._path is None):
+            return
+        self._open(response)
+        if arguments.include or arguments.head:
+            self._put("".join(f"{line}\r\n" for head in heads for line in [*head, ""]).encode())
+        if arguments.compressed and "content-encoding" in response.headers:
+            self._decoder = decoder_of(response.headers["content-encoding"])
+
+    def write(self, data: bytes) -> None:
+        """Take a piece of content."""
+        if self._file is None:
+            return
+        self._progress.advance(len(data))
+        if self._decoder is not None:
+            data = self._decoder.decode(data)
+        if self._is_terminal and b"\0" in data:
+            raise CommandFailed("this is binary content: use -o FILE, or pipe it", ExitCode.WRITE_ERROR)
+        self._put(data)
+
+    def end(self) -> None:
+        """Write what the decoder holds."""
+        if self._decoder is not None and self._file is not None:
+            self._put(self._decoder.finish())
+
+    def _put(self, data: bytes) -> None:
+        assert self._file is not None
+        try:
+            self._file.write(data)
+            if self._path is None:
+                self._file.flush()
+        except BrokenPipeError:  # its reader has enough, and asks for no explanation
+            raise Exit(ExitCode.WRITE_ERROR) from None
+        except OSError as error:
+            where = self._path or "to standard output"
+            raise file_failure(error, "write", where, ExitCode.WRITE_ERROR) from None
+
+    def _open(self, response: ClientResponse) -> None:
+        if self._file is not None:
+            return
+        if self._path is None:
+            if sys.stdout is None:
+                raise CommandFailed("standard output is closed: use -o FILE", ExitCode.WRITE_ERROR)
+            self._file = sys.stdout.buffer
+            self._is_terminal = sys.stdout.isatty()
+            return
+        try:
+            self._file = self._stack.enter_context(self._path.open("wb"))
+        except OSError as error:
+            raise file_failure(error, "write", self._path, ExitCode.WRITE_ERROR) from None
+        if sys.stderr is not None and sys.stderr.isatty() and not self._arguments.silent:
+            length = response.headers.get("content-length", "")
+            self._progress.begin(self._path.name, int(length) if length.isdecimal() else None)

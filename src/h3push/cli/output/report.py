@@ -1,0 +1,101 @@
+"""A fetch in words: verbose lines, and the JSON object."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from h3push.cli.failures import CommandFailed, ExitCode
+from h3push.cli.fetch import Fetched
+from h3push.cli.pushes import PushRecord
+from h3push.client.response import ClientResponse
+from h3push.http.fields import Fields
+from h3push.http.headers import Headers
+
+
+def to_json(fetched: Fetched, failure: CommandFailed | None) -> str:
+    """Give the fetch as one JSON object; with `error` when it failed."""
+    document: dict[str, Any] = {"url": fetched.url if fetched.last is None else fetched.last.request.url}
+    if fetched.response is not None:
+        document |= _response_to_json(fetched.response)
+    document |= {
+        "body_bytes": 0 if fetched.last is None else fetched.last.body_bytes,
+        "time_total": round(fetched.time_total, 6),
+        "pushes": [_push_to_json(push) for push in fetched.pushes],
+        "push_counts": dict(Counter(push.state for push in fetched.pushes)),
+    }
+    if failure is not None:
+        document["error"] = error_to_json(failure)
+    return json.dumps(document, ensure_ascii=False)
+
+
+def error_to_json(failure: CommandFailed) -> dict[str, Any]:
+    """Give a failure for programs: `kind` is a word of `ExitCode`."""
+    kind = ExitCode(failure.exit_code).name.lower()
+    return {"kind": kind, "message": failure.message, "exit_code": int(failure.exit_code)}
+
+
+def _response_to_json(response: ClientResponse) -> dict[str, Any]:
+    interim = [{"status": status, "headers": _fields_to_json(headers)} for status, headers in response.informational]
+    return {
+        "status": response.status,
+        "http_version": response.http_version,
+        "headers": _fields_to_json(response.headers),
+        "informational": interim,
+    }
+
+
+def _fields_to_json(headers: Headers) -> list[list[str]]:
+    return [[text(name), text(value)] for name, value in headers.raw]
+
+
+def _push_to_json(push: PushRecord) -> dict[str, Any]:
+    return {
+        "push_id": push.push_id,
+        "url": push.url,
+        "method": push.method,
+        "status": push.status,
+        "body_bytes": push.body_bytes,
+        "body_sha256": push.body_sha256,
+        "state": push.state,
+        "reason": push.reason or None,
+    }
+
+
+def head_lines(status: int, fields: Fields) -> list[str]:
+    """Give a response's header section as curl shows it."""
+    return [f"HTTP/3 {status}", *(f"{text(name)}: {text(value)}" for name, value in fields)]
+
+
+def response_heads(response: ClientResponse) -> list[list[str]]:
+    """Give the header sections in the order in which they came: 103 and its kin, then the final one."""
+    sections = [*response.informational, (response.status, response.headers)]
+    return [head_lines(status, headers.raw) for status, headers in sections]
+
+
+def push_lines(pushes: Sequence[PushRecord]) -> list[str]:
+    """Give a table with a line for each push, and at the end of a line why it was not fulfilled; then the counts."""
+    if not pushes:
+        return ["* nothing was pushed"]
+    counts = Counter(push.state for push in pushes)
+    summary = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    return [*_table(pushes), f"* {len(pushes)} promised: {summary}"]
+
+
+def _table(pushes: Iterable[PushRecord]) -> list[str]:
+    lines = [f"{'push':>4}  {'status':>6}  {'bytes':>11}  {'promised':>10}  {'done':>10}  {'state':<9}  URL"]
+    for push in pushes:
+        status = "-" if push.status is None else str(push.status)
+        done = "-" if push.done is None else f"{push.done:.4f} s"
+        line = f"{push.push_id:>4}  {status:>6}  {push.body_bytes:>11}  {push.promised:>8.4f} s  {done:>10}"
+        line += f"  {push.state:<9}  {push.url}"
+        lines.append(f"{line}  ({push.reason})" if push.reason else line)
+    return lines
+
+
+def text(value: bytes) -> str:
+    """Field bytes as text in which nothing can drive a terminal: UTF-8 where it is that, controls escaped."""
+    decoded = value.decode("utf-8", "backslashreplace")
+    return "".join(
+        character if character.isprintable() or character == "\t" else repr(character)[1:-1] for character in decoded
+    )

@@ -1,0 +1,70 @@
+"""Everything that `h3push get` tells when a fetch is over, whether it went well or not."""
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from click.exceptions import Exit
+
+from h3push.cli.failures import CommandFailed, ExitCode, file_failure, say
+from h3push.cli.fetch import Fetched
+from h3push.cli.options.arguments import Arguments
+from h3push.cli.output.har import har
+from h3push.cli.output.report import push_lines, to_json
+from h3push.cli.output.svg import svg
+from h3push.cli.output.waterfall import print_waterfall, rows_of
+from h3push.cli.output.write_out import Facts, Template
+
+
+class Summary:
+    """What the flags want to be told. A `-w` that makes no sense is refused here, before anything is fetched."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self.fetched = Fetched(arguments.url)
+        """The last attempt."""
+        self.retries = 0
+        """Attempts before it."""
+        self._arguments = arguments
+        self._template = None if arguments.write_out is None else Template.of(arguments.write_out)
+
+    def tell(self, failure: CommandFailed | None, path: Path | None) -> None:
+        """Print and write it; `path` is the file of the content."""
+        arguments, fetched = self._arguments, self.fetched
+        if arguments.verbose:
+            say("\n".join(push_lines(fetched.pushes)))
+        if arguments.waterfall and sys.stderr is not None:
+            with suppress(OSError):
+                print_waterfall(rows_of(fetched), file=sys.stderr)
+        if arguments.har is not None:
+            _write(arguments.har, lambda: har(fetched))
+        if arguments.svg is not None:
+            _write(arguments.svg, lambda: svg(rows_of(fetched), fetched.url))
+        if arguments.json:
+            _put(to_json(fetched, failure) + "\n")
+        if self._template is not None:
+            facts = Facts(fetched, failure, path, self.retries)
+            out, err = self._template.fill(facts)
+            _put(out)
+            if err:
+                say(err)
+
+
+def _write(path: Path, document: Callable[[], str]) -> None:
+    try:
+        path.write_text(document(), encoding="utf-8")
+    except OSError as error:
+        raise file_failure(error, "write", path, ExitCode.WRITE_ERROR) from None
+
+
+def _put(text: str) -> None:
+    """Print to standard output, as UTF-8 whatever the terminal: JSON is nothing else."""
+    if sys.stdout is None:
+        raise CommandFailed("standard output is closed", ExitCode.WRITE_ERROR)
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise Exit(ExitCode.WRITE_ERROR) from None
+    except OSError as error:
+        raise file_failure(error, "write", "to standard output", ExitCode.WRITE_ERROR) from None

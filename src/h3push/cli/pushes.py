@@ -1,0 +1,153 @@
+"""Takes every push of a fetch: cancels it or reads it to the end, and keeps a record.
+
+A push is taken in the moment of its promise, so that its credit goes back to the server and a page with a thousand pushes needs
+no more memory than one with ten. Content of pushes is counted and hashed, not kept.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState
+from h3push.errors import H3PushError, PushCancelled
+from h3push.http.fields import Fields
+
+STATES = {
+    ReceivedState.FULFILLED: "fulfilled",
+    ReceivedState.CANCELLED: "cancelled",
+}
+"""Words for the ends of a push; anything else is "failed"."""
+
+
+@dataclass(slots=True)
+class PushRecord:
+    """What became of one push; times in seconds since the start."""
+
+    push_id: int
+    """The push ID."""
+    url: str
+    """URL of the promised request."""
+    method: str
+    """Method of the promised request."""
+    promised: float
+    """When the promise came."""
+    fields: Fields
+    """Header fields of the promised request."""
+    response: ClientResponse | None = None
+    """The pushed response, once its header section is there."""
+    first_byte: float | None = None
+    """When its header section came."""
+    body_bytes: int = 0
+    """Content received, in bytes."""
+    body_sha256: str | None = None
+    """SHA-256 of the content, hexadecimal; `None` unless it is complete."""
+    state: str = "promised"
+    """At the end `fulfilled`, `cancelled`, `failed` or `refused`."""
+    done: float | None = None
+    """When it was complete or ended early."""
+    reason: str = ""
+    """Why it is not fulfilled."""
+
+    @property
+    def status(self) -> int | None:
+        """Status of the pushed response, when there was one."""
+        return None if self.response is None else self.response.status
+
+
+class PushTaker:
+    """Takes every push once.
+
+    Arguments:
+        cancel: globs of what is called off.
+        start: when the fetch began, in seconds of the loop's clock.
+    """
+
+    def __init__(self, cancel: Sequence[str], start: float) -> None:
+        self.records: list[PushRecord] = []
+        """In the order of the promises."""
+        self._cancel = cancel
+        self._start = start
+        self._reading: dict[asyncio.Task[None], tuple[ReceivedPush, PushRecord]] = {}
+        self._progressed = 0.0
+
+    def take(self, push: ReceivedPush) -> None:
+        """Take a push in the moment of its promise: a small one may be complete a turn of the loop later."""
+        self._progressed = self._now()
+        promised = push.promised_at - self._start
+        record = PushRecord(push.push_id, push.request.url, push.request.method, promised, push.request.headers.raw)
+        self.records.append(record)
+        glob = next((glob for glob in self._cancel if matches(glob, push)), None)
+        if glob is not None:
+            push.cancel()
+            self._end(record, STATES.get(push.state, "failed"), f"matches --cancel {glob}")
+            return
+        task = asyncio.create_task(self._read(push, record))
+        self._reading[task] = (push, record)
+        task.add_done_callback(self._reading.pop)
+
+    async def finish(self, promises: asyncio.Task[None], patience: float) -> None:
+        """Wait until every push is over, and `promises`, the task that ends when no more can come.
+
+        When nothing at all has come for `patience` seconds, those that are not over are called off and have failed.
+        """
+        begun = self._now()
+        while waiting := {*self._reading, *([] if promises.done() else [promises])}:
+            left = max(begun, self._progressed) + patience - self._now()
+            if left <= 0:
+                self._give_up(f"nothing came for {patience:g} s (--push-timeout)")
+                return
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    def stop(self) -> None:
+        """Read no further."""
+        for task in self._reading:
+            task.cancel()
+
+    def _give_up(self, reason: str) -> None:
+        for push, record in list(self._reading.values()):
+            self._end(record, "failed", reason)
+            push.cancel()
+
+    async def _read(self, push: ReceivedPush, record: PushRecord) -> None:
+        try:
+            await self._read_content(push, record)
+        except PushCancelled as error:
+            self._end(record, STATES.get(push.state, "failed"), str(error), push.done_at)
+        except H3PushError as error:
+            push.cancel()
+            self._end(record, "failed", str(error))
+        else:
+            self._end(record, "fulfilled", "", push.done_at)
+
+    async def _read_content(self, push: ReceivedPush, record: PushRecord) -> None:
+        digest = hashlib.sha256()
+        record.response = response = await push.response()
+        record.first_byte = self._progressed = self._now()
+        async for data in response.stream():
+            self._progressed = self._now()
+            record.body_bytes += len(data)
+            digest.update(data)
+        record.body_sha256 = digest.hexdigest()
+
+    def _end(self, record: PushRecord, state: str, reason: str, done_at: float | None = None) -> None:
+        """Note how a push ended, and when (loop time; `None`: now); the first word stands."""
+        if record.done is None:
+            self._progressed = self._now()
+            record.state, record.reason = state, reason
+            record.done = self._progressed if done_at is None else done_at - self._start
+
+    def _now(self) -> float:
+        """Seconds since the start."""
+        return asyncio.get_running_loop().time() - self._start
+
+
+def matches(glob: str, push: ReceivedPush) -> bool:
+    """Tell whether a shell glob means a push: its URL, its path with or without query, or its last name.
+
+    So `*.png`, `/img/*` and `https://example.org/*` all do what they look like.
+    """
+    path = push.request.path.partition("?")[0]
+    names = (push.request.url, push.request.path, path, path.rpartition("/")[2])
+    return any(fnmatchcase(name, glob) for name in names)
