@@ -1,8 +1,10 @@
 """`h3push serve` as a process: its ready line, its log, its signals, and how it refuses to start."""
 
 import hashlib
+import ipaddress
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +14,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cryptography import x509
+
+from h3push.server.certificates import development_certificates
 
 COMMAND = [sys.executable, "-c", "from h3push.cli import main; main()"]
 
@@ -53,7 +58,7 @@ def end(process, number=signal.SIGTERM):
 
 def test_the_ready_line_says_where_and_what_to_trust(serving, site, state):
     server = serving("--dev")
-    assert server.line == f"h3push: serving {site} at https://127.0.0.1:{server.port}/ (CA file {state}/ca.pem)\n"
+    assert server.line == f"h3push: serving {site} at https://localhost:{server.port}/ (CA file {state}/ca.pem)\n"
     assert end(server.process) == (0, "", "")
 
 
@@ -114,10 +119,78 @@ def test_a_second_signal_does_not_wait_for_what_is_under_way(serving, run, tmp_p
         pass  # until it accepts no more connections, so that the signals are two
     begin = time.monotonic()
     code, _, err = end(server.process, signal.SIGINT)
-    assert (code, err) == (0, "")
+    assert code == 0
+    # Ctrl-C says what it is waiting for (issue 9, point 40).
+    assert err.startswith("h3push: stopping: 1 response under way, for 10 s at most; Ctrl-C again stops at once\n")
     assert time.monotonic() - begin < 5  # graceful_timeout is 10
     getter.kill()
     getter.communicate()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_localhost_is_both_of_its_addresses(serving, run, state, address):
+    """One server, one URL, two sockets (issue 9, point 40)."""
+    if address == "[::1]" and not has_ipv6():
+        pytest.skip("this machine has no ::1")
+    server = serving("--dev")
+    result = run("get", "--cacert", state / "ca.pem", f"https://{address}:{server.port}/plain.txt")
+    assert (result.code, result.out) == (0, b"plain text\n")
+    assert end(server.process)[0] == 0
+
+
+def has_ipv6():
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+def test_sighup_reloads_the_certificate(serving, run, certificates, tmp_path):
+    """In place, for new connections; what cannot be used changes nothing, and neither ends the server (issue 9, point 10)."""
+    certfile, keyfile = tmp_path / "cert.pem", tmp_path / "key.pem"
+    other = development_certificates(tmp_path / "other")
+    shutil.copy(certificates.certfile, certfile)
+    shutil.copy(certificates.keyfile, keyfile)
+    server = serving("--certfile", certfile, "--keyfile", keyfile)
+    url = f"https://localhost:{server.port}/plain.txt"
+    assert run("get", "--cacert", certificates.cafile, url).code == 0
+
+    certfile.write_text("junk")
+    server.process.send_signal(signal.SIGHUP)
+    line = server.process.stderr.readline().decode()
+    assert line.startswith(f"h3push: the certificate in use stays: {certfile} and {keyfile} cannot be used: ")
+    assert run("get", "--cacert", certificates.cafile, url).code == 0
+
+    shutil.copy(other.certfile, certfile)
+    shutil.copy(other.keyfile, keyfile)
+    server.process.send_signal(signal.SIGHUP)
+    line = server.process.stderr.readline().decode()
+    assert line == f"h3push: new connections use the certificate {certfile} as it is now\n"
+    assert run("get", "--cacert", other.cafile, url).code == 0
+    code, out, err = end(server.process)
+    assert (code, len(out.splitlines()), err) == (0, 3, "")
+
+
+def test_a_client_that_refuses_the_certificate_is_told_of(serving, run, state):
+    """On the server's stderr, where whoever set it up looks (issue 9, point 40)."""
+    server = serving("--dev")
+    assert run("get", f"https://localhost:{server.port}/").code == 1
+    line = server.process.stderr.readline().decode()
+    assert re.fullmatch(
+        r"the client at \S+ refuses our certificate: its authority is unknown there \(TLS alert 48\)\n", line
+    )
+    assert end(server.process) == (0, "", "")
+
+
+def test_a_development_certificate_is_for_further_names(serving, state):
+    """`--name`, as often as need be (issue 9, point 40)."""
+    end(serving("--dev", "--name", "dev.test", "--name", "192.0.2.7").process)
+    certificate = x509.load_pem_x509_certificates((state / "server.pem").read_bytes())[0]
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert x509.DNSName("dev.test") in names
+    assert x509.IPAddress(ipaddress.ip_address("192.0.2.7")) in names
 
 
 def test_a_log_that_cannot_be_written_is_said_once(site, state, run):
@@ -221,7 +294,7 @@ def test_a_port_in_use(run, site, state):
         port = taken.getsockname()[1]
         sentence = failure(run("serve", site, "--dev", "--port", port))
     assert sentence == (
-        f"UDP port {port} of 127.0.0.1 is in use by another program: stop it, or choose another port with --port"
+        f"UDP port {port} of localhost is in use by another program: stop it, or choose another port with --port"
     )
 
 
@@ -250,6 +323,34 @@ def test_a_bad_certificate_or_key(run, site, certificates, tmp_path):
     assert "cannot be used" in sentence(certificates.certfile, certificates.cafile.with_name("ca.key"))
 
 
+def test_a_pem_file_that_was_cut_off(run, site, certificates, tmp_path):
+    """Has a sentence of ours (issue 9, point 40)."""
+    cut = tmp_path / "cut.pem"
+    cut.write_bytes(certificates.certfile.read_bytes()[:-40])
+    sentence = failure(run("serve", site, "--certfile", cut, "--keyfile", certificates.keyfile))
+    assert sentence == f"the certificate {cut} is cut off: a section of it has no end"
+    cut.write_bytes(certificates.keyfile.read_bytes()[:-40])
+    sentence = failure(run("serve", site, "--certfile", certificates.certfile, "--keyfile", cut))
+    assert sentence == f"the private key {cut} is cut off: a section of it has no end"
+
+
+def test_a_key_log_that_cannot_be_written(run, site, state, monkeypatch):
+    """The sentence names it, and not the port (issue 9, point 40)."""
+    monkeypatch.setenv("SSLKEYLOGFILE", "/dev/null/keys")
+    assert failure(run("serve", site, "--dev")) == "cannot write the key log /dev/null/keys: not a directory"
+
+
+def test_a_ca_that_is_broken(run, site, state):
+    """Is not replaced in silence (issue 9, point 40)."""
+    state.mkdir(parents=True)
+    (state / "ca.pem").write_text("mine")
+    (state / "ca.key").write_text("mine too")
+    assert failure(run("serve", site, "--dev")).startswith(
+        f"{state}/ca.pem and {state}/ca.key are no certificate authority"
+    )
+    assert (state / "ca.pem").read_text() == "mine"
+
+
 def test_a_state_directory_that_cannot_be_written(run, site, tmp_path):
     (tmp_path / "file").write_text("")
     sentence = failure(run("serve", site, "--dev", "--dev-dir", tmp_path / "file" / "below"))
@@ -266,6 +367,7 @@ def test_a_state_directory_that_cannot_be_written(run, site, tmp_path):
         [".", "--dev", "--certfile", "x", "--keyfile", "x"],
         [".", "--certfile", "x", "--keyfile", "x", "--dev-dir", "y"],
         [".", "--dev", "--port", "65536"],
+        [".", "--certfile", "x", "--keyfile", "x", "--name", "y"],
         [".", "--dev", "--push", "maybe"],
         [".", "--dev", "--push-limit", "0"],
         [".", "--dev", "--push-wait", "-1"],

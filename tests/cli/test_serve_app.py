@@ -77,7 +77,7 @@ def fetch(run, certificates, url):
 def test_an_application_pushes_and_its_pushes_are_logged(serving, run, certificates, app_dir):
     """Lifespan state, push, access log; a clean end."""
     server = serving("sample:app", "--app-dir", app_dir)
-    assert server.line.startswith("h3push: serving sample:app at https://127.0.0.1:")
+    assert server.line.startswith("h3push: serving sample:app at https://localhost:")
     got = fetch(run, certificates, server.url)
     assert [(push["url"].split("/", 3)[3], push["state"]) for push in got["pushes"]] == [("style.css", "fulfilled")]
     code, out, err = server.end()

@@ -6,7 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from h3push.server.certificates import development_certificates, state_directory
+from h3push.server.certificates import (
+    AuthorityError,
+    development_certificates,
+    expiry_notice,
+    state_directory,
+)
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -73,8 +78,54 @@ def test_addresses_that_mean_every_address_are_no_names(tmp_path):
     assert names(made.certfile) == {"localhost", "127.0.0.1", "::1"}
 
 
-@pytest.mark.parametrize("broken", ["ca.pem", "ca.key", "server.pem", "server.key"])
-@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None])
+JUNK = [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+
+
+@pytest.mark.parametrize("content", JUNK)
+@pytest.mark.parametrize("broken", ["ca.pem", "ca.key"])
+def test_a_broken_ca_is_never_replaced_in_silence(tmp_path, broken, content):
+    """It may be somebody's: the sentence says what to remove, and nothing is touched (issue 9, point 40)."""
+    development_certificates(tmp_path, now=NOW)
+    (tmp_path / broken).write_bytes(content)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(AuthorityError, match=rf"{tmp_path}/ca\.pem and .*ca\.key .*remove both"):
+        development_certificates(tmp_path, now=NOW)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(("gone", "left"), [("ca.pem", "ca.key"), ("ca.key", "ca.pem")])
+def test_a_new_ca_in_the_place_of_half_a_one_is_told(tmp_path, gone, left, caplog):
+    """Whoever trusted the old one has to know (issue 9, point 40)."""
+    development_certificates(tmp_path, now=NOW)
+    (tmp_path / gone).unlink()
+    development_certificates(tmp_path, now=NOW)
+    assert f"{tmp_path}/{left} is alone: a new authority is made" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("moment", "notice"),
+    [
+        (timedelta(days=-2), "is valid from 2026-11-21 23:00 UTC on: until then, clients refuse it"),
+        (timedelta(days=0), None),
+        (timedelta(days=26), None),  # a tenth of 30 days is left after 27
+        (timedelta(days=28), "expires on 2026-12-22 00:00 UTC"),
+        (timedelta(days=31), "expired on 2026-12-22 00:00 UTC: clients refuse it"),
+    ],
+)
+def test_a_certificate_that_ends_is_worth_a_line(tmp_path, moment, notice):
+    """Expired, about to be, or not valid yet (issue 9, point 40)."""
+    made = development_certificates(tmp_path, now=NOW)
+    line = expiry_notice(made.certfile, now=NOW + moment)
+    assert line == (None if notice is None else f"the certificate {made.certfile} {notice}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "content"),
+    [
+        *[(name, None) for name in ("ca.pem", "ca.key", "server.pem", "server.key")],
+        *[(name, junk) for name in ("server.pem", "server.key") for junk in JUNK],
+    ],
+)
 def test_what_is_broken_or_gone_is_made_anew(tmp_path, broken, content):
     made = development_certificates(tmp_path, now=NOW)
     (tmp_path / broken).unlink()

@@ -88,6 +88,10 @@ class Lifespan:
         finally:
             await self._end_task()
 
+    async def abandon(self) -> None:
+        """Stop without asking the application: it has no time left."""
+        await self._end_task()
+
     async def _end_task(self) -> None:
         """The application's life is over, whether it noticed or not; one that ignores its cancellation is not waited for."""
         self.stage = LifespanState.STOPPED

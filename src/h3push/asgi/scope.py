@@ -20,7 +20,7 @@ class ConnectionFacts:
     """What all scopes of one connection have in common."""
 
     server: tuple[str, int]
-    """Address and port that the server listens on."""
+    """Address and port that the connection came to."""
     tls: dict[str, Any]
     """ASGI's `tls` extension; each request gets a copy."""
 
@@ -98,7 +98,7 @@ def takes_trailers(fields: Fields) -> bool:
 
 
 def _remember_facts(request: Request) -> ConnectionFacts:
-    facts = _facts[request.connection] = ConnectionFacts(request.connection.server.address, _read_tls_facts(request))
+    facts = _facts[request.connection] = ConnectionFacts(request.connection.local_address, _read_tls_facts(request))
     return facts
 
 

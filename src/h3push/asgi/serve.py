@@ -1,5 +1,6 @@
 """An ASGI application as an HTTP/3 server: lifespan, handler, counters."""
 
+import asyncio
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -95,9 +96,13 @@ class ASGIServer:
             raise
 
     async def shutdown(self, grace: float | None = None) -> None:
-        """Stop gracefully (see `Server.shutdown`), then stop the application."""
+        """Stop gracefully (see `Server.shutdown`), then stop the application. Cancelled, it stops both at once."""
         try:
             await self.server.shutdown(grace)
+        except asyncio.CancelledError:
+            if self._lifespan is not None:
+                await self._lifespan.abandon()
+            raise
         finally:
             if self._lifespan is not None and self._lifespan.stage is not LifespanState.STOPPED:
                 await self._lifespan.shutdown()

@@ -1,13 +1,15 @@
 """`h3push serve`: a directory or an ASGI application over HTTP/3, pushing what its pages need."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from h3push.cli.failures import CommandFailed, file_failure
-from h3push.cli.serving import ServeOptions, run
+from h3push.cli.run import run
+from h3push.cli.service import CertificateFiles, ServeOptions
 
 if TYPE_CHECKING:
     from h3push.server.access_log import LogFormat
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 )
 @click.option("--push-manifest", type=click.Path(path_type=Path), metavar="FILE",
               help="What goes with which page: the JSON that push-manifest tools write.")  # fmt: skip
-@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on; 0.0.0.0 or :: for all.")
+@click.option("--host", default="localhost", metavar="HOST",
+              help="Address to listen on, or a name for all of its addresses; :: for every address of this machine.")  # fmt: skip
 @click.option("--port", default=4433, type=click.IntRange(0, 65535), help="UDP port; 0 takes a free one.")
 @click.option(
     "--certfile", "--ssl-certfile", type=click.Path(path_type=Path), metavar="FILE", help="Certificate chain (PEM)."
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     "--keyfile", "--ssl-keyfile", type=click.Path(path_type=Path), metavar="FILE", help="Its private key (PEM)."
 )
 @click.option("--dev", is_flag=True, help="Make a CA and a certificate once, and use them again from then on.")
+@click.option("--name", "names", multiple=True, metavar="HOST",
+              help="A further name that the certificate of --dev is for; may be repeated.")  # fmt: skip
 @click.option("--dev-dir", type=click.Path(path_type=Path), metavar="DIR",
               help="Where --dev keeps them.  [default: $XDG_STATE_HOME/h3push]")  # fmt: skip
 @click.option("--push", type=click.Choice(["auto", "off"]), default="auto",
@@ -58,6 +63,7 @@ def serve(
     certfile: Path | None,
     keyfile: Path | None,
     dev: bool,
+    names: tuple[str, ...],
     dev_dir: Path | None,
     push: str,
     push_limit: int,
@@ -73,13 +79,17 @@ def serve(
     To clients that take pushes, a page's style sheets, scripts, fonts and images are pushed with it, in the order in which
     it needs them, each at most once on a connection; all others are told of them with 103 Early Hints. For an application,
     it says itself what goes with a page, or --push-manifest does. Ctrl-C stops gracefully: what is under way is
-    finished first.
+    finished first. SIGHUP reads the certificate anew.
     """
-    if dev_dir is not None and not dev:
-        raise click.UsageError("--dev-dir goes with --dev.")
+    if (dev_dir is not None or names) and not dev:
+        raise click.UsageError("--dev-dir and --name go with --dev.")
     if dev and (certfile or keyfile):
         raise click.UsageError("Give --dev or --certfile and --keyfile, not both.")
-    if not dev and not (certfile and keyfile):
+    if certfile is not None and keyfile is not None:
+        certificates = partial(CertificateFiles, certfile, keyfile)
+    elif dev:
+        certificates = partial(_development_files, dev_dir, (host, *names))
+    else:
         raise click.UsageError("HTTP/3 needs a certificate: give --dev, or --certfile and --keyfile.")
     options = ServeOptions(
         target=target,
@@ -88,8 +98,7 @@ def serve(
         manifest=push_manifest,
         host=host,
         port=port,
-        certfile=certfile,
-        keyfile=keyfile,
+        certificates=certificates,
         push=push == "auto",
         push_limit=push_limit,
         push_wait=push_wait,
@@ -99,10 +108,7 @@ def serve(
         log_format=log_format,
     )
     _check_target(options)
-    cafile = None
-    if certfile is None or keyfile is None:
-        cafile, certfile, keyfile = _development_files(dev_dir, host)
-    run(replace(options, cafile=cafile, certfile=certfile, keyfile=keyfile))
+    run(options)
 
 
 def _check_target(options: ServeOptions) -> None:
@@ -121,14 +127,16 @@ def _check_target(options: ServeOptions) -> None:
         raise CommandFailed(f"there is no directory {directory}{hint}")
 
 
-def _development_files(directory: Path | None, host: str) -> tuple[Path, Path, Path]:
-    from h3push.server.certificates import development_certificates, state_directory
+def _development_files(directory: Path | None, names: Sequence[str]) -> CertificateFiles:
+    from h3push.server.certificates import AuthorityError, development_certificates, state_directory
 
     directory = directory or state_directory()
     try:
-        made = development_certificates(directory, [host])
+        made = development_certificates(directory, names)
     except OSError as error:
         raise file_failure(error, "keep certificates in", directory) from None
+    except AuthorityError as error:
+        raise CommandFailed(str(error)) from None
     except ValueError as error:
-        raise CommandFailed(f"no certificate can be made for the host {host!r}: {error}") from None
-    return made.cafile, made.certfile, made.keyfile
+        raise CommandFailed(f"no certificate can be made for {', '.join(names)}: {error}") from None
+    return CertificateFiles(made.certfile, made.keyfile, made.cafile)

@@ -7,12 +7,14 @@ Both live in one directory (`state_directory`)::
     server.pem   the server's certificate and the CA's
     server.key   its key (mode 0600)
 
-Made once and used again, so that a CA that was trusted stays trusted. Each file is written whole or not at all, keys before
-the certificates that need them, and a lock keeps two starting servers apart.
+Made once and used again, so that a CA that was trusted stays trusted; files that are there and make no CA are an error, for they
+may be somebody's. Each file is written whole or not at all, keys before the certificates that need them, and a lock keeps two
+starting servers apart.
 """
 
 import fcntl
 import ipaddress
+import logging
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -26,6 +28,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+logger = logging.getLogger("h3push.server")
+
 CA_LIFETIME = timedelta(days=3650)
 """Ten years: replacing a CA means that everybody must trust the new one."""
 SERVER_LIFETIME = timedelta(days=30)
@@ -34,8 +38,14 @@ RENEW_BEFORE = timedelta(days=7)
 """A certificate that ends within this time is made anew."""
 BACKDATE = timedelta(hours=1)
 """Valid from an hour ago: clocks of development machines and their containers differ."""
+WARN_BEFORE = timedelta(days=7)
+"""A certificate of the user's own that ends within this time is worth a line; so short a time only for one that lives long."""
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """Names that every development certificate is for."""
+
+
+class AuthorityError(ValueError):
+    """The files of the CA are there and cannot be used; the sentence names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +76,71 @@ def development_certificates(
 ) -> DevelopmentCertificates:
     """The certificates in `directory`, made or renewed where necessary, for `LOCAL_NAMES` and `names`.
 
-    Raises: OSError: the directory cannot be made or written to.
+    Raises:
+        OSError: the directory cannot be made or written to.
+        AuthorityError: `ca.pem` or `ca.key` is there and cannot be used.
+        ValueError: a name that no certificate can be for.
     """
     now = now or datetime.now(UTC)
     wanted = dict.fromkeys([*LOCAL_NAMES, *(name for name in names if not _is_wildcard_address(name))])
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(directory):
-        authority = _load(directory / "ca.pem", directory / "ca.key", now)
-        if authority is None:
-            authority = _make_authority(directory, now)
-        server = _load(directory / "server.pem", directory / "server.key", now)
-        if server is None or not _serves(server[0], authority[0], wanted):
+        authority = _load_authority(directory, now) or _make_authority(directory, now)
+        server = _load(directory / "server.pem", directory / "server.key")
+        if server is None or _ends_soon(server[0], now) or not _serves(server[0], authority[0], wanted):
             _make_server(directory, authority, wanted, now)
     return DevelopmentCertificates(directory / "ca.pem", directory / "server.pem", directory / "server.key")
+
+
+def expiry_notice(certfile: Path, *, now: datetime | None = None) -> str | None:
+    """A line about a certificate that is expired, about to be, or not valid yet; `None` for one that is none of these.
+
+    "About to be" is `WARN_BEFORE`, or the last tenth of a short life.
+    """
+    now = now or datetime.now(UTC)
+    try:
+        leaf = x509.load_pem_x509_certificates(certfile.read_bytes())[0]
+    except (OSError, ValueError):
+        return None
+    begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if now >= ends:
+        return f"the certificate {certfile} expired on {ends:%Y-%m-%d %H:%M} UTC: clients refuse it"
+    if now < begins:
+        return f"the certificate {certfile} is valid from {begins:%Y-%m-%d %H:%M} UTC on: until then, clients refuse it"
+    if ends - now < min(WARN_BEFORE, (ends - begins) / 10):
+        return f"the certificate {certfile} expires on {ends:%Y-%m-%d %H:%M} UTC"
+    return None
 
 
 _Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
-def _load(certfile: Path, keyfile: Path, now: datetime) -> _Pair | None:
-    """A certificate with its key; `None` when one is absent, broken or about to expire, or they are no pair."""
+def _load_authority(directory: Path, now: datetime) -> _Pair | None:
+    """The CA; `None` when there is none yet, or its time is over."""
+    certfile, keyfile = directory / "ca.pem", directory / "ca.key"
+    there = [file for file in (certfile, keyfile) if file.exists()]
+    if len(there) < 2:
+        if there:
+            logger.warning("%s is alone: a new authority is made, which clients have to trust anew", there[0])
+        return None
+    authority = _load(certfile, keyfile)
+    if authority is None:
+        raise AuthorityError(
+            f"{certfile} and {keyfile} are no certificate authority of ours: remove both to have a new one made, or give another "
+            "directory"
+        )
+    if _ends_soon(authority[0], now):
+        logger.warning("the authority in %s ends: a new one is made, which clients have to trust anew", certfile)
+        return None
+    return authority
+
+
+def _ends_soon(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_after_utc - now <= RENEW_BEFORE
+
+
+def _load(certfile: Path, keyfile: Path) -> _Pair | None:
+    """A certificate with its key; `None` when one is absent or broken, or they are no pair."""
     try:
         certificate = x509.load_pem_x509_certificates(certfile.read_bytes())[0]
         key = serialization.load_pem_private_key(keyfile.read_bytes(), password=None)
@@ -93,7 +148,7 @@ def _load(certfile: Path, keyfile: Path, now: datetime) -> _Pair | None:
         return None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
         return None
-    return (certificate, key) if certificate.not_valid_after_utc - now > RENEW_BEFORE else None
+    return certificate, key
 
 
 def _serves(certificate: x509.Certificate, authority: x509.Certificate, names: Iterable[str]) -> bool:

@@ -187,11 +187,12 @@ class ServerConnection:
             interval = min(self.settings.idle_timeout / 3, KEEP_ALIVE) if wanted else None
             self._endpoint.driver.set_keep_alive(self.handle, interval)
 
-    def closed(self, _kind: str, _error_code: int | None, reason: str) -> None:
+    def closed(self, _kind: str, error_code: int | None, reason: str) -> None:
         """The connection is over; `receive` has been told."""
         if not self._connected:
             self.counters.handshakes_failed += 1
             logger.info("%s: the handshake failed: %s", self.address, reason or "no answer")
+            self.server.refusals.handshake_failed(self.address, error_code, self._endpoint.loop.time())
         self.server.forget(self)
 
     # what exchanges ask for
@@ -448,6 +449,11 @@ class ServerConnection:
         self.pushes.client_goes_away()
 
     @property
+    def local_address(self) -> tuple[str, int]:
+        """The address and port that the server listens on and the client came to."""
+        return self._endpoint.local_address
+
+    @property
     def info(self) -> dict[str, object]:
         """Facts of the handshake: `alpn`, `server_name`, `cipher_suite`, `peer_certificates`, `resumed`, ..."""
         return self._endpoint.driver.info(self.handle)
@@ -458,6 +464,11 @@ class ServerConnection:
     def idle(self) -> bool:
         """True when no request and no push is under way."""
         return not (self.running or self.exchanges or self.pushes.live)
+
+    @property
+    def responses_under_way(self) -> int:
+        """Responses that are awaited or not acknowledged."""
+        return len(self.guard.responses.keys() | self.exchanges.keys())
 
     @property
     def all_acknowledged(self) -> bool:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from email.utils import formatdate
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +21,9 @@ from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ServerSettings
 from h3push.runtime.signal import Signal
 from h3push.server.access_log import AccessLog
+from h3push.server.addresses import bind_all, resolve
 from h3push.server.connection import Handler, ServerConnection
+from h3push.server.tls import CertificateRefusals, load_tls
 
 if TYPE_CHECKING:
     from h3push.quic.adapter import Driver
@@ -56,10 +57,14 @@ class ServerCounters:
     """Pushes that were asked for and not promised; `Push.refusal` says why."""
 
 
-class Server:
-    """An HTTP/3 server on one UDP socket; made by `serve`.
+_NOT_RUNNING = "the server does not run: use it in `async with`"
 
-    `async with` binds the socket and ends with `shutdown`.
+
+class Server:
+    """An HTTP/3 server; made by `serve`.
+
+    It has a UDP socket for each address that its host stands for, and one set of counters, bounds and connections. `async with`
+    binds the sockets and ends with `shutdown`.
     """
 
     def __init__(
@@ -88,11 +93,14 @@ class Server:
         """`ServerSettings.authorities`, in lower case and without the default port."""
         self.counters = ServerCounters()
         """What happened so far."""
+        self.refusals = CertificateRefusals()
+        """Tells of clients that refuse the certificate."""
         self._bind = (host, port)
         self._tls = tls
         self._io: Literal["loop", "thread"] = io
         self._driver = driver
-        self._endpoint: Endpoint | None = None
+        self._endpoints: list[Endpoint] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: set[ServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = Signal()
@@ -111,22 +119,45 @@ class Server:
         await self.shutdown()
 
     async def open(self) -> None:
-        """Bind the socket and begin to accept. `OSError` with a sentence when that is not possible."""
-        driver = self._driver
-        if driver is None:
+        """Bind the sockets and begin to accept. `OSError` with a sentence when that is not possible."""
+        self._loop = asyncio.get_running_loop()
+        if self._driver is not None:
+            drivers = [self._driver]
+        else:
             raise_descriptor_limit()
-            driver = open_driver(self._io, self._bind, server=self._tls, transport=self.settings.transport())
-        self._endpoint = Endpoint(driver, self._accept)
+            drivers = bind_all(await resolve(*self._bind), self._open_driver)
+        self._endpoints = [Endpoint(driver, self._accept) for driver in drivers]
+
+    def _open_driver(self, address: tuple[str, int]) -> "Driver":
+        return open_driver(self._io, address, server=self._tls, transport=self.settings.transport())
+
+    def set_tls(self, tls: _quic.ServerTls) -> None:
+        """Use other TLS settings for connections that begin from now on, such as a renewed certificate."""
+        self._tls = tls
+        for endpoint in self._endpoints:
+            endpoint.driver.set_server_tls(tls)
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens: host and port, the real one when it was asked for port 0."""
-        return self._running.local_address
+        """Where it listens: host and port, the real one when it was asked for port 0; the first where there are several."""
+        return self.addresses[0]
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Every address that it listens on; the port is the same."""
+        if not self._endpoints:
+            raise RuntimeError(_NOT_RUNNING)
+        return [endpoint.local_address for endpoint in self._endpoints]
 
     @property
     def connections(self) -> int:
         """Connections that are open now."""
         return len(self._connections)
+
+    @property
+    def responses_under_way(self) -> int:
+        """Responses that are awaited or not acknowledged, pushed ones included."""
+        return sum(connection.responses_under_way for connection in self._connections)
 
     async def wait_closed(self) -> None:
         """Wait until the server has shut down."""
@@ -139,7 +170,7 @@ class Server:
             grace: seconds for what is under way, `graceful_timeout` when `None`; 0 closes at once. What is not finished then
                 is lost, and its handlers are cancelled.
         """
-        if self._closed.is_set or self._endpoint is None:
+        if self._closed.is_set or not self._endpoints:
             self._closed.set()
             return
         if self.is_shutting_down:
@@ -162,7 +193,9 @@ class Server:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a handler as a task."""
-        loop = self._running.loop
+        loop = self._loop
+        if loop is None:
+            raise RuntimeError(_NOT_RUNNING)
         task: asyncio.Task[None]
         if sys.version_info >= (3, 12):  # up to its first wait at once, which saves a turn of the loop
             task = asyncio.Task(coroutine, loop=loop, eager_start=True)
@@ -186,12 +219,6 @@ class Server:
 
     # inside
 
-    @property
-    def _running(self) -> Endpoint:
-        if self._endpoint is None:
-            raise RuntimeError("the server does not run: use it in `async with`")
-        return self._endpoint
-
     def _accept(self, endpoint: Endpoint, handle: int, address: tuple[str, int]) -> ServerConnection:
         core = H3ServerConnection(endpoint.transport(handle), endpoint.dress(self.config))
         connection = ServerConnection(self, endpoint, handle, address, core)
@@ -200,7 +227,8 @@ class Server:
 
     async def _drain(self, grace: float) -> None:
         self._progress = asyncio.Event()
-        self._running.driver.set_accepting(False)
+        for endpoint in self._endpoints:
+            endpoint.driver.set_accepting(False)
         for connection in list(self._connections):
             connection.go_away()
         try:
@@ -219,10 +247,10 @@ class Server:
             await self._progress.wait()
 
     async def _close(self) -> None:
-        assert self._endpoint is not None
         for connection in list(self._connections):
             connection.close("the server shuts down")
-        self._endpoint.close()
+        for endpoint in self._endpoints:
+            endpoint.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -250,7 +278,8 @@ def serve(
     Args:
         handler: called with each `Request`, and again for each push. Returns a `Response` (a plain function that does so
             costs no task), `None` when it has sent one itself, or an awaitable of either.
-        host: address to listen on; "::" for IPv6 and IPv4, "0.0.0.0" for IPv4 alone.
+        host: address to listen on; "::" for IPv6 and IPv4, "0.0.0.0" for IPv4 alone. A name stands for all of its addresses:
+            "localhost" for 127.0.0.1 and ::1.
         port: UDP port; 0 takes a free one (`Server.address` tells).
         certfile: certificate chain, PEM.
         keyfile: its private key, PEM.
@@ -265,7 +294,9 @@ def serve(
         ValueError: no certificate, or one that cannot be used; the sentence says why.
     """
     if tls is None and driver is None:
-        tls = _tls_from_files(certfile, keyfile)
+        if certfile is None or keyfile is None:
+            raise ValueError("HTTP/3 needs a certificate: give certfile= and keyfile= (PEM), or tls=")
+        tls = load_tls(certfile, keyfile)
     return Server(
         handler,
         host,
@@ -277,16 +308,3 @@ def serve(
         io=io,
         driver=driver,
     )
-
-
-def _tls_from_files(certfile: str | os.PathLike[str] | None, keyfile: str | os.PathLike[str] | None) -> _quic.ServerTls:
-    if certfile is None or keyfile is None:
-        raise ValueError("HTTP/3 needs a certificate: give certfile= and keyfile= (PEM), or tls=")
-    return _quic.ServerTls([(_read_pem(certfile, "certificate"), _read_pem(keyfile, "private key"))])
-
-
-def _read_pem(path: str | os.PathLike[str], what: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ValueError(f"cannot read the {what} {os.fspath(path)!r}: {error.strerror or error}") from None

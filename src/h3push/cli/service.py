@@ -1,21 +1,16 @@
-"""What `h3push serve` does once its arguments are understood: build the server, run it, stop it.
+"""What `h3push serve` serves: the handler and the server that its options ask for.
 
 Imports are inside the functions, so that `h3push --help` does not wait for them.
 """
 
-import asyncio
 import os
-import signal
-import socket
 import sys
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
-
-from h3push.cli.failures import CommandFailed, bind_failure, file_failure
+from h3push.cli.failures import CommandFailed
 
 if TYPE_CHECKING:
     from h3push import _quic
@@ -25,6 +20,18 @@ if TYPE_CHECKING:
 
 MAX_PUSH_BYTES = 1 << 30
 """Pushed content that one page may cause: 1 GiB. The content is the user's own; what bounds it is `--push-limit`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """A certificate, its key, and what a client has to trust."""
+
+    certfile: Path
+    """Certificate chain, PEM."""
+    keyfile: Path
+    """Its key, PEM."""
+    cafile: Path | None = None
+    """The authority's certificate, where we know it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +47,11 @@ class ServeOptions:
     manifest: Path | None
     """A push manifest."""
     host: str
-    """Address to listen on."""
+    """Address or name to listen on."""
     port: int
     """UDP port; 0 takes a free one."""
-    certfile: Path | None
-    """Certificate chain, PEM; `None` until the development certificate is made."""
-    keyfile: Path | None
-    """Its key, PEM."""
-    cafile: Path | None = None
-    """What a client must trust, where we know."""
+    certificates: Callable[[], CertificateFiles]
+    """Where the certificate is; a development certificate is made or renewed by this call. Raises `CommandFailed`."""
     push: bool
     """Whether anything is pushed; when not, a directory's pages are sent alone, and applications' pushes become hints."""
     push_limit: int
@@ -73,20 +76,14 @@ class ServeOptions:
         return None if is_module and not path.is_dir() and (":" in self.target or self.factory) else path
 
 
-def load_tls(certfile: Path, keyfile: Path) -> "_quic.ServerTls":
-    """A server's TLS settings from its two files, with the key log that `SSLKEYLOGFILE` asks for."""
-    from h3push import _quic
+def load_certificate(files: CertificateFiles) -> "_quic.ServerTls":
+    """A server's TLS settings, with the key log that `SSLKEYLOGFILE` asks for."""
+    from h3push.server.tls import load_tls
 
-    pems = []
-    for what, path in (("certificate", certfile), ("private key", keyfile)):
-        try:
-            pems.append(path.read_bytes())
-        except OSError as error:
-            raise file_failure(error, f"read the {what}", path) from None
     try:
-        return _quic.ServerTls([(pems[0], pems[1])], key_log_file=os.environ.get("SSLKEYLOGFILE") or None)
+        return load_tls(files.certfile, files.keyfile, key_log_file=os.environ.get("SSLKEYLOGFILE") or None)
     except ValueError as error:
-        raise CommandFailed(f"{certfile} and {keyfile} cannot be used: {error}") from None
+        raise CommandFailed(str(error)) from None
 
 
 def make_handler(options: ServeOptions) -> "ASGIHandler":
@@ -147,7 +144,7 @@ def _access_log(options: ServeOptions) -> "AccessLog | None":
     return AccessLog(io.TextIOWrapper(stdout, encoding="utf-8", write_through=True), options.log_format)
 
 
-def make_server(options: ServeOptions, handler: "ASGIHandler", address: str) -> "ASGIServer":
+def make_server(options: ServeOptions, handler: "ASGIHandler", tls: "_quic.ServerTls") -> "ASGIServer":
     """The server, not yet listening, and for an application its lifespan."""
     from h3push.asgi.handler import for_applications
     from h3push.asgi.lifespan import Lifespan
@@ -156,67 +153,14 @@ def make_server(options: ServeOptions, handler: "ASGIHandler", address: str) -> 
     from h3push.runtime.settings import ServerSettings
     from h3push.server.server import serve as serve_handler
 
-    assert options.certfile is not None
-    assert options.keyfile is not None
     settings = ServerSettings(max_pushes_per_request=options.push_limit, max_push_bytes=MAX_PUSH_BYTES)
     server = serve_handler(
         handler,
-        address,
+        options.host,
         options.port,
-        tls=load_tls(options.certfile, options.keyfile),
+        tls=tls,
         config=H3Config(enable_push=options.push),
         settings=settings if options.directory is not None else for_applications(settings),
         access_log=_access_log(options),
     )
     return ASGIServer(server, handler, Lifespan(handler.app) if options.directory is None else None)
-
-
-async def _open(options: ServeOptions, handler: "ASGIHandler") -> "ASGIServer":
-    """Start the application and listen."""
-    from h3push.asgi.lifespan import LifespanFailedError
-
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(options.host, options.port, type=socket.SOCK_DGRAM)
-        server = make_server(options, handler, str(found[0][4][0]))
-        await server.open()
-    except LifespanFailedError as error:
-        raise CommandFailed(f"the application did not start: {error}") from None
-    except OSError as error:
-        raise bind_failure(error, options.host, options.port) from None
-    return server
-
-
-def run(options: ServeOptions) -> None:
-    """Serve until a signal comes."""
-    # An application is imported before the loop runs: what it raises is its own, and it may use a loop of its own.
-    handler = make_handler(options)
-    asyncio.run(_serve(options, handler))
-
-
-async def _serve(options: ServeOptions, handler: "ASGIHandler") -> None:
-    server = await _open(options, handler)
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    click.echo(ready_line(options, server.address[1]), err=True)
-    await stop.wait()
-    stopping = asyncio.create_task(server.shutdown())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # A second signal: do not wait for what is under way.
-        loop.add_signal_handler(number, stopping.cancel)
-    with suppress(asyncio.CancelledError):
-        await stopping
-
-
-def ready_line(options: ServeOptions, port: int) -> str:
-    """Tell what is served where, and what to trust."""
-    trust = f"CA file {options.cafile}" if options.cafile is not None else f"certificate {options.certfile}"
-    return f"h3push: serving {options.target} at {server_url(options.host, port)} ({trust})"
-
-
-def server_url(host: str, port: int) -> str:
-    """The URL at which a server on `host` is reached from this machine."""
-    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
-        host = "localhost"
-    return f"https://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -1,0 +1,142 @@
+"""The life of `h3push serve`: listen, say so, reload certificates on SIGHUP, stop on SIGINT and SIGTERM.
+
+The first signal to stop lets what is under way finish, and Ctrl-C says what that is; the second one ends it. Everything is said
+on stderr, for stdout has the access log.
+"""
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from h3push.cli.failures import CommandFailed, bind_failure
+from h3push.cli.service import CertificateFiles, ServeOptions, load_certificate, make_handler, make_server
+
+if TYPE_CHECKING:
+    from h3push.asgi.handler import ASGIHandler
+    from h3push.asgi.serve import ASGIServer
+
+CERTIFICATE_CHECK = 24 * 3600.0
+"""Seconds between two looks at the certificate: days are what it is counted in."""
+
+
+def run(options: ServeOptions) -> None:
+    """Serve until a signal comes."""
+    # An application is imported before the loop runs: what it raises is its own, and it may use a loop of its own.
+    files = options.certificates()
+    handler = make_handler(options)
+    asyncio.run(Run(options, handler, files).serve())
+
+
+class Run:
+    """One run of a server."""
+
+    def __init__(self, options: ServeOptions, handler: "ASGIHandler", files: CertificateFiles) -> None:
+        self._options = options
+        self._files = files
+        self._server: ASGIServer = make_server(options, handler, load_certificate(files))
+        self._loop: asyncio.AbstractEventLoop
+        self._check: asyncio.TimerHandle | None = None
+
+    async def serve(self) -> None:
+        """Listen until a signal comes, then stop."""
+        self._loop = asyncio.get_running_loop()
+        await self._open()
+        stop: asyncio.Future[int] = self._loop.create_future()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, _resolve, stop, number)
+        self._loop.add_signal_handler(signal.SIGHUP, self.reload)
+        say(ready_line(self._options, self._files, self._server.address[1]))
+        self._watch_certificate()
+        await self._stop(await stop)
+
+    async def _open(self) -> None:
+        """Start the application and listen."""
+        from h3push.asgi.lifespan import LifespanFailedError
+
+        try:
+            await self._server.open()
+        except LifespanFailedError as error:
+            raise CommandFailed(f"the application did not start: {error}") from None
+        except OSError as error:
+            raise bind_failure(error, self._options.host, self._options.port) from None
+
+    async def _stop(self, number: int) -> None:
+        waiting = what_is_waited_for(self._server)
+        if waiting is not None and number == signal.SIGINT:  # somebody looks on
+            say(f"stopping: {waiting}; Ctrl-C again stops at once")
+        stopping = asyncio.create_task(self._server.shutdown())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, stopping.cancel)
+        with suppress(asyncio.CancelledError):
+            await stopping
+        if self._check is not None:
+            self._check.cancel()
+
+    # the certificate
+
+    def reload(self) -> None:
+        """Read the certificate anew, for connections that begin from now on. When it cannot be used the old one stays."""
+        try:
+            files = self._options.certificates()
+            self._server.server.set_tls(load_certificate(files))
+        except CommandFailed as error:
+            say(f"the certificate in use stays: {error.format_message()}")
+            return
+        say(f"new connections use the certificate {files.certfile} as it is now")
+        self._say_expiry()
+
+    def _watch_certificate(self) -> None:
+        """Say when the certificate ends soon, now and once a day; one of `--dev` is renewed instead."""
+        if self._check is not None and self._files.cafile is not None:
+            with suppress(CommandFailed):  # the old one is good for days
+                self._server.server.set_tls(load_certificate(self._options.certificates()))
+        self._say_expiry()
+        self._check = self._loop.call_later(CERTIFICATE_CHECK, self._watch_certificate)
+
+    def _say_expiry(self) -> None:
+        from h3push.server.certificates import expiry_notice
+
+        notice = expiry_notice(self._files.certfile)
+        if notice is not None:
+            say(notice)
+
+
+def _resolve(future: "asyncio.Future[int]", number: int) -> None:
+    if not future.done():
+        future.set_result(number)
+
+
+def say(line: str) -> None:
+    """Print a line to stderr."""
+    click.echo(f"h3push: {line}", err=True)
+
+
+def what_is_waited_for(server: "ASGIServer") -> str | None:
+    """What a graceful stop has to wait for; `None` when there is nothing."""
+    settings = server.server.settings
+    responses, clients = server.server.responses_under_way, server.server.connections
+    if responses:
+        return f"{_counted(responses, 'response')} under way, for {settings.graceful_timeout:g} s at most"
+    if clients:
+        return f"{_counted(clients, 'client')} connected, for {settings.linger_timeout:g} s at most"
+    return None
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def ready_line(options: ServeOptions, files: CertificateFiles, port: int) -> str:
+    """Tell what is served where, and what to trust."""
+    trust = f"CA file {files.cafile}" if files.cafile is not None else f"certificate {files.certfile}"
+    return f"serving {options.target} at {server_url(options.host, port)} ({trust})"
+
+
+def server_url(host: str, port: int) -> str:
+    """The URL at which a server on `host` is reached from this machine."""
+    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
+        host = "localhost"
+    return f"https://{f'[{host}]' if ':' in host else host}:{port}/"
