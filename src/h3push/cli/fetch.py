@@ -141,16 +141,21 @@ async def _exchange_all(
         fetched.exchanges.append(exchange)
         target = target_of(request.url)
         response = await client.request(request.method, target, headers=request.fields, content=request.content)
-        exchange.response, exchange.first_byte = response, now() - start
+        exchange.response, exchange.first_byte = response, _or_now(response.timing.first_byte) - start
         sink.begin(response)
         request = follow(request, response)
         async for data in response.stream():
             exchange.body_bytes += len(data)
             if request is None:
                 sink.write(data)
-        exchange.done = now() - start
+        exchange.done = _or_now(response.timing.ended) - start
     sink.end()
     return response
+
+
+def _or_now(instant: float | None) -> float:
+    """When something arrived; now, where that is not noted: a server may hold the stream of whole content open."""
+    return asyncio.get_running_loop().time() if instant is None else instant
 
 
 @asynccontextmanager

@@ -124,7 +124,9 @@ class PushTaker:
     async def _read_content(self, push: ReceivedPush, record: PushRecord) -> None:
         digest = hashlib.sha256()
         record.response = response = await push.response()
-        record.first_byte = self._progressed = self._now()
+        self._progressed = self._now()
+        arrived = response.timing.first_byte
+        record.first_byte = self._progressed if arrived is None else arrived - self._start
         async for data in response.stream():
             self._progressed = self._now()
             record.body_bytes += len(data)

@@ -22,7 +22,7 @@ CONTENT_FIELDS = frozenset({b"content-type", b"content-length"})
 
 def location_of(request: Request, response: ClientResponse) -> str | None:
     """Give the absolute https URL that a redirect leads to; `None` for any other response."""
-    if response.status not in REDIRECTS or "location" not in response.headers:
+    if response.status not in REDIRECTS or not response.headers.get("location"):
         return None
     return resolve(request.url, response.headers["location"])
 
@@ -33,9 +33,11 @@ def followed(arguments: Arguments) -> Callable[[Request, ClientResponse], Reques
 
     def follow(request: Request, response: ClientResponse) -> Request | None:
         nonlocal left
-        if not arguments.location or response.status not in REDIRECTS or "location" not in response.headers:
+        if not arguments.location or response.status not in REDIRECTS:
             return None
-        written = response.headers["location"]
+        written = response.headers.get("location")
+        if not written:  # it leads nowhere, and is the response
+            return None
         url = location_of(request, response)
         if url is None or origin_of(url) != origin_of(request.url):
             raise CommandFailed(f"the redirect leads to {written}, which is another origin: ask for that URL")

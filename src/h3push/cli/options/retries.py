@@ -8,5 +8,6 @@ LONGEST_WAIT = 600.0
 
 def seconds_before(attempt: int, retry_after: int | None) -> float:
     """Give the wait before an attempt (the first one again is 1), in seconds; the server's Retry-After goes first."""
-    wait = FIRST_WAIT * 2 ** (attempt - 1) if retry_after is None else retry_after
+    doublings = min(attempt - 1, 20)  # more could not be told from LONGEST_WAIT, but would overflow
+    wait = FIRST_WAIT * 2**doublings if retry_after is None else retry_after
     return min(wait, LONGEST_WAIT)

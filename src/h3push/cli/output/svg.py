@@ -13,6 +13,8 @@ BAR_SPACE = 620
 """Width of the whole time."""
 BAR_HEIGHT = 13
 """Height of a bar."""
+LONGEST_NAME = 52
+"""Characters of a path for which there is room."""
 TICKS = 5
 """Lines of the time axis, beside the one at 0."""
 REQUESTED, PUSHED, FAILED, WAITING_OPACITY = "#3f6fb5", "#2f9e5b", "#c9463d", "0.3"
@@ -44,7 +46,7 @@ def _row(root: Element, top: float, row: Row, end: float) -> None:
     baseline = top + BAR_HEIGHT - 2
     colour = FAILED if row.note else PUSHED if row.pushed else REQUESTED
     _text(group, 16, baseline, "push" if row.pushed else row.method, fill=colour, style="font-weight:bold")
-    _text(group, 62, baseline, shortened(row.path))
+    _text(group, 62, baseline, shortened(row.path, LONGEST_NAME))
     first = row.ended if row.first_byte is None else row.first_byte
     _bar(group, top, row.started, first, end, colour, WAITING_OPACITY)
     if row.first_byte is not None:

@@ -134,11 +134,11 @@ def bar(row: Row, begin: float, end: float) -> str:
     return " " * start + WAITING * (first - start) + arriving
 
 
-def shortened(path: str) -> str:
+def shortened(path: str, longest: int = LONGEST_NAME) -> str:
     """Take out the middle of a path that is too long for a line."""
-    if len(path) <= LONGEST_NAME:
+    if len(path) <= longest:
         return path
-    half = (LONGEST_NAME - 1) // 2
+    half = (longest - 1) // 2
     return f"{path[:half]}…{path[-half:]}"
 
 
