@@ -54,7 +54,8 @@ def default(field: "dataclasses.Field[Any]") -> str:
         return "on" if value else "off"
     if isinstance(value, (int, float)):
         return amount(value, unit(field.name))
-    return f"`{value!r}`"
+    of = unit(field.name)
+    return f"`{value!r}`" + (f", else {of}" if of else "")
 
 
 def amount(value: float, of: str) -> str:
@@ -73,9 +74,6 @@ def page() -> str:
         module = "h3push" if thing.__name__ in h3push.__all__ else "h3push.testing"
         texts = under_each_name(thing)
         lines += [f"## `{module}.{thing.__name__}`", "", paragraphs(thing), ""]
-        rows = [
-            [f"`{one.name}`", default(one), unit(one.name), texts.get(one.name, "")]
-            for one in dataclasses.fields(thing)
-        ]
-        lines += table(["setting", "default", "unit", "meaning"], rows)
+        rows = [[f"`{one.name}`", default(one), texts.get(one.name, "")] for one in dataclasses.fields(thing)]
+        lines += table(["setting", "default", "meaning"], rows)
     return "\n".join(lines)

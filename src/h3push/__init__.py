@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from h3push.asgi.serve import ASGIServer, serve_asgi
     from h3push.client.client import Client, connect
     from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
+    from h3push.delivery.decision import Way, WhyNot
+    from h3push.delivery.page import Delivered
     from h3push.errors import (
         ConnectFailed,
         ConnectionClosed,
@@ -78,6 +80,8 @@ _HOMES = {
     "h3push.server.server": "Server ServerCounters serve",
     "h3push.runtime.settings": "ClientSettings ServerSettings",
     "h3push.runtime.inbox": "ContentTooLarge",
+    "h3push.delivery.decision": "Way WhyNot",
+    "h3push.delivery.page": "Delivered",
     "h3push.errors": (
         "ConnectFailed ConnectionClosed ErrorCode H3ConnectionError H3PushError H3StreamError "
         "LocalProtocolError NoPushCredit NoStreamCredit ProtocolError PushCancelled "
@@ -141,6 +145,9 @@ __all__ = [
     "ASGIServer",
     "push",
     "push_nowait",
+    "Delivered",
+    "Way",
+    "WhyNot",
     # a client
     "connect",
     "Client",
