@@ -3,7 +3,7 @@
 //! The order within one connection is the order in which things happened; data that arrived before a connection was lost
 //! is told before its end.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use bytes::Bytes;
 
@@ -35,6 +35,8 @@ pub enum Event {
     StreamsAvailable { conn: Handle, unidirectional: bool },
     /// An RFC 9221 datagram.
     Datagram { conn: Handle, data: Bytes },
+    /// A file could not be sent to its end; RESET_STREAM is under way.
+    FileFailed { conn: Handle, stream: u64, error: Box<io::Error> },
     /// The connection is over.
     Closed { conn: Handle, end: Box<End> },
     /// The peer has another address.

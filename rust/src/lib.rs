@@ -23,6 +23,7 @@ compile_error!("choose a cryptography provider: feature `ring` or `aws-lc-rs`");
 
 pub mod core;
 pub mod events;
+pub mod files;
 pub mod io;
 pub mod settings;
 pub mod threaded;

@@ -54,6 +54,8 @@ pub struct Settings {
     pub mtu_discovery: bool,
     /// UDP payload to begin with.
     pub initial_mtu: u16,
+    /// Files that are open for sending, over all connections.
+    pub max_open_files: usize,
 }
 
 impl Default for Settings {
@@ -79,6 +81,7 @@ impl Default for Settings {
             migration: true,
             mtu_discovery: true,
             initial_mtu: 1200,
+            max_open_files: 64,
         }
     }
 }
@@ -106,6 +109,7 @@ impl Settings {
             (!self.initial_rtt.is_zero(), "initial_rtt must be positive"),
             (self.initial_rtt <= MAX_RTT, "initial_rtt is above an hour"),
             (self.idle_timeout.as_millis() <= u128::from(MAX_WINDOW), "idle_timeout is too long"),
+            (self.max_open_files > 0, "max_open_files must be positive"),
             (self.max_datagram_frame <= 65535, "max_datagram_frame is above 65535"),
             ((1200..=65527).contains(&self.initial_mtu), "initial_mtu is not within 1200 to 65527"),
         ];

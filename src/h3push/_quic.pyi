@@ -54,6 +54,10 @@ CLOSED: Final[int]
 PATH_CHANGED: Final[int]
 """`(PATH_CHANGED, connection, address)`: the peer moved to another address (migration or NAT rebinding)."""
 
+FILE_FAILED: Final[int]
+"""`(FILE_FAILED, connection, stream, errno, reason)`: a file of `write_file` could not be sent to its end, because it was
+changed, cut or removed meanwhile (`errno` None) or could not be read; RESET_STREAM with 0x102 is under way."""
+
 FLUSH_DONE: Final[int]
 """Result of `flush`: nothing is left to send."""
 FLUSH_MORE: Final[int]
@@ -139,6 +143,7 @@ class Transport:
         migration: bool = True,
         mtu_discovery: bool = True,
         initial_mtu: int = 1200,
+        max_open_files: int = 64,
     ) -> Transport:
         """Times in seconds, windows in bytes.
 
@@ -147,8 +152,9 @@ class Transport:
         `retry_above`: with so many handshakes under way, new clients must prove their address (Retry).
         `first_read_unidirectional`: when not 0, the first read of a peer's unidirectional stream is cut to so many bytes and
         the stream is paused until `resume`. `congestion`: "cubic" or "new_reno". `idle_timeout` 0: none.
-        `max_datagram_frame`: not 0 turns RFC 9221 datagrams on; quinn then takes up to 65535 bytes. `ValueError` for settings
-        that cannot be.
+        `max_open_files`: descriptors for files of `write_file`, over all connections; a file that has none is opened again
+        for its next piece. `max_datagram_frame`: not 0 turns RFC 9221 datagrams on; quinn then takes up to 65535 bytes.
+        `ValueError` for settings that cannot be.
         """
 
 @disjoint_base
@@ -165,9 +171,9 @@ class _Streams:
     def write_part(self, connection: int, stream: int, data: bytes, offset: int, length: int, fin: bool) -> int:
         """The same for `length` bytes of `data` from `offset` on. `ValueError` when they are not within it."""
     def writev(self, connection: int, stream: int, buffers: Sequence[bytes], fin: bool) -> int: ...
-    def write_file(self, connection: int, stream: int, path: str, offset: int, length: int, fin: bool) -> None:
-        """Send a part of a file, read in Rust as the stream takes it. `OSError` when it cannot be opened. A file that turns
-        out shorter resets the stream with H3_INTERNAL_ERROR's number 0x102. Writes that follow are sent after it."""
+    def write_file(self, connection: int, stream: int, path: _Path, offset: int, length: int, fin: bool) -> None:
+        """Send a part of a file, read in Rust as the stream takes it; writes that follow are sent after it. `OSError` when it
+        cannot be opened (EMFILE too). What fails later resets the stream: see FILE_FAILED."""
     def reset(self, connection: int, stream: int, error_code: int) -> None: ...
     def stop(self, connection: int, stream: int, error_code: int) -> None: ...
     def set_priority(self, connection: int, stream: int, priority: int) -> None: ...

@@ -1,15 +1,17 @@
 //! What owners call: connections by handle, streams by number. A call for what is gone does nothing.
 
-use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use super::{
     Core, Info,
+    conn::FilePart,
     quinn::{ConnectFailed, LinkStats},
 };
 use crate::{
     events::{End, EndKind, Handle},
+    files::Files,
     settings::MAX_STREAMS,
 };
 
@@ -116,8 +118,13 @@ impl Core {
         self.on(handle, |work| work.conn.write_all(stream, buffers, fin, work.settings))
     }
 
-    /// Send `length` bytes of a file from `offset` on.
-    pub fn write_file(&mut self, handle: Handle, stream: u64, part: (File, u64, u64), fin: bool) {
+    /// The files that are being sent.
+    pub fn files(&self) -> Arc<Files> {
+        self.files.clone()
+    }
+
+    /// Send a part of a file.
+    pub fn write_file(&mut self, handle: Handle, stream: u64, part: FilePart, fin: bool) {
         self.on(handle, |work| work.conn.write_file(stream, part, fin, work.settings, work.told));
     }
 

@@ -12,8 +12,8 @@
 use std::{
     cmp::Reverse,
     collections::VecDeque,
-    fs::File,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     events::{End, EndKind, Event, Handle, Payload},
+    files::Source,
     settings::Settings,
 };
 
@@ -65,6 +66,9 @@ struct Queue {
     outgoing: Outgoing,
     served: u64,
 }
+
+/// A file, where to begin in it, and how many bytes of it to send.
+pub type FilePart = (Arc<Source>, u64, u64);
 
 /// One connection.
 pub struct Conn {
@@ -440,7 +444,7 @@ impl Conn {
     }
 
     /// Send a part of a file after what was written before.
-    pub fn write_file(&mut self, stream: u64, part: (File, u64, u64), fin: bool, settings: &Settings, told: &mut Told) {
+    pub fn write_file(&mut self, stream: u64, part: FilePart, fin: bool, settings: &Settings, told: &mut Told) {
         if self.link.sink(stream).is_none() {
             return;
         }
@@ -502,10 +506,19 @@ impl Conn {
         }
         match pumped {
             Pumped::Empty | Pumped::Gone => drop(self.queues.remove(&stream)),
-            Pumped::FileFailed => self.reset(stream, INTERNAL_ERROR),
+            Pumped::FileFailed => self.file_failed(stream, told),
             Pumped::Blocked | Pumped::TurnOver => {}
         }
         pumped
+    }
+
+    /// What was announced cannot be sent to its end: the stream is reset, so that nobody takes what there is for the whole.
+    fn file_failed(&mut self, stream: u64, told: &mut Told) {
+        let failure = self.queues.get_mut(&stream).and_then(|queue| queue.outgoing.take_failure());
+        self.reset(stream, INTERNAL_ERROR);
+        if let Some(error) = failure {
+            told.push(Event::FileFailed { conn: self.handle, stream, error: Box::new(error) });
+        }
     }
 
     /// RESET_STREAM; what waits is dropped.

@@ -46,6 +46,7 @@ use self::{
 };
 use crate::{
     events::{End, EndKind, Handle},
+    files::Files,
     settings::Settings,
 };
 
@@ -120,6 +121,7 @@ pub struct Core {
     sending: VecDeque<usize>,
     replies: VecDeque<Reply>,
     buffer: Vec<u8>,
+    files: Arc<Files>,
 }
 
 impl Core {
@@ -131,6 +133,7 @@ impl Core {
         client: Option<Arc<rustls::ClientConfig>>,
         whole_packets: bool,
     ) -> Self {
+        let files = Files::new(settings.max_open_files);
         let settings = Arc::new(settings);
         let mut hub = Hub::new(settings.clone(), identity, whole_packets);
         hub.set_server_tls(server);
@@ -155,6 +158,7 @@ impl Core {
             sending: VecDeque::new(),
             replies: VecDeque::new(),
             buffer: Vec::new(),
+            files,
         }
     }
 

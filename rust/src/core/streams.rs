@@ -8,9 +8,11 @@
 //!
 //! A file stays on disk: one piece of it at a time is read, when the sink has taken everything before it.
 
-use std::{collections::VecDeque, fs::File, os::unix::fs::FileExt};
+use std::{collections::VecDeque, io, sync::Arc};
 
 use bytes::Bytes;
+
+use crate::files::Source;
 
 /// How much of a file is read at a time, and what one stream may take before its equals have their turn.
 pub const FILE_PIECE: usize = 64 << 10;
@@ -51,7 +53,7 @@ pub enum Pumped {
 
 enum Piece {
     Bytes(Bytes),
-    File { file: File, offset: u64, left: u64 },
+    File { source: Arc<Source>, offset: u64, left: u64 },
 }
 
 /// The queue of one stream.
@@ -62,6 +64,7 @@ pub struct Outgoing {
     in_memory: u64,
     fin: bool,
     full: bool,
+    failure: Option<io::Error>,
 }
 
 impl Outgoing {
@@ -85,10 +88,10 @@ impl Outgoing {
     }
 
     /// Append a part of a file.
-    pub fn push_file(&mut self, file: File, offset: u64, length: u64) {
+    pub fn push_file(&mut self, source: Arc<Source>, offset: u64, length: u64) {
         if !self.fin && length > 0 {
             self.waiting += length;
-            self.pieces.push_back(Piece::File { file, offset, left: length });
+            self.pieces.push_back(Piece::File { source, offset, left: length });
         }
     }
 
@@ -115,7 +118,8 @@ impl Outgoing {
                 return Pumped::TurnOver;
             }
             let Piece::Bytes(data) = piece else {
-                if self.load().is_err() {
+                if let Err(error) = self.load() {
+                    self.failure = Some(error);
                     return Pumped::FileFailed;
                 }
                 continue;
@@ -137,13 +141,18 @@ impl Outgoing {
         Pumped::Empty
     }
 
+    /// Why a file failed.
+    pub fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
     /// Put the next bytes of the file at the front before it.
     fn load(&mut self) -> std::io::Result<()> {
-        let Some(Piece::File { file, offset, left }) = self.pieces.front_mut() else {
+        let Some(Piece::File { source, offset, left }) = self.pieces.front_mut() else {
             return Ok(());
         };
         let mut bytes = vec![0; FILE_PIECE.min(usize::try_from(*left).unwrap_or(FILE_PIECE))];
-        file.read_exact_at(&mut bytes, *offset)?;
+        source.read_exact_at(&mut bytes, *offset)?;
         *offset += bytes.len() as u64;
         *left -= bytes.len() as u64;
         if *left == 0 {

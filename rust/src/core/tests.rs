@@ -628,7 +628,7 @@ fn a_file_is_sent_between_other_writes_with_little_in_memory() {
     let (ours, _) = pair.connected();
     let stream = pair.cores[CLIENT].open(ours, false).expect("credit");
     pair.cores[CLIENT].write(ours, stream, b"head", false);
-    let file = std::fs::File::open(&path).expect("the file");
+    let file = pair.cores[CLIENT].files().open(&path).expect("the file");
     pair.cores[CLIENT].write_file(ours, stream, (file, 1_000_000, 3_000_000), false);
     let waiting = pair.cores[CLIENT].write(ours, stream, b"tail", true);
     assert!(waiting > 2_000_000);
@@ -685,10 +685,11 @@ fn a_file_that_is_too_short_resets_its_stream() {
     let mut pair = settled();
     let (ours, _) = pair.connected();
     let stream = pair.cores[CLIENT].open(ours, true).expect("credit");
-    let file = std::fs::File::open(&path).expect("the file");
+    let file = pair.cores[CLIENT].files().open(&path).expect("the file");
     pair.cores[CLIENT].write_file(ours, stream, (file, 0, 200_000), true);
     pair.run(Duration::from_secs(1));
     assert!(pair.has(SERVER, |event| matches!(event, Event::Reset { code: INTERNAL_ERROR, .. })));
+    assert!(pair.has(CLIENT, |event| matches!(event, Event::FileFailed { stream: failed, .. } if *failed == stream)));
     std::fs::remove_file(path).expect("still there");
 }
 
@@ -967,7 +968,7 @@ fn what_is_left_to_send_says_why() {
 fn a_handshake_that_failed_keeps_its_place() {
     let settings = Settings { retry_above: 2, handshake_timeout: Duration::from_secs(5), ..Settings::default() };
     let mut pair = Pair::new(Settings::default(), settings);
-    let mut accepted_at_once = |pair: &mut Pair| {
+    let accepted_at_once = |pair: &mut Pair| {
         pair.events[SERVER].clear();
         let ours = pair.connect();
         pair.exchange();

@@ -39,6 +39,7 @@ const DATAGRAM: u8 = 11;
 const CLOSED: u8 = 12;
 const PATH_CHANGED: u8 = 13;
 
+const FILE_FAILED: u8 = 14;
 const FLUSH_DONE: u8 = 0;
 const FLUSH_MORE: u8 = 1;
 const FLUSH_FULL: u8 = 2;
@@ -68,6 +69,7 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("DATAGRAM", DATAGRAM),
         ("CLOSED", CLOSED),
         ("PATH_CHANGED", PATH_CHANGED),
+        ("FILE_FAILED", FILE_FAILED),
         ("FLUSH_DONE", FLUSH_DONE),
         ("FLUSH_MORE", FLUSH_MORE),
         ("FLUSH_FULL", FLUSH_FULL),
@@ -133,6 +135,9 @@ fn event_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             (INCOMING, incoming, address(remote), validated).into_pyobject(py)
         }
         Event::PathChanged { conn, remote } => (PATH_CHANGED, conn, address(remote)).into_pyobject(py),
+        Event::FileFailed { conn, stream, error } => {
+            (FILE_FAILED, conn, stream, error.raw_os_error(), words(&error)).into_pyobject(py)
+        }
         Event::Closed { conn, end } => (CLOSED, conn, kind_name(py, end.kind), end.code, &end.reason).into_pyobject(py),
     }
 }

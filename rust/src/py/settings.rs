@@ -106,6 +106,7 @@ impl Transport {
         migration = true,
         mtu_discovery = true,
         initial_mtu = 1200,
+        max_open_files = 64,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -129,6 +130,7 @@ impl Transport {
         migration: bool,
         mtu_discovery: bool,
         initial_mtu: u16,
+        max_open_files: usize,
     ) -> PyResult<Self> {
         let settings = Settings {
             idle_timeout: seconds("idle_timeout", idle_timeout)?,
@@ -151,6 +153,7 @@ impl Transport {
             migration,
             mtu_discovery,
             initial_mtu,
+            max_open_files,
         };
         settings.check().map_err(PyValueError::new_err)?;
         Ok(Self { settings })

@@ -1,6 +1,6 @@
 //! The base class of the drivers: everything that can be done with connections and streams.
 
-use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
+use std::{net::SocketAddr, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use pyo3::{
@@ -11,7 +11,7 @@ use pyo3::{
 };
 
 use super::{
-    convert::{address, os_error, seconds, socket_address},
+    convert::{address, file_error, file_path, seconds, socket_address},
     settings::{ClientTls, ServerTls},
 };
 use crate::{core::quinn::ConnectFailed, threaded::Shared};
@@ -110,13 +110,15 @@ impl Streams {
         &self,
         connection: u64,
         stream: u64,
-        path: &str,
+        path: &Bound<'_, PyAny>,
         offset: u64,
         length: u64,
         fin: bool,
     ) -> PyResult<()> {
-        let file = File::open(path).map_err(os_error)?;
-        self.shared.with(|core| core.write_file(connection, stream, (file, offset, length), fin));
+        let path = file_path(path)?;
+        let files = self.shared.lock().files();
+        let source = files.open(&path).map_err(|error| file_error(&error, &path))?;
+        self.shared.with(|core| core.write_file(connection, stream, (source, offset, length), fin));
         Ok(())
     }
 

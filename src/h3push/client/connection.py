@@ -88,6 +88,10 @@ class ClientConnection:
     def stopped(self, stream_id: int) -> None:
         """Nothing to do: the core tells it."""
 
+    def file_failed(self, stream_id: int, reason: str) -> None:
+        """A file was not uploaded to its end."""
+        self._fail(stream_id, StreamFailed(f"the file was not sent to its end: {reason}", ErrorCode.H3_INTERNAL_ERROR))
+
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due."""
         deadline = self.core.next_timeout()

@@ -43,7 +43,9 @@ class Streams(Protocol):
     def writev(self, connection: int, stream: int, buffers: Sequence[bytes], fin: bool) -> int:
         """Queue buffers; how many bytes wait."""
 
-    def write_file(self, connection: int, stream: int, path: str, offset: int, length: int, fin: bool) -> None:
+    def write_file(
+        self, connection: int, stream: int, path: "_quic._Path", offset: int, length: int, fin: bool
+    ) -> None:
         """Queue a part of a file."""
 
     def reset(self, connection: int, stream: int, error_code: int) -> None:

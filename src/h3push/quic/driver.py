@@ -1,10 +1,10 @@
 """Drivers with a socket, and what to do with any driver: send content past the core, put control streams first."""
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from h3push import _quic
+from h3push.errors import ErrorCode
 from h3push.h3.connection import H3Connection
 from h3push.http.content import BytesPart, FileContent
 from h3push.quic.adapter import Driver, NativeEvent, SocketDriver
@@ -42,11 +42,19 @@ def _comes_later(event: NativeEvent) -> bool:
 def send_file(
     core: H3Connection[Any], driver: Driver, handle: int, stream_id: int, file: FileContent, size: int, end: bool
 ) -> None:
-    """Send `size` bytes of a file as one DATA frame whose payload only the transport sees. `OSError` when it cannot be opened."""
+    """Send `size` bytes of a file as one DATA frame whose payload only the transport sees. `OSError` when it cannot be opened.
+
+    What goes wrong behind the frame's header resets the stream: the peer would wait for the rest.
+    """
     with Path(file.path).open("rb"):
-        pass  # before the frame header is out: afterwards the stream could only be reset
+        pass  # before the header is out: a handler can still answer with something else
     if core.send_data_header(stream_id, size, end):
-        driver.write_file(handle, stream_id, os.fspath(file.path), file.offset, size, end)
+        try:
+            driver.write_file(handle, stream_id, file.path, file.offset, size, end)
+        except BaseException:
+            core.reset_stream(stream_id, ErrorCode.H3_INTERNAL_ERROR)
+            driver.reset(handle, stream_id, ErrorCode.H3_INTERNAL_ERROR)
+            raise
 
 
 def send_part(core: H3Connection[Any], driver: Driver, handle: int, stream_id: int, part: BytesPart, end: bool) -> int:

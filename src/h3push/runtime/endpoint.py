@@ -72,6 +72,9 @@ class Owner(Protocol):
     def stopped(self, stream_id: int) -> None:
         """The peer takes no more of a stream (STOP_SENDING); the core will be told next."""
 
+    def file_failed(self, stream_id: int, reason: str) -> None:
+        """A file could not be sent to its end: the transport has reset the stream, and the core knows nothing of it."""
+
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due, on the loop's clock."""
 
@@ -301,6 +304,8 @@ class Endpoint:
             self._connected = True
         elif kind == _quic.PATH_CHANGED:
             owner.address = event[2]
+        elif kind == _quic.FILE_FAILED:
+            owner.file_failed(event[2], event[4])
         else:
             if kind == _quic.STOP:
                 owner.stopped(event[2])

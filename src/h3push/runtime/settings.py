@@ -54,6 +54,9 @@ class ServerSettings:
     send_date: bool = True
     """Add Date to final responses without one (RFC 9110 section 6.6.1: a server with a clock must)."""
 
+    max_open_files: int = 64
+    """Files that are open for sending, over all connections. One that has no descriptor is opened again for its next 64 KiB, so
+    that clients that stop reading do not use them up (a process often has 1,024)."""
     receive_high_water: int = 256 * KIB
     """Request content that waits for its handler; beyond it the stream is paused and the client is not granted more."""
     send_high_water: int = 64 * KIB
@@ -81,6 +84,7 @@ class ServerSettings:
             high_water=self.send_high_water,
             low_water=self.send_high_water // 4,
             max_connections=self.max_connections,
+            max_open_files=self.max_open_files,
         )
 
 

@@ -146,6 +146,13 @@ class ServerConnection:
         self.counters.connections += 1
         self._connected = True
 
+    def file_failed(self, stream_id: int, reason: str) -> None:
+        """A file was not sent to its end: what was sent of it is no whole response."""
+        exchange = self.guard.responses.get(stream_id)
+        if exchange is not None:
+            logger.error("%r: a file was not sent to its end: %s", exchange, reason)
+            exchange.file_failed(reason)
+
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due."""
         deadline = self.core.next_timeout()

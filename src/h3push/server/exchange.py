@@ -116,19 +116,28 @@ class Exchange:
 
     def stall(self) -> None:
         """Reset a response that the client does not take (`drain_timeout`). A handler that waits in `send` is told."""
+        counters, seconds = self.connection.counters, self.connection.settings.drain_timeout
+        counters.stalled += 1
+        counters.failed += not self.response_ended
+        error = Timeout(f"the client did not take what was sent within {seconds:g} s (drain_timeout)")
+        self._break_off(error, ErrorCode.H3_REQUEST_CANCELLED)
+
+    def file_failed(self, reason: str) -> None:
+        """Reset a response whose file cannot be sent to its end."""
+        self.connection.counters.failed += 1
+        self.failed = True
+        error = StreamFailed(f"the file was not sent to its end: {reason}", ErrorCode.H3_INTERNAL_ERROR)
+        self._break_off(error, ErrorCode.H3_INTERNAL_ERROR)
+
+    def _break_off(self, error: H3PushError, code: ErrorCode) -> None:
         connection, stream_id = self.connection, self.stream_id
         assert stream_id is not None
-        connection.counters.stalled += 1
-        connection.counters.failed += not self.response_ended
-        error = Timeout(
-            f"the client did not take what was sent within {connection.settings.drain_timeout:g} s (drain_timeout)"
-        )
         if self.row is not None:
             self.row.given_up()
         if self.fulfils is not None:
-            connection.pushes.cancel(self.fulfils)
+            connection.pushes.cancel(self.fulfils, code)
         else:
-            connection.reset_response(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
+            connection.reset_response(stream_id, code)
         connection.exchanges.pop(stream_id, None)
         self.disconnect(error)
 
