@@ -46,3 +46,13 @@ def test_a_terminal_without_colours_gets_none():
     environment = {**os.environ, "NO_COLOR": "1", "FORCE_COLOR": ""}
     told = subprocess.run([*COMMAND, "--help"], capture_output=True, env=environment, check=True, timeout=60)
     assert b"\x1b[" not in told.stdout
+
+
+def test_every_flag_of_get_has_one_line_of_help():
+    """On a terminal of 100 columns, no flag's help is longer than its line (issue 11)."""
+    environment = {**os.environ, "TERMINAL_WIDTH": "100", "COLUMNS": "100", "NO_COLOR": "1"}
+    command = [*COMMAND, "get", "--help"]
+    told = subprocess.run(command, capture_output=True, env=environment, check=True, timeout=60, text=True).stdout
+    rows = [line for line in told.splitlines() if line.startswith("│")]
+    assert len(rows) > 40
+    assert [row for row in rows if not row.startswith("│ --")] == []

@@ -63,7 +63,7 @@ def _connect_rule(rule: str) -> tuple[str, int | None, str, int | None]:
         host, port, to_host, to_port = _split(rule, 3)
         return host.strip("[]").lower(), _port(port), to_host.strip("[]"), _port(to_port)
     except ValueError:
-        sentence = f"{rule!r} is not of the form HOST:PORT:HOST2:PORT2."
+        sentence = f"{rule!r} is not of the form HOST:PORT:TO:PORT."
         raise click.BadParameter(sentence, param_hint="--connect-to") from None
 
 

@@ -41,24 +41,24 @@ def _flag(usage: str, help_line: str, **more: Any) -> Flag:
 
 
 REQUEST = (
-    _flag("-X --request METHOD", "Request method.  [default: GET; POST, PUT or HEAD with -d, -F, -T, -I]"),
+    _flag("-X --request METHOD", "Request method.  [default: GET, or as -d, -F, -T, -I say]"),
     _flag("-H --header LINE", "Send the field 'NAME: VALUE'; 'NAME:' drops a default one.", multiple=True),
-    _flag("-d --data DATA", "POST DATA, or @FILE without its newlines; several are joined by &.", multiple=True),
+    _flag("-d --data DATA", "POST DATA, or @FILE without newlines; several join with &.", multiple=True),
     _flag("--data-binary DATA", "The same, with @FILE as it is.", multiple=True),
     _flag("-F --form NAME=VALUE", "POST a form (multipart); VALUE may be @FILE or <FILE.", multiple=True),
     _flag("-G --get", "Put what -d says into the URL's query, and GET it."),
     _flag("-T --upload-file FILE", "PUT FILE; - is standard input."),
     _flag("-I --head", "Ask for the header section only (HEAD), and print it."),
     _flag("-A --user-agent NAME", "Send this User-Agent; '' sends none."),
-    _flag("-e --referer URL", "Send this Referer; ';auto' at its end sets it with each redirect."),
+    _flag("-e --referer URL", "Send this Referer; ';auto' at its end follows redirects."),
     _flag("-u --user USER:PASSWORD", "Log in (Basic); a password that is missing is asked for."),
     _flag("-b --cookie DATA", "Send the cookies 'NAME=VALUE; ...', or those of a file.", multiple=True),
-    _flag("-c --cookie-jar FILE", "Write all cookies to FILE (Netscape format); - is standard output."),
+    _flag("-c --cookie-jar FILE", "Write all cookies to FILE; - is standard output."),
     _flag("-r --range RANGE", "Ask for these bytes only, such as 0-499 or -500."),
     _flag("--compressed", "Ask for compressed content, and decompress it."),
     _flag("-L --location", "Follow redirects within the origin."),
     _flag("--max-redirs N", "Follow at most N redirects.", type=click.IntRange(0), default=DEFAULT_MAX_REDIRECTS),
-    _flag("--retry N", "Try again N times after a time-out, 408, 429 or 5xx.", type=click.IntRange(0), default=0),
+    _flag("--retry N", "Try again N times on time-out, 408, 429, 5xx.", type=click.IntRange(0), default=0),
 )
 """About the request."""
 
@@ -66,26 +66,24 @@ PUSH = (
     Flag(("--push",), {"type": click.Choice(["accept", "off"]), "default": "accept", "help": "Take pushes, or none."}),
     _flag(
         "--max-pushes N",
-        "Pushes that the server may have under way at once.",
+        "Pushes under way at once, at most.",
         type=click.IntRange(1, 1_000_000),
         default=DEFAULT_MAX_PUSHES,
     ),
     _flag("--cancel GLOB", "Cancel pushes whose path, name or URL matches.", multiple=True),
-    _flag("--push-timeout SECONDS", "Call pushes off when nothing more comes for so long.", type=SECONDS, default=10.0),
+    _flag("--push-timeout SECONDS", "Call off pushes that stand still so long.", type=SECONDS, default=10.0),
 )
 """About pushes."""
 
 CONNECTION = (
     _flag("-k --insecure", "Accept any certificate: for your own machine only."),
-    _flag("--cacert FILE", "Trust these authorities (PEM) instead of the system's.", type=FILE),
-    _flag("-E --cert FILE", "Show this client certificate (PEM), its key in it or in --key.", type=FILE),
+    _flag("--cacert FILE", "Trust these authorities (PEM), not the system's.", type=FILE),
+    _flag("-E --cert FILE", "Client certificate (PEM), with its key or --key.", type=FILE),
     _flag("--key FILE", "The private key (PEM) of --cert.", type=FILE),
     _flag("--resolve HOST:PORT:ADDRESS", "Connect to ADDRESS for HOST:PORT.", multiple=True),
-    _flag("--connect-to HOST:PORT:HOST2:PORT2", "Connect to HOST2:PORT2 for HOST:PORT.", multiple=True),
-    _flag(
-        "--connect-timeout SECONDS", "Give up when there is no connection after so long.", type=SECONDS, default=10.0
-    ),
-    _flag("-m --max-time SECONDS", "Give up when not everything has arrived after so long.", type=SECONDS),
+    _flag("--connect-to HOST:PORT:TO:PORT", "Connect to TO:PORT for HOST:PORT.", multiple=True),
+    _flag("--connect-timeout SECONDS", "Give up without a connection by then.", type=SECONDS, default=10.0),
+    _flag("-m --max-time SECONDS", "Give up when not all has arrived by then.", type=SECONDS),
 )
 """About the connection."""
 
@@ -97,7 +95,7 @@ OUTPUT = (
     _flag("-s --silent", "No progress and no messages."),
     _flag("-S --show-error", "Say what failed although -s is given."),
     _flag("-v --verbose", "Tell what goes on, and about every push, on stderr."),
-    _flag("-w --write-out FORMAT", "Print FORMAT at the end: %{http_code}, %{num_pushes}, ...; @FILE reads it."),
+    _flag("-w --write-out FORMAT", "Print FORMAT at the end, such as %{num_pushes}; or @FILE."),
     _flag("--json", "Print a JSON object about response and pushes instead of the content."),
     _flag("--waterfall", "Draw what came when on stderr, pushed rows marked."),
     _flag("--har FILE", "Write an HTTP archive (HAR 1.2), for a browser's network panel.", type=FILE),
