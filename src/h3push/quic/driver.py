@@ -19,24 +19,42 @@ LAST_CONTROL_STREAM = 14
 def control_first(events: list[NativeEvent]) -> list[NativeEvent]:
     """Let what clients say on their control streams come before their requests of the same wake-up.
 
-    QUIC gives no order between streams, but a MAX_PUSH_ID that was sent before a request should be known to its handler. Only
-    DATA events change places, and among them those of one stream keep their order.
+    QUIC gives no order between streams, but a MAX_PUSH_ID that was sent before a request should be known to its handler. So
+    within each uninterrupted run of one connection's DATA events, those of its control streams go first. Everything else of
+    a connection keeps its order, above all what begins or ends it or one of its streams: RESET, STOP and FIN are about what
+    came before them, and ACCEPTED is the first that a connection is heard of.
     """
     for event in events:
         if event[0] == _DATA and event[2] & 2 and event[2] <= LAST_CONTROL_STREAM:
             break
     else:
         return events
-    slots = [slot for slot, event in enumerate(events) if event[0] == _DATA]
-    ordered = sorted((events[slot] for slot in slots), key=_comes_later)
-    events = list(events)
-    for slot, event in zip(slots, ordered, strict=True):
+    ordered = list(events)
+    runs: dict[int, list[int]] = {}
+    for slot, event in enumerate(events):
+        if event[0] == _DATA:
+            runs.setdefault(event[1], []).append(slot)
+        elif event[1] in runs:
+            _reorder(ordered, runs.pop(event[1]))
+    for run in runs.values():
+        _reorder(ordered, run)
+    return ordered
+
+
+def _is_control(event: NativeEvent) -> bool:
+    """Content of a client's control or QPACK stream that does not end there."""
+    return bool(event[0] == _DATA and event[2] & 2 and event[2] <= LAST_CONTROL_STREAM and not event[4])
+
+
+def _reorder(events: list[NativeEvent], slots: list[int]) -> None:
+    run = [events[slot] for slot in slots]
+    run.sort(key=_comes_later)
+    for slot, event in zip(slots, run, strict=True):
         events[slot] = event
-    return events
 
 
 def _comes_later(event: NativeEvent) -> bool:
-    return not event[2] & 2
+    return not _is_control(event)
 
 
 def send_file(
