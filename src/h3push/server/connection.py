@@ -395,7 +395,11 @@ class ServerConnection:
         self.counters.rejected += 1
         if self.log is not None:
             self.log.begin(request)
-        request.begin(status, [(b"content-length", b"0")], True)
+        try:
+            request.begin(status, [(b"content-length", b"0")], True)
+        except H3PushError as too_large:  # even that is over the client's limit
+            logger.debug("%r: no %d either: %s", request, status, too_large)
+            request.abort(ErrorCode.H3_INTERNAL_ERROR)
 
     # content of requests, and the client's interest
 
