@@ -46,6 +46,8 @@ def test_a_request_is_the_same_the_second_time_and_on_another_connection():
     ("parts", "fin"),
     [
         ((request("GET", "/secret", ("cookie", "a=b")),), True),
+        ((request("GET", "/secret", ("x-vault-token", "a=b")),), True),
+        ((request("GET", "/secret?token=abc"),), True),
         ((request("GET", "/large", ("x-large", "v" * 600)),), True),
         ((request("POST", "/content", ("content-length", "1")), data(b"x")), True),
         ((request("GET", "/open"),), False),
@@ -131,3 +133,16 @@ def test_a_whole_response_is_held_to_its_length():
     rig.run()
     assert failures
     assert rig.response(stream_id)[1] == b"hello"
+
+
+def test_what_connections_share_cannot_be_changed():
+    """A handler that keeps or changes the fields of a request does not reach into those of another client."""
+    first, second = ServerRig(), ServerRig()
+    for rig in (first, first, second):
+        rig.send(request("GET", "/same", ("accept", "*/*")), fin=True)
+        rig.run()
+    assert second.requests[0] is known.requests[request("GET", "/same", ("accept", "*/*"))]
+    assert isinstance(second.requests[0].fields, tuple)
+    with pytest.raises(AttributeError):
+        second.requests[0].fields.append((b"x", b"y"))
+    assert hash(second.requests[0])

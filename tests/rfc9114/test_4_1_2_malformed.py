@@ -131,7 +131,7 @@ def test_opaque_bytes_in_a_value_are_passed_on(make_rig: type, value: bytes) -> 
     rig.run()
     told = rig.events_of(stream_id)
     message = told[0].request if isinstance(told[0], RequestReceived) else told[0].response
-    assert message.fields == [(b"x", value)]
+    assert list(message.fields) == [(b"x", value)]
     assert told[-1] == TrailersReceived(stream_id, [(b"y", value)], None)
     rig.expect_alive()
 
@@ -286,13 +286,11 @@ def test_an_empty_header_section() -> None:
         "2.0",
         "0",
         "-20",
-        "600",
-        "999",
         b"\xef\xbc\x92\xef\xbc\x90\xef\xbc\x90",
     ],
 )
 def test_a_status_that_is_none(status: str | bytes | None) -> None:
-    """Missing, not three digits, or outside of 100 to 599."""
+    """Missing, or not three digits from 100 on."""
     fields = [] if status is None else [(":status", status)]
     expect_malformed(ClientRig(), headers(*fields, ("a", "b")))
 

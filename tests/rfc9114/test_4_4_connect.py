@@ -15,7 +15,7 @@ from conformance.support import (
     response,
     silent,
 )
-from h3push.errors import ErrorCode, StreamStateError
+from h3push.errors import ErrorCode, LocalProtocolError, StreamStateError
 from h3push.h3.config import H3Config
 from h3push.h3.events import DataReceived, MessageFailed, RequestReceived, ResponseReceived
 
@@ -197,3 +197,22 @@ def test_101_is_malformed(after: bytes) -> None:
         rig.run()
         assert [type(event) for event in rig.events_of(stream_id)] == [MessageFailed]
         rig.expect_stream_error(stream_id, ErrorCode.H3_MESSAGE_ERROR)
+
+
+@pytest.mark.rfc("WS-3-01")
+@pytest.mark.parametrize("settings", [None, b"", b"\x08\x00", b"\x08\x01"])
+def test_extended_connect_needs_the_server_s_word(settings: bytes | None) -> None:
+    """RFC 9220 section 3: `:protocol` is sent only to a server whose SETTINGS_ENABLE_CONNECT_PROTOCOL is 1."""
+    rig = ClientRig(greet=False)
+    if settings is not None:
+        rig.control(settings=frame(0x04, settings))
+        rig.run()
+    websocket = head(b"GET")._replace(method=b"CONNECT", protocol=b"websocket")
+    if settings == b"\x08\x01":
+        stream_id = rig.core.send_request(websocket, end_stream=False)
+        rig.run()
+        assert (b":protocol", b"websocket") in rig.request(stream_id)[0][0]
+        return
+    with pytest.raises(LocalProtocolError, match="extended CONNECT"):
+        rig.core.send_request(websocket, end_stream=False)
+    assert rig.core.open_message_streams == 0

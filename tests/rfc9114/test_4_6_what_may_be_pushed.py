@@ -254,7 +254,7 @@ def test_the_application_is_given_the_whole_promised_request():
         b"a.test",
         b"/pushed",
     )
-    assert request.fields == [(name.encode(), value.encode()) for name, value in fields]
+    assert list(request.fields) == [(name.encode(), value.encode()) for name, value in fields]
     rig.expect_alive()
 
 

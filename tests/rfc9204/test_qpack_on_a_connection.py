@@ -47,7 +47,7 @@ def fields_of(rig: Rig, stream_id: int) -> list[tuple[bytes, bytes]]:
     """The fields of the message that was told first on a stream."""
     first = rig.events_of(stream_id)[0]
     assert isinstance(first, RequestReceived | ResponseReceived)
-    return (first.request if isinstance(first, RequestReceived) else first.response).fields
+    return list((first.request if isinstance(first, RequestReceived) else first.response).fields)
 
 
 def decoder_stream(rig: Rig) -> list[tuple[str, int]]:

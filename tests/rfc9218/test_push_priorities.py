@@ -274,7 +274,7 @@ def test_the_client_sees_the_priority(chunk):
     rig.respond(rig.ask(), encoded_promise(0, section(*pseudo, ("priority", "u=6"))))
     rig.push(0, response("200", ("priority", "u=1, i")))
     (told,) = [event for event in rig.events if isinstance(event, PushPromiseReceived)]
-    assert told.request.fields == [(b"priority", b"u=6")]
+    assert list(told.request.fields) == [(b"priority", b"u=6")]
     (answered,) = [event for event in rig.events if isinstance(event, ResponseReceived)]
     assert answered.response.fields == [(b"priority", b"u=1, i")]
     rig.expect_alive()

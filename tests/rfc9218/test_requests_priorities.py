@@ -288,3 +288,50 @@ def test_priorities_do_not_change_what_is_sent() -> None:
     rig.control(*(update(stream_id, b"u=0, i") for stream_id in streams))
     rig.run()
     assert [rig.response(stream_id)[1] for stream_id in streams] == [b"/%d" % index * 1_000 for index in range(8)]
+
+
+@pytest.mark.rfc("PRI-4-01")
+def test_two_priority_lines_are_one_dictionary() -> None:
+    """Field lines of one name combine (RFC 9110 section 5.3): what the second line does not name, the first one says."""
+    rig = ServerRig(application=silent)
+    stream_id = rig.send(request("GET", "/", ("priority", "u=1"), ("x", "y"), ("priority", "i")), fin=True)
+    other_id = rig.send(request("GET", "/", ("priority", "u=1, i"), ("priority", "u=6")), fin=True)
+    rig.run()
+    assert rig.raw.priorities[stream_id] == number(1, stream_id, incremental=True)
+    assert rig.raw.priorities[other_id] == number(6, other_id, incremental=True)
+    rig.expect_alive()
+
+
+@pytest.mark.parametrize("late_is_whole", [True, False])
+def test_an_update_waits_for_a_request_that_later_ones_overtook(late_is_whole: bool) -> None:
+    """PRIORITY_UPDATE for a request below the highest that was seen, which has not come yet, is kept for it.
+
+    One for a request that is over is not: it would take the place of one that counts.
+    """
+    rig = ServerRig(H3Config(max_request_streams_buffered_priorities=1))
+    first, late, last = (rig.raw.open(unidirectional=False) for _ in range(3))
+    rig.write(first, GET, fin=True)
+    rig.write(last, GET, fin=True)
+    rig.run()
+    rig.control(update(late, b"u=0"))
+    rig.run()
+    rig.control(update(first, b"u=7"))
+    rig.run()
+    rig.write(late, GET, fin=late_is_whole)
+    rig.run()
+    assert rig.raw.priorities[late] == number(0, late)
+    assert rig.core._skipped == set()
+    rig.expect_alive()
+
+
+def test_a_request_that_was_reset_before_it_came_is_not_waited_for() -> None:
+    """RESET_STREAM on a stream that nothing was heard of counts as its coming."""
+    rig = ServerRig()
+    late, last = (rig.raw.open(unidirectional=False) for _ in range(2))
+    rig.write(last, GET, fin=True)
+    rig.run()
+    assert rig.core._skipped == {late}
+    rig.raw.reset(late, ErrorCode.H3_REQUEST_CANCELLED)
+    rig.run()
+    assert rig.core._skipped == set()
+    rig.expect_alive()

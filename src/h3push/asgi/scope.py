@@ -1,14 +1,14 @@
 """From a request to the scope that ASGI describes."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 from weakref import WeakKeyDictionary
 
 from h3push.asgi.types import EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, ZEROCOPYSEND, Scope
-from h3push.http.fields import Fields, RequestHead
+from h3push.http.fields import Field, Fields, RequestHead
 from h3push.server.request import Request
 
 TLS_1_3 = 0x0304
@@ -89,10 +89,10 @@ def scope_headers(head: RequestHead) -> Fields:
     fields, authority = head.fields, head.authority
     if b"host" in dict(fields):
         fields = [field for field in fields if field[0] != b"host"]
-    return fields.copy() if authority is None else [(b"host", authority), *fields]
+    return [*fields] if authority is None else [(b"host", authority), *fields]
 
 
-def takes_trailers(fields: Fields) -> bool:
+def takes_trailers(fields: Sequence[Field]) -> bool:
     """True when the client says `TE: trailers` (RFC 9110 section 10.1.4): others may drop them, so none are sent."""
     return b"te" in dict(fields) and any(name == b"te" and b"trailers" in value.lower() for name, value in fields)
 

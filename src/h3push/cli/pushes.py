@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState
 from h3push.errors import H3PushError, PushCancelled
-from h3push.http.fields import Fields
+from h3push.http.fields import Field
 
 STATES = {
     ReceivedState.FULFILLED: "fulfilled",
@@ -33,7 +33,7 @@ class PushRecord:
     """Method of the promised request."""
     promised: float
     """When the promise came."""
-    fields: Fields
+    fields: Sequence[Field]
     """Header fields of the promised request."""
     response: ClientResponse | None = None
     """The pushed response, once its header section is there."""

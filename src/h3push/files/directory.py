@@ -5,7 +5,7 @@
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -17,7 +17,7 @@ from h3push.files.known import MAX_KNOWN_FILES, KnownFiles, OpenedFile
 from h3push.files.media_types import check_charset, content_type
 from h3push.files.paths import FoundFile, MovedTo
 from h3push.http.content import PIECE_BYTES, FileContent
-from h3push.http.fields import Fields
+from h3push.http.fields import Field, Fields
 from h3push.http.headers import Headers, encode_headers
 from h3push.server.request import Request
 from h3push.server.response import Response
@@ -141,7 +141,7 @@ class Directory:
         return _cached_fields(file.name, self._charset, file.size, file.mtime_ns, opened.coding, opened.varies)
 
 
-def _looked_at(fields: Fields) -> dict[str, str]:
+def _looked_at(fields: Iterable[Field]) -> dict[str, str]:
     """Those of a request's fields that an answer can depend on, lines of one name joined (RFC 9110 section 5.3)."""
     found: dict[str, str] = {}
     for name, value in fields:

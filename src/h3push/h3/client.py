@@ -99,6 +99,8 @@ class H3ClientConnection(H3Connection[MessageSender]):
         """
         if self.is_closed or self._shutdown.received is not None:
             raise RequestNotProcessed("this connection is shutting down; open a new one for further requests")
+        if request.protocol is not None and not (self.peer_settings and self.peer_settings.enable_connect_protocol):
+            raise LocalProtocolError("the server has not said that it takes extended CONNECT (RFC 9220 section 3)")
         fields = request_fields(request)
         if priority is not None:
             fields.append((b"priority", encode_priority(priority)))

@@ -3,7 +3,8 @@
 Checking and encoding a header section is most of what a small response costs. What comes out depends on the fields alone as
 long as no dynamic table is involved, and so is the same for every connection of the process. Three things are remembered:
 requests that came whole and without content, by their bytes; sections of responses; sections of promises. A section that holds
-a secret is never remembered, nor is a large one, so that what is kept is small and nobody else's.
+a secret is never remembered, nor is a path with a query (it may hold one), nor a large section: what is kept is small and nobody
+else's. What connections share they cannot change: the fields of a received request are a tuple.
 """
 
 from typing import Generic, TypeVar
@@ -11,7 +12,7 @@ from typing import Generic, TypeVar
 from h3push.errors import LocalProtocolError
 from h3push.h3.config import H3Config
 from h3push.h3.push.rules import PushRefusal, refusal_of
-from h3push.http.fields import SECRET_NAMES, Fields, RequestHead, request_fields, response_fields, section_size
+from h3push.http.fields import Fields, RequestHead, holds_secret, request_fields, response_fields, section_size
 
 MAX_REMEMBERED = 256
 """Of each kind; when there are more, all are forgotten."""
@@ -69,13 +70,13 @@ class Memory(dict[Key, Value], Generic[Key, Value]):
         self._seen: set[int] = set()
 
     def remember(self, key: Key, fields: Fields, value: Value) -> None:
-        """Keep `value` if its key has come before, unless its fields hold a secret or are large."""
+        """Keep `value` if its key has come before, unless its fields may hold a secret or are large."""
         digest = hash(key)
         if digest not in self._seen:
             if len(self._seen) >= MAX_SEEN:
                 self._seen.clear()
             self._seen.add(digest)
-        elif section_size(fields) <= MAX_SIZE and SECRET_NAMES.isdisjoint(name for name, _ in fields):
+        elif section_size(fields) <= MAX_SIZE and not holds_secret(fields) and not _has_query(fields):
             if len(self) >= MAX_REMEMBERED:
                 self.clear()
             self[key] = value
@@ -111,6 +112,10 @@ def known_promise(request: RequestHead) -> KnownPromise:
         known = KnownPromise(request)
         _promises.remember(key, known.fields, known)
     return known
+
+
+def _has_query(fields: Fields) -> bool:
+    return any(name == b":path" and b"?" in value for name, value in fields)
 
 
 def _content_length(fields: Fields) -> int | None:

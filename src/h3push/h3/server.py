@@ -69,7 +69,8 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             sections=self._sections,
             shutdown=self._shutdown,
         )
-        self._highest_request: int | None = None
+        self._next_request = 0
+        self._skipped: set[int] = set()
         self._early_priorities: OrderedDict[int, Priority] = OrderedDict()
         self._remembers = may_look_up(self.config)
 
@@ -343,8 +344,10 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             request = parse_whole_request(stream_id, data, self._sections, self.config)
             if request is None:
                 return None
-        if self._highest_request is None or stream_id > self._highest_request:
-            self._highest_request = stream_id
+        if stream_id == self._next_request:
+            self._next_request += 4
+        else:
+            self._arrived_out_of_order(stream_id)
         self._answerable(stream_id, request)
         return RequestReceived(stream_id, request, True)
 
@@ -374,10 +377,24 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             self._transport.reset(stream_id, ErrorCode.H3_REQUEST_REJECTED)
             self.spend("requests after GOAWAY")
             return None
-        if self._highest_request is None or stream_id > self._highest_request:
-            self._highest_request = stream_id
+        self._arrived(stream_id)
         receiver = self._receivers[stream_id] = RequestReceiver(stream_id, self)
         return receiver
+
+    def _arrived(self, stream_id: int) -> None:
+        """A request stream is heard of for the first time."""
+        if stream_id == self._next_request:
+            self._next_request += 4
+        else:
+            self._arrived_out_of_order(stream_id)
+
+    def _arrived_out_of_order(self, stream_id: int) -> None:
+        """Remember which requests are still to come below the highest; QUIC's limit on streams bounds how many."""
+        if stream_id > self._next_request:
+            self._skipped.update(range(self._next_request, stream_id, 4))
+            self._next_request = stream_id + 4
+        else:
+            self._skipped.discard(stream_id)
 
     def _open_tunnel(self, stream_id: int) -> None:
         receiver = self._receivers.get(stream_id)
@@ -412,7 +429,9 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def _reset_received(self, stream_id: int, error_code: int) -> None:
         is_new = not stream_id & 2 and stream_id not in self._receivers and stream_id not in self._senders
         super()._reset_received(stream_id, error_code)
-        if is_new:  # else our side of the stream would stay open for good, and its credit would be lost
+        if is_new:
+            self._arrived(stream_id)
+            # Else our side of the stream would stay open for good, and its credit would be lost.
             self._transport.reset(stream_id, ErrorCode.H3_REQUEST_INCOMPLETE)
 
     def _message_stopped(self, stream_id: int, error_code: int) -> None:
@@ -468,7 +487,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             sender.priority = priority
             self._apply_priority(stream_id, sender)
             self._events.append(PriorityUpdated(stream_id, None, priority))
-        elif self._highest_request is None or stream_id > self._highest_request or stream_id in self._receivers:
+        elif stream_id >= self._next_request or stream_id in self._skipped or stream_id in self._receivers:
             self._keep_early_priority(stream_id, priority)
 
     def _keep_early_priority(self, stream_id: int, priority: Priority) -> None:
@@ -480,7 +499,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     # ---------------------------------------------------------------- shutdown
 
     def _first_unseen(self) -> int:
-        return 0 if self._highest_request is None else self._highest_request + 4
+        return self._next_request
 
 
 def _check_carries_promises(sender: ResponseSender) -> None:

@@ -29,11 +29,12 @@ _PUSHED_BASE = -(1 << 30)
 
 
 def requested_priority(request: RequestHead) -> Priority:
-    """The request's Priority field (RFC 9218 section 5), or the default."""
-    for name, value in request.fields:
+    """The request's Priority field (RFC 9218 section 5), or the default; several lines are one (RFC 9110 section 5.3)."""
+    value: bytes | None = None
+    for name, line in request.fields:
         if name == b"priority":
-            return priority_or_default(value)
-    return DEFAULT_PRIORITY
+            value = line if value is None else value + b", " + line
+    return DEFAULT_PRIORITY if value is None else priority_or_default(value)
 
 
 def transport_priority(priority: Priority, *, order: int, pushed: bool) -> int:

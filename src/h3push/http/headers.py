@@ -1,6 +1,6 @@
 """Header fields for people: case-insensitive names and `str` values over the bytes that are on the wire."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from h3push.http.fields import Field, Fields
@@ -19,15 +19,15 @@ class Headers(Mapping[str, str]):
 
     __slots__ = ("raw",)
 
-    raw: Fields
+    raw: Sequence[Field]
     """The fields in order, names in lower case; not to be changed."""
 
     def __init__(self, fields: HeadersLike = ()) -> None:
         self.raw = encode_headers(fields)
 
     @classmethod
-    def wrap(cls, raw: Fields) -> "Headers":
-        """Headers over a list that is known to be lower-case bytes, without a copy."""
+    def wrap(cls, raw: Sequence[Field]) -> "Headers":
+        """Headers over fields that are known to be lower-case bytes, without a copy."""
         headers = cls.__new__(cls)
         headers.raw = raw
         return headers
@@ -57,7 +57,7 @@ class Headers(Mapping[str, str]):
         return len({name for name, _ in self.raw})
 
     def __eq__(self, other: object) -> bool:
-        return self.raw == other.raw if isinstance(other, Headers) else NotImplemented
+        return list(self.raw) == list(other.raw) if isinstance(other, Headers) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(tuple(self.raw))
@@ -72,7 +72,7 @@ def encode_headers(headers: HeadersLike | None) -> Fields:
     if headers is None:
         return []
     if type(headers) is Headers:
-        return headers.raw
+        return headers.raw if type(headers.raw) is list else list(headers.raw)
     # A dict is asked for first: whether something is a Mapping takes longer to say than what it holds takes to encode.
     pairs = headers.items() if type(headers) is dict or isinstance(headers, Mapping) else headers
     return [

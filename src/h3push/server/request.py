@@ -52,7 +52,7 @@ class Request(Exchange):
     @property
     def headers(self) -> Headers:
         """The header fields."""
-        return Headers.wrap(self.head.fields.copy())  # heads are shared between requests that are alike
+        return Headers.wrap(self.head.fields)
 
     @property
     def trailers(self) -> Headers | None:

@@ -1,6 +1,7 @@
 """A fetch as an HTTP archive (HAR 1.2), which the network panels of browsers open. Pushed entries have `_was_pushed` 1."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -13,7 +14,7 @@ from h3push.cli.output.report import text
 from h3push.cli.pushes import PushRecord
 from h3push.client.response import ClientResponse
 from h3push.http.content import FileContent
-from h3push.http.fields import Fields
+from h3push.http.fields import Field
 
 PAGE = "page_1"
 """The one page that all entries belong to."""
@@ -89,7 +90,7 @@ def _entry(
     }
 
 
-def _request(method: str, url: str, fields: Fields) -> dict[str, Any]:
+def _request(method: str, url: str, fields: Sequence[Field]) -> dict[str, Any]:
     return {
         "method": method,
         "url": url,
@@ -137,7 +138,7 @@ def _timings(started: float, first_byte: float | None, ended: float, connected: 
     }
 
 
-def _cookies(fields: Fields, name: bytes) -> list[dict[str, str]]:
+def _cookies(fields: Sequence[Field], name: bytes) -> list[dict[str, str]]:
     found = []
     for field, value in fields:
         if field == name:
@@ -149,7 +150,7 @@ def _cookies(fields: Fields, name: bytes) -> list[dict[str, str]]:
     return found
 
 
-def _pairs(fields: Fields) -> list[dict[str, str]]:
+def _pairs(fields: Sequence[Field]) -> list[dict[str, str]]:
     return [{"name": text(name), "value": text(value)} for name, value in fields]
 
 

@@ -9,7 +9,7 @@ from h3push.cli.failures import CommandFailed, ExitCode
 from h3push.cli.fetch import Fetched
 from h3push.cli.pushes import PushRecord
 from h3push.client.response import ClientResponse
-from h3push.http.fields import Fields
+from h3push.http.fields import Field
 from h3push.http.headers import Headers
 
 
@@ -62,7 +62,7 @@ def _push_to_json(push: PushRecord) -> dict[str, Any]:
     }
 
 
-def head_lines(status: int, fields: Fields) -> list[str]:
+def head_lines(status: int, fields: Sequence[Field]) -> list[str]:
     """Give a response's header section as curl shows it."""
     return [f"HTTP/3 {status}", *(f"{text(name)}: {text(value)}" for name, value in fields)]
 

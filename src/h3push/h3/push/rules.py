@@ -63,7 +63,7 @@ def refusal_of(request: RequestHead) -> PushRefusal | None:
     """
     if request.method not in PUSHABLE_METHODS:
         return PushRefusal.METHOD
-    if request.scheme != b"https":
+    if request.scheme != b"https" and (request.scheme or b"").lower() != b"https":
         return PushRefusal.SCHEME
     if request.content_length:
         return PushRefusal.CONTENT

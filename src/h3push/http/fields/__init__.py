@@ -22,6 +22,8 @@ from h3push.http.fields.rules import (
     Fields,
     RequestHead,
     ResponseHead,
+    holds_secret,
+    is_secret,
     section_size,
 )
 from h3push.http.fields.sent import request_fields, response_fields, trailer_fields
@@ -36,6 +38,8 @@ __all__ = [
     "Fields",
     "RequestHead",
     "ResponseHead",
+    "holds_secret",
+    "is_secret",
     "parse_promised_request",
     "parse_request",
     "parse_response",

@@ -14,7 +14,6 @@ from h3push.http.fields.rules import (
     NOT_IN_TRAILERS,
     REQUEST_RULES,
     RESPONSE_RULES,
-    SECRET_NAMES,
     STATUSES,
     Field,
     Fields,
@@ -25,12 +24,12 @@ from h3push.http.fields.rules import (
     check_value,
     check_values,
     malformed,
+    public_names,
     read_content_length,
     show,
     verified_names,
 )
 
-_NEVER_PLAIN = REQUEST_RULES | SECRET_NAMES
 _USUAL_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT"})
 
 _plain_fields: set[Field] = set()
@@ -46,6 +45,7 @@ _MAX_VERIFIED_AUTHORITIES = 256
 _MAX_AUTHORITY_SIZE = 64
 """... as far as they are short: 16 kB at most."""
 
+_USUAL_SCHEMES = frozenset({b"https", b"http"})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*")
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-fv:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%\-]+)(?::([0-9]{0,5}))?")
@@ -76,11 +76,13 @@ def parse_request(fields: Fields, *, connect_protocol: bool = False) -> RequestH
     else:
         _check_target(method, scheme, path)
     assert method is not None
+    if scheme is not None and scheme not in _USUAL_SCHEMES:
+        scheme = scheme.lower()
     if host is not None or not authority:
         authority = _effective_authority(scheme, authority, host)
     if authority is not None and authority not in _verified_authorities:
         _check_authority(authority)
-    return RequestHead(method, scheme, authority, path, regular, content_length, protocol)
+    return RequestHead(method, scheme, authority, path, tuple(regular), content_length, protocol)
 
 
 def parse_promised_request(fields: Fields) -> RequestHead:
@@ -126,10 +128,12 @@ def _check_target(method: bytes | None, scheme: bytes | None, path: bytes | None
         malformed(f"no {show(missing)} field")
     if method not in _USUAL_METHODS and not _TOKEN.fullmatch(method):
         malformed(f":method {show(method)} is not a token")
-    if scheme not in (b"https", b"http"):
-        if not _SCHEME.fullmatch(scheme):
-            malformed(f":scheme {show(scheme)} is not a scheme")
-    elif path[:1] != b"/" and (path != b"*" or method != b"OPTIONS"):
+    if scheme not in _USUAL_SCHEMES and not _SCHEME.fullmatch(scheme):
+        malformed(f":scheme {show(scheme)} is not a scheme")
+    is_http = (
+        scheme in _USUAL_SCHEMES or scheme.lower() in _USUAL_SCHEMES
+    )  # schemes have no case (RFC 3986 section 3.1)
+    if is_http and path[:1] != b"/" and (path != b"*" or method != b"OPTIONS"):
         malformed(f":path {show(path)} does not begin with '/'")
     if path.translate(None, _GOOD_PATH_BYTES):
         malformed(":path holds a blank or a '#'")
@@ -167,7 +171,7 @@ def _effective_authority(scheme: bytes | None, authority: bytes | None, host: by
     if authority is not None and host is not None and authority != host:
         malformed(f":authority {show(authority)} and Host {show(host)} differ")
     effective = authority if authority is not None else host
-    if scheme in (b"https", b"http"):
+    if scheme in _USUAL_SCHEMES:
         if effective is None:
             malformed("neither :authority nor Host")
         if not effective:
@@ -198,7 +202,7 @@ def _check_request_fields(fields: Fields, unknown: Fields) -> tuple[Fields, int 
         if name not in verified_names:
             check_name(name)
         check_value(value)
-        if name not in _NEVER_PLAIN:
+        if name not in REQUEST_RULES:
             _remember_plain(field)
         elif name == b"cookie":
             cookies += 1
@@ -216,7 +220,7 @@ def _check_request_fields(fields: Fields, unknown: Fields) -> tuple[Fields, int 
 
 
 def _remember_plain(field: Field) -> None:
-    if len(field[0]) + len(field[1]) <= _MAX_PLAIN_SIZE:
+    if len(field[0]) + len(field[1]) <= _MAX_PLAIN_SIZE and field[0] in public_names:
         if len(_plain_fields) >= _MAX_PLAIN_FIELDS:
             _plain_fields.clear()
         _plain_fields.add(field)

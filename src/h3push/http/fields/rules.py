@@ -3,7 +3,8 @@
 Most names were seen before and most values are innocent, so the fields of a section are checked together, in C (but for
 requests, whose fields are remembered one by one: `received`):
 
-* every name is a member of `verified_names`, a bounded set of names that were once checked one by one;
+* every name is a member of `verified_names`, a bounded set of names that were once checked one by one (and of
+  `public_names` when it names no secret);
 * all values, joined, hold no control byte; and none changes when blanks are stripped from it.
 
 Only names that fail the joint check are looked at one by one.
@@ -12,6 +13,7 @@ Only names that fail the joint check are looked at one by one.
 import re
 from collections.abc import Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple, NoReturn
 
 from h3push.errors import ErrorCode, H3StreamError
@@ -31,8 +33,8 @@ class RequestHead(NamedTuple):
     """`:authority`, or the Host field's value where that is absent."""
     path: bytes | None
     """`:path`; None for CONNECT."""
-    fields: Fields
-    """The regular fields in order; Cookie lines joined."""
+    fields: Sequence[Field]
+    """The regular fields in order; Cookie lines joined. A tuple where the request was received, as connections share it."""
     content_length: int | None
     """Content-Length, where present."""
     protocol: bytes | None = None
@@ -43,7 +45,7 @@ class ResponseHead(NamedTuple):
     """A response's header section."""
 
     status: int
-    """Three digits, 100 to 599."""
+    """Three digits, 100 to 999 but not 101; from 600 on it is to be treated as 5xx (RFC 9110 section 15)."""
     fields: Fields
     """The regular fields in order."""
     content_length: int | None
@@ -70,10 +72,11 @@ NOT_IN_TRAILERS = frozenset(
 
 SECRET_NAMES = frozenset(
     b"cookie set-cookie authorization proxy-authorization authentication-info proxy-authentication-info "
-    b"x-api-key x-auth-token x-access-token x-csrf-token x-xsrf-token x-amz-security-token".split()
+    b"x-api-key x-auth-token x-access-token x-csrf-token x-xsrf-token x-amz-security-token x-csrftoken private-token "
+    b"apikey api-key".split()
 )
-"""Fields with a secret: they never enter a dynamic table, are marked so that no intermediary puts them into one, and are
-remembered nowhere."""
+"""Fields with a secret, besides those that `is_secret` knows by their pattern: they never enter a dynamic table, are marked
+so that no intermediary puts them into one, and are remembered nowhere."""
 
 REQUEST_RULES = CONNECTION_SPECIFIC | {b"te", b"host", b"cookie", b"content-length"}
 """Fields of requests with a rule of their own ..."""
@@ -81,8 +84,10 @@ RESPONSE_RULES = CONNECTION_SPECIFIC | {b"te", b"content-length"}
 """... and of responses."""
 NEVER_IN_RESPONSES = CONNECTION_SPECIFIC | {b"te"}
 """Fields that make a response malformed."""
-STATUSES = {b"%d" % status: status for status in range(100, 600) if status != 101}
-"""Values of `:status` and what they mean."""
+STATUSES = {b"%d" % status: status for status in range(100, 1000) if status != 101}
+"""Values of `:status` and what they mean; those above `MAX_STATUS` have no class and count as 5xx (RFC 9110 section 15)."""
+MAX_STATUS = 599
+"""The largest status that we send."""
 
 _USUAL_NAMES = frozenset(
     b"accept accept-encoding accept-language accept-ranges access-control-allow-credentials access-control-allow-headers "
@@ -98,15 +103,32 @@ _USUAL_NAMES = frozenset(
 )
 verified_names: set[bytes] = set(_USUAL_NAMES)
 """Names that were checked once ..."""
+public_names: set[bytes] = set()
+"""... and those among them that name no secret, with the pseudo-header fields. A name that is not here may be anything ..."""
 _MAX_VERIFIED_NAMES = 1024
 _MAX_NAME_SIZE = 64
-"""... as far as they are short, which names are: 64 kB at most."""
+"""... as far as they are short, which names are: 64 kB at most in each of both."""
 
+_name_of = itemgetter(0)
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _GOOD_VALUE_BYTES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 
 
-def section_size(fields: Fields) -> int:
+def is_secret(name: bytes) -> bool:
+    """True for the name (in lower case) of a field that holds a secret: one of `SECRET_NAMES`, `x-*-token`, `*-api-key`."""
+    return name in SECRET_NAMES or name.endswith(b"-api-key") or (name.startswith(b"x-") and name.endswith(b"-token"))
+
+
+def holds_secret(fields: Sequence[Field]) -> bool:
+    """True when one of the fields, with names in lower case, holds a secret."""
+    return not public_names.issuperset(map(_name_of, fields)) and any(map(is_secret, map(_name_of, fields)))
+
+
+public_names.update(name for name in _USUAL_NAMES if not is_secret(name))
+public_names.update((b":method", b":scheme", b":authority", b":path", b":protocol", b":status"))
+
+
+def section_size(fields: Sequence[Field]) -> int:
     """Size of a field section in bytes as RFC 9114 section 4.2.2 counts it: name + value + 32 for each field."""
     return sum(map(len, chain.from_iterable(fields))) + FIELD_OVERHEAD * len(fields)
 
@@ -134,6 +156,8 @@ def check_name(name: bytes) -> None:
         malformed(_name_defect(name))
     if len(verified_names) < _MAX_VERIFIED_NAMES and len(name) <= _MAX_NAME_SIZE:
         verified_names.add(name)
+        if not is_secret(name):
+            public_names.add(name)
 
 
 def _name_defect(name: bytes) -> str:

@@ -1,14 +1,18 @@
 """What we send: header and trailer sections made of what our callers say, who are held to the rules of any peer."""
 
+from collections.abc import Sequence
+
 from h3push.errors import H3StreamError, LocalProtocolError
 from h3push.http.fields.received import parse_request, parse_response
 from h3push.http.fields.rules import (
     CONNECTION_SPECIFIC,
+    MAX_STATUS,
     NEVER_IN_RESPONSES,
     NOT_IN_TRAILERS,
     REQUEST_RULES,
     RESPONSE_RULES,
     STATUSES,
+    Field,
     Fields,
     RequestHead,
     are_good_values,
@@ -16,7 +20,7 @@ from h3push.http.fields.rules import (
     verified_names,
 )
 
-_STATUS_FIELDS = {status: (b":status", text) for text, status in STATUSES.items()}
+_STATUS_FIELDS = {status: (b":status", text) for text, status in STATUSES.items() if status <= MAX_STATUS}
 
 
 def request_fields(head: RequestHead) -> Fields:
@@ -103,7 +107,7 @@ def _is_one_length(names: tuple[bytes, ...], values: tuple[bytes, ...]) -> bool:
     return names.count(b"content-length") == 1 and value.isdigit() and len(value) < 19
 
 
-def _presentable(fields: Fields, rules: frozenset[bytes]) -> Fields:
+def _presentable(fields: Sequence[Field], rules: frozenset[bytes]) -> Fields:
     """Lower-case names, stripped values, and without what speaks about an HTTP/1.1 connection (RFC 9110 section 7.6.1)."""
     presentable = [(name.lower(), value.strip(b" \t")) for name, value in fields]
     if rules.isdisjoint(name for name, _ in presentable):

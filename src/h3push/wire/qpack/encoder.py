@@ -6,7 +6,7 @@ Theory of operation
 pylsqpack encodes; this class adds three things.
 
 *Secrets.* Whoever can make us encode guesses next to a secret, and sees sizes, can find the secret out byte by byte if both
-share a dynamic table (RFC 9204 section 7.1). So `SECRET_NAMES` never come near the table: they are encoded one by one by an
+share a dynamic table (RFC 9204 section 7.1). So secret fields never come near the table: they are encoded one by one by an
 encoder that has none, get the never-indexed bit (section 4.5.4), and are spliced in where they belong, so that the order of
 fields is kept. Such lines do not depend on the section's prefix.
 
@@ -19,12 +19,11 @@ are translated.
 """
 
 from collections import deque
-from operator import itemgetter
 
 import pylsqpack
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError
-from h3push.http.fields import SECRET_NAMES, Field, Fields
+from h3push.http.fields import Field, Fields, holds_secret, is_secret
 from h3push.wire.qpack.instructions import (
     ENTRY_OVERHEAD,
     NotDecodableError,
@@ -36,7 +35,6 @@ from h3push.wire.qpack.instructions import (
 )
 from h3push.wire.qpack.table import TableMirror
 
-_name_of = itemgetter(0)
 _MAX_BLOCKED_STREAMS = 0xFFFF
 _STATIC_SECTION_PREFIX = b"\0\0"
 _static_encoder = pylsqpack.Encoder()
@@ -103,10 +101,10 @@ class FieldEncoder:
             LocalProtocolError: an empty name, or a name or value longer than 65,535 bytes.
         """
         try:
-            if SECRET_NAMES.isdisjoint(map(_name_of, fields)):
+            if not holds_secret(fields):
                 instructions, section = self._encoder.encode(stream_id, fields)
             else:
-                public = [field for field in fields if field[0] not in SECRET_NAMES]
+                public = [field for field in fields if not is_secret(field[0])]
                 instructions, section = self._encoder.encode(stream_id, public)
                 section = self._splice_secrets(section, fields)
         except ValueError as error:
@@ -149,12 +147,12 @@ class FieldEncoder:
 
     def _splice_secrets(self, section: bytes, fields: Fields) -> bytes:
         """Put the secret fields' lines between the others, which `section` holds, in the order of `fields`."""
-        public_left = len(fields) - sum(field[0] in SECRET_NAMES for field in fields)
+        public_left = len(fields) - sum(is_secret(field[0]) for field in fields)
         copied = at = prefix_end(section)
         pieces = [section[:at]]
         to_skip = 0
         for field in fields:
-            if field[0] not in SECRET_NAMES:
+            if not is_secret(field[0]):
                 to_skip += 1
                 continue
             public_left -= to_skip
