@@ -206,6 +206,23 @@ def test_a_request_over_the_limit_gets_431(many: bool, end: bool) -> None:
 
 
 @pytest.mark.rfc("H3-4.2.2-01")
+@pytest.mark.parametrize("size", [900, 1001, 66_000, 120_000])
+@pytest.mark.parametrize("longest", ["field", "path", "both"])
+def test_one_string_over_the_limit_is_told_as_many_are(size: int, longest: str) -> None:
+    """Whether we can decode it or not; and the path alone is told apart, for 414 (issue 9, point 40)."""
+    rig = ServerRig(H3Config(max_field_section_size=min(size - 1, 65_536)), application=silent)
+    long = "v" * size
+    path = "/" if longest == "field" else "/" + long
+    fields = [] if longest == "path" else [("x", long)]
+    if len(path) + len(long) * len(fields) > 131_000:
+        return  # such a frame is not even held
+    stream_id = rig.send(request("GET", path, *fields), fin=True)
+    rig.run()
+    assert rig.events_of(stream_id) == [RequestTooLarge(stream_id, longest != "field")]
+    rig.expect_alive()
+
+
+@pytest.mark.rfc("H3-4.2.2-01")
 @pytest.mark.parametrize(("limit", "status"), [(582, 200), (581, 431)])
 def test_the_decoded_size_counts_and_not_the_encoded(limit: int, status: int) -> None:
     """Ten times `accept: */*` from the static table is ten bytes on the wire and 410 of the limit."""

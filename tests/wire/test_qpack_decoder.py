@@ -436,6 +436,35 @@ def test_a_section_too_large_is_acknowledged() -> None:
     assert subject.decode(8, bytes.fromhex("0200 80")) == [(b"a", b"b")]
 
 
+LONG = encode_integer(0, 7, 66_000) + b"x" * 66_000
+
+
+@pytest.mark.rfc("QP-7-01")
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (b"\x51" + LONG, True),
+        (b"\x25:path" + LONG, True),
+        (b"\x2c\xb9\x58\xd3\x3f" + LONG, True),
+        (b"\x5f\x00" + LONG, False),
+        (b"\x21a" + LONG, False),
+    ],
+)
+@pytest.mark.parametrize("blocked", [False, True])
+def test_a_string_too_long_to_decode_concerns_its_stream_alone(line: bytes, path: bool, blocked: bool) -> None:
+    """As every section that is too large, it is acknowledged; it may have waited for the table first (issue 9, point 40)."""
+    subject = decoder() if blocked else with_entries(1)
+    section = b"\x02\x00\x80" + line
+    if blocked:
+        assert subject.decode(4, section) is None
+        assert subject.receive_encoder_stream(CAPACITY_4096 + INSERT_AB) == [4]
+    with pytest.raises(FieldSectionTooLarge) as raised:
+        subject.resume(4) if blocked else subject.decode(4, section)
+    assert (raised.value.error_code, raised.value.path) == (FAILED, path)
+    assert subject.take_decoder_stream() == b"\x84"
+    assert subject.decode(8, bytes.fromhex("0200 80")) == [(b"a", b"b")]
+
+
 @pytest.mark.rfc("ROB-06", "QP-7-01")
 def test_a_bomb_is_not_decoded() -> None:
     """16 KB that would become 62 MB: one large entry, referred to again and again."""

@@ -147,10 +147,12 @@ class MessageFailed:
 
 @dataclass(frozen=True, slots=True)
 class RequestTooLarge:
-    """A request's header section passed the limit (RFC 9114 section 4.2.2): answer 431. Its content is not delivered."""
+    """A request's header section passed the limit (RFC 9114 section 4.2.2): answer 431, or 414. Its content is not delivered."""
 
     stream_id: int
     """Where to respond."""
+    path: bool = False
+    """True when the path alone passed the limit: 414 says so (RFC 9110 section 15.5.15)."""
 
 
 @dataclass(frozen=True, slots=True)

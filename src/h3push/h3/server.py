@@ -445,7 +445,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         if isinstance(error, FieldSectionTooLarge) and receiver.state is MessageState.START:
             self._abandon(receiver, ErrorCode.H3_NO_ERROR)
             self._senders[receiver.stream_id] = ResponseSender(None, Priority(), receiver.stream_id >> 2)
-            self._events.append(RequestTooLarge(receiver.stream_id))
+            self._events.append(RequestTooLarge(receiver.stream_id, error.path))
             return
         self.spend("malformed requests")
         if receiver.stream_id not in self._senders:

@@ -388,7 +388,7 @@ class ServerConnection:
 
     def _too_large(self, event: h3.RequestTooLarge) -> None:
         self._heads.pop(event.stream_id, None)
-        self._refuse(Request(self, event.stream_id, _UNREAD), 431)
+        self._refuse(Request(self, event.stream_id, _UNREAD), 414 if event.path else 431)
 
     def _refuse(self, request: Request, status: int) -> None:
         """Answer without calling the handler."""

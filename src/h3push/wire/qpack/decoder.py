@@ -35,6 +35,7 @@ from h3push.wire.qpack.instructions import (
     WireFormatError,
     decode_prefix,
     encode_integer,
+    names_path,
     read_field_line,
     read_string,
 )
@@ -52,13 +53,17 @@ _static_decoder = pylsqpack.Decoder(0, 0)
 
 
 class FieldSectionTooLarge(H3StreamError):
-    """A field section over SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 section 4.2.2).
+    """A field section over SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 section 4.2.2), or with a string that we cannot decode.
 
-    The QPACK state is in step: the stream alone is concerned, and a server may answer 431 instead of resetting it.
+    The QPACK state is in step: the stream alone is concerned, and a server may answer 431 or 414 instead of resetting it.
+
+    Attributes:
+        path: True when the path alone is too long.
     """
 
-    def __init__(self, size: int, limit: int) -> None:
-        super().__init__(ErrorCode.H3_EXCESSIVE_LOAD, f"a field section of {size} bytes; we take {limit} at most")
+    def __init__(self, code: ErrorCode, reason: str, *, path: bool) -> None:
+        super().__init__(code, reason)
+        self.path = path
 
 
 class FieldDecoder:
@@ -96,8 +101,9 @@ class FieldDecoder:
         Raises:
             H3ConnectionError: QPACK_DECOMPRESSION_FAILED for what is not a section, refers to what is not there, or blocks more
                 streams than announced (RFC 9204 sections 2.1.2, 2.2.1, 2.2.3); H3_EXCESSIVE_LOAD for a decompression bomb.
-            FieldSectionTooLarge: decoded, measured, thrown away.
-            H3StreamError: QPACK_DECOMPRESSION_FAILED for a number or string larger than we can decode (RFC 9204 section 7.4).
+            FieldSectionTooLarge: H3_EXCESSIVE_LOAD when it was decoded, measured and thrown away; QPACK_DECOMPRESSION_FAILED for
+                a string larger than we can decode (RFC 9204 section 7.4).
+            H3StreamError: QPACK_DECOMPRESSION_FAILED for a number larger than we can decode.
         """
         remembered = self._remembered.get(section)
         if remembered is not None:
@@ -165,6 +171,7 @@ class FieldDecoder:
             size_bound = self._check_lines(section, prefix)
             instructions, fields = self._decoder.resume_header(stream_id)
         except pylsqpack.DecompressionFailed:
+            self._read_lines(stream_id, section, prefix)
             raise _failed("its field lines cannot be decoded") from None
         return self._finish(section, prefix, instructions, fields, size_bound)
 
@@ -290,18 +297,8 @@ class FieldDecoder:
         That is a section without field lines (RFC 9204 asks for none), and literal names of no bytes: those make a malformed
         message, which is an error of the stream, not of QPACK.
         """
-        lines: list[bytes] = []
-        nameless: list[int] = []
-        offset = prefix.end
         try:
-            while offset < len(section):
-                line = read_field_line(section, offset)
-                if line.longest > MAX_STRING:
-                    raise NotDecodableError(f"a string of up to {line.longest} bytes")
-                lines.append(b"\x21?" + section[offset + 1 : line.end] if line.nameless else section[offset : line.end])
-                if line.nameless:
-                    nameless.append(len(lines) - 1)
-                offset = line.end
+            lines, nameless = self._read_lines(stream_id, section, prefix)
             if not lines and not prefix.required_inserts:
                 return []
             if not nameless:
@@ -317,6 +314,26 @@ class FieldDecoder:
             fields[index] = (b"", fields[index][1])
         return fields
 
+    def _read_lines(self, stream_id: int, section: bytes, prefix: Prefix) -> tuple[list[bytes], list[int]]:
+        """The field lines, those without a name given one, and the indexes of those. `FieldSectionTooLarge` for a long string."""
+        lines: list[bytes] = []
+        nameless: list[int] = []
+        offset = prefix.end
+        while offset < len(section):
+            line = read_field_line(section, offset)
+            if line.longest > MAX_STRING:
+                self.acknowledge(stream_id, prefix.required_inserts)  # we are done with it
+                raise FieldSectionTooLarge(
+                    ErrorCode.QPACK_DECOMPRESSION_FAILED,
+                    f"a field section: a string of up to {line.longest} bytes",
+                    path=names_path(section, offset),
+                )
+            lines.append(b"\x21?" + section[offset + 1 : line.end] if line.nameless else section[offset : line.end])
+            if line.nameless:
+                nameless.append(len(lines) - 1)
+            offset = line.end
+        return lines, nameless
+
     def _finish(self, section: bytes, prefix: Prefix, instructions: bytes, fields: Fields, size_bound: int) -> Fields:
         if instructions:
             self._acknowledge(instructions, prefix.required_inserts)
@@ -328,7 +345,12 @@ class FieldDecoder:
     def _check_size(self, fields: Fields) -> None:
         size = section_size(fields)
         if size > self._max_size:
-            raise FieldSectionTooLarge(size, self._max_size)
+            path = max((len(value) for name, value in fields if name == b":path"), default=0)
+            raise FieldSectionTooLarge(
+                ErrorCode.H3_EXCESSIVE_LOAD,
+                f"a field section of {size} bytes; we take {self._max_size} at most",
+                path=path + len(b":path") + ENTRY_OVERHEAD > self._max_size,
+            )
 
     def _remember(self, section: bytes, fields: Fields, required_inserts: int) -> None:
         if len(section) <= _REMEMBERED_SIZE:

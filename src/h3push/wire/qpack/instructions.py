@@ -14,6 +14,10 @@ ENTRY_OVERHEAD = 32
 """What an entry counts beyond name and value (RFC 9204 section 3.2.1); a field section counts the same for a field."""
 STATIC_TABLE_SIZE = 99
 """RFC 9204 appendix A."""
+STATIC_PATH = 1
+"""Where `:path` stands in the static table; encoders name it by this index."""
+SPELLED_PATH = (b":path", bytes.fromhex("b958d33f"))
+"""The name as it is, and in Huffman code (RFC 7541 appendix B)."""
 MAX_STRING = 65_535
 """Longest name or value that pylsqpack decodes, in bytes."""
 
@@ -196,6 +200,15 @@ def read_field_line(section: bytes, offset: int) -> FieldLine:
         relative, offset = integer_at(section, offset, 3)
     value, offset = read_string(section, offset, 7)
     return FieldLine(offset, static, relative, name + value, max(name, value), 0x20 <= first < 0x40 and not name)
+
+
+def names_path(section: bytes, offset: int) -> bool:
+    """True when the literal field line at `offset` is about `:path`: by its static index, or spelled out."""
+    first = section[offset]
+    if first & 0xD0 == 0x50:
+        return integer_at(section, offset, 4)[0] == STATIC_PATH
+    length = first & 0x07
+    return first & 0xE0 == 0x20 and section[offset + 1 : offset + 1 + length] in SPELLED_PATH
 
 
 def field_line_end(section: bytes, offset: int) -> int:
