@@ -41,7 +41,7 @@ class Exchange:
     """One request and its response; times in seconds since the start of the fetch."""
 
     request: Request
-    """What was asked for."""
+    """The request."""
     started: float
     """When the request went out."""
     response: ClientResponse | None = None
@@ -67,7 +67,7 @@ class Fetched:
     connected: float | None = None
     """When there was a connection."""
     remote: Address | None = None
-    """What it leads to."""
+    """The server's address."""
     time_total: float = 0.0
     """When the last push was over, or the fetch failed."""
     pushes: list[PushRecord] = field(default_factory=list)
