@@ -85,6 +85,19 @@ def test_a_password_that_is_missing_is_asked_for(ask, monkeypatch):
     assert asked == [("Password of ada", True, True)]
 
 
+def test_a_host_field_is_the_authority(run, start):
+    """-H 'Host: NAME' asks for another name of the server; one that its certificate does not have is refused."""
+
+    async def handler(request):
+        return Response(200, {}, request.authority)
+
+    named = start(handler)
+    assert run("get", "-k", "-H", f"Host: 127.0.0.1:{named.port}", named.url).out.decode() == f"127.0.0.1:{named.port}"
+    other = run("get", "-k", "-H", "Host: example.org", named.url)
+    assert (other.code, other.out) == (1, b"")
+    assert "example.org" in other.err
+
+
 # redirects
 
 

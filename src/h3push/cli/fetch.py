@@ -140,7 +140,9 @@ async def _exchange_all(
         exchange = Exchange(request, now() - start)
         fetched.exchanges.append(exchange)
         target = target_of(request.url)
-        response = await client.request(request.method, target, headers=request.fields, content=request.content)
+        response = await client.request(
+            request.method, target, headers=request.fields, content=request.content, authority=request.authority
+        )
         exchange.response, exchange.first_byte = response, _or_now(response.timing.first_byte) - start
         sink.begin(response)
         request = follow(request, response)
