@@ -18,8 +18,9 @@ from h3push.plans.manifest import Manifest, load_manifest
 from h3push.plans.plan import PushPlan
 from h3push.runtime.settings import ServerSettings
 from h3push.server.access_log import AccessLog
+from h3push.server.counters import ServerCounters
 from h3push.server.request import Request
-from h3push.server.server import Server, ServerCounters, serve
+from h3push.server.server import Server, serve
 
 if TYPE_CHECKING:
     from h3push.quic.adapter import Driver
