@@ -28,6 +28,7 @@ from h3push.h3.events import (
     Event,
     GoawayReceived,
     PriorityUpdated,
+    PushFulfilled,
     RequestReceived,
     RequestTooLarge,
     StopSendingReceived,
@@ -432,6 +433,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         push_id = self._pushes.push_of(stream_id)
         if push_id is not None:
             self._pushes.apply(push_id, ServerPushInput.ACKNOWLEDGED)
+            self._events.append(PushFulfilled(push_id))
             self._flood.earn()
 
     def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:
