@@ -23,6 +23,7 @@ Where pages come from is a `PageSource`: a directory, a proxy's cache, a test's 
 import asyncio
 import logging
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -38,6 +39,11 @@ logger = logging.getLogger("h3push.server")
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+
+RUN_FOR = 0.0005
+PAUSE_FOR = 0.0001
+"""Seconds that the thread runs, and then leaves to others."""
 
 
 class Stamp(NamedTuple):
@@ -76,8 +82,8 @@ class PlanCacheSettings:
     share: float = 0.25
     """Share of the time that scans may take, in the loop and in the thread together: one divided by four leaves a crawl more than
     half of the speed that it has without pushes."""
-    burst: float = 0.1
-    """Seconds of scans that may come at once after a pause: some two hundred common pages."""
+    burst: float = 0.05
+    """Seconds of scans that may come at once after a pause, so that nobody else waits longer: some hundred common pages."""
     max_waiting_scans: int = 256
     """Pages that wait for the thread. Further ones go out with what the short scan found, and wait at their next request."""
 
@@ -215,9 +221,11 @@ class PlanCache:
         if read is None:
             return None
         self.scans += 1
+        in_loop = settings is self._loop_settings
         stamp, html = read
-        sheets = _Sheets(self._source, self._sheets, settings.max_sheet_bytes, in_loop=settings is self._loop_settings)
-        plan = scan_page(url, html or b"", sheets.load, settings, sheets.keep)
+        sheets = _Sheets(self._source, self._sheets, settings.max_sheet_bytes, in_loop=in_loop)
+        pause = _nothing if in_loop else _Pause()
+        plan = scan_page(url, html or b"", sheets.load, settings, sheets.keep, pause)
         return _KeptPlan(plan, (stamp, *(sheets.stamps[path] for path in plan.sheets)))
 
     # the thread
@@ -260,6 +268,22 @@ class PlanCache:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time() if self._clock is None else self._clock()
+
+
+class _Pause:
+    """Lets other threads run. CPython would let them wait five milliseconds for each system call that they make."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __call__(self) -> None:
+        if time.perf_counter() - self._since > RUN_FOR:
+            time.sleep(PAUSE_FOR)
+            self._since = time.perf_counter()
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Sheets:

@@ -7,7 +7,7 @@ before a `url()` (the client may have the font), `image-set()` (the client picks
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +22,8 @@ MAX_FAMILY_WORDS = 8
 """Words that the name of a font family without quotes may have. Of a run of words every ending may be a name, so a run without
 bound would cost the square of its length."""
 
-PIECE = 16 * 1024
-"""Characters of a style sheet that are parsed at a time."""
+PIECE = 2 * 1024
+"""Characters of a style sheet that are parsed at a time: a millisecond or two."""
 
 _TELLING = re.compile(r"url|font|(?<![\w-])--[\w-]+\s*:|@import|\\", re.IGNORECASE)
 """Occurs in every rule that names a file or a font family."""
@@ -146,8 +146,8 @@ def telling_rules(css: bytes | str) -> TellingRules:
     return TellingRules(tuple(pieces), with_imports)
 
 
-def scan_rules(rules: TellingRules) -> CssScan:
-    """Read the rules of a style sheet, piece by piece.
+def scan_rules(rules: TellingRules, pause: Callable[[], None] = lambda: None) -> CssScan:
+    """Read the rules of a style sheet, piece by piece; `pause` is called after each.
 
     The tree of a piece is gone when the next one is read. That of a whole sheet is some hundred times its text, and each full
     garbage collection would hold up every thread to look through it.
@@ -159,6 +159,7 @@ def scan_rules(rules: TellingRules) -> CssScan:
             if number == 0 and rules.with_imports:
                 _scan_imports(parsed, scan)
             _scan_rules(parsed, scan, (), 0)
+            pause()
     return scan
 
 

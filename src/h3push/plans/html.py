@@ -12,7 +12,7 @@ the square of the nesting, so a page that is nested tens of thousands deep takes
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from html import unescape
@@ -69,12 +69,18 @@ class InlineStyle:
 
 
 class HtmlDocument:
-    """A parsed page."""
+    """A parsed page.
 
-    def __init__(self, url: str, html: bytes) -> None:
+    Arguments:
+        url: absolute.
+        html: as it came.
+        pause: called now and then while the page is read.
+    """
+
+    def __init__(self, url: str, html: bytes, pause: Callable[[], None] = lambda: None) -> None:
         self._html = html
         self._tree = LexborHTMLParser(html)
-        self.items: tuple[Reference | InlineStyle, ...] = tuple(_Walk(url, html).items(self._tree.root))
+        self.items: tuple[Reference | InlineStyle, ...] = tuple(_Walk(url, html, pause).items(self._tree.root))
         """What the page names, in document order; a resource that is named twice is there twice."""
 
     def may_match(self, selector: str) -> bool:
@@ -117,7 +123,8 @@ def _names_needed(selector: str) -> tuple[frozenset[str], ...]:
 class _Walk:
     """One pass over the tree; `base` changes where the first `<base href>` stands, as in a browser."""
 
-    def __init__(self, url: str, html: bytes) -> None:
+    def __init__(self, url: str, html: bytes, pause: Callable[[], None]) -> None:
+        self.pause = pause
         self.document_url = url
         self.base = url
         self.base_seen = False
@@ -131,6 +138,7 @@ class _Walk:
         if self.has_noscript:
             self.without_scripting = {node.mem_id for node in root.css("noscript *")}
         for node in root.css(_NAMING):
+            self.pause()
             if node.mem_id in self.without_scripting:
                 continue
             attributes = {name.lower(): value or "" for name, value in node.attributes.items()}

@@ -56,13 +56,15 @@ def scan_page(
     load_sheet: LoadSheet,
     settings: PageScanSettings = PageScanSettings(),
     sheet_read: Callable[[str, CssScan], None] | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> PushPlan:
     """The push plan of the page at `url` (absolute, https), whose body is `html`.
 
-    `sheet_read` is told what each style sheet names that was loaded as bytes. The plan's `complete` is False when `max_work` left
+    `sheet_read` is told what each style sheet names that was loaded as bytes; `pause` is called each millisecond or two, so that
+    a thread can let others run. The plan's `complete` is False when `max_work` left
     something out; what is in the plan is needed all the same.
     """
-    scan = _Scan(url, load_sheet, settings, sheet_read)
+    scan = _Scan(url, load_sheet, settings, sheet_read, pause)
     scan.read(html[: settings.max_page_bytes])
     ordered = sorted(scan.found.values(), key=attrgetter("stage"))
     return PushPlan(
@@ -114,12 +116,14 @@ class _Scan:
         load_sheet: LoadSheet,
         settings: PageScanSettings,
         sheet_read: Callable[[str, CssScan], None] | None,
+        pause: Callable[[], None],
     ) -> None:
         self.url = url
         self.origin = origin_of(url)
         self.page = target_of(url)
         self.load_sheet = load_sheet
         self.sheet_read = sheet_read
+        self.pause = pause
         self.settings = settings
         self.found: dict[str, PlannedResource] = {}
         self.sheets: dict[str, None] = {}
@@ -133,7 +137,7 @@ class _Scan:
         """Read the page and its style sheets."""
         if not self._may_do(len(html) // _HTML_BYTES):
             return
-        document = HtmlDocument(self.url, html)
+        document = HtmlDocument(self.url, html, self.pause)
         for item in document.items:
             if isinstance(item, Reference):
                 self.add(item, self.page)
@@ -143,6 +147,7 @@ class _Scan:
 
     def _may_do(self, work: int) -> bool:
         """True, and accounted for, when the bound leaves room for this much work."""
+        self.pause()
         if self._work + work > self.settings.max_work:
             self.complete = False
             return False
@@ -215,7 +220,7 @@ class _Scan:
         rules = telling_rules(css)
         if not self._may_do(rules.size):
             return None
-        names = scan_rules(rules)
+        names = scan_rules(rules, self.pause)
         if self.sheet_read is not None:
             self.sheet_read(path, names)
         return names
