@@ -17,7 +17,10 @@ from h3push.testing import make_identity
 
 from .pages import DOCS, ROOT, Block, blocks, words
 
-PAGES = sorted([*DOCS.glob("tutorial/*.md"), *DOCS.glob("howto/*.md")])
+PAGES = [
+    *sorted([*DOCS.glob("tutorial/*.md"), *DOCS.glob("howto/*.md")]),
+    DOCS / "explanation" / "when-push-pays.md",
+]
 EARLIER = {"client.md": "tutorial/site.md", "read-the-log.md": "tutorial/site.md"}
 """Pages that go on with the files of another."""
 PORTS = ("4433", "4434")
