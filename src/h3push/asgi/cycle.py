@@ -28,7 +28,6 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from h3push.asgi import events
-from h3push.asgi.push import push_event
 from h3push.asgi.scope import takes_trailers
 from h3push.asgi.types import (
     EARLY_HINT,
@@ -236,7 +235,7 @@ class Cycle:
         return None
 
     def _push(self, message: Message) -> None:
-        push_event(self._delivery, message)
+        events.deliver_push(self._delivery, message)
 
     def _early_hint(self, message: Message) -> None:
         events.deliver_early_hint(self._delivery, message)
