@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from mypy_extensions import mypyc_attr
+
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError, StreamStateError
 from h3push.http.fields import Fields
 from h3push.wire.reader import FrameReader
@@ -134,6 +136,7 @@ class ContentLength:
         return self.expected is None or self.seen == self.expected
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MessageReceiver:
     """The receiving half of a stream. Subclasses say what a header section, a promise, data and the end mean."""
 
@@ -189,7 +192,8 @@ class MessageReceiver:
         frames: list[Frame] = []
         failure: H3ConnectionError | None = None
         try:
-            frames.extend(self._reader.receive(data))
+            for frame in self._reader.receive(data):
+                frames.append(frame)  # noqa: PERF402 - mypyc's extend() forgets what came before an exception
         except H3ConnectionError as error:
             failure = error
         if end and failure is None and not self._reader.at_frame_boundary:

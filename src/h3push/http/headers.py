@@ -22,15 +22,13 @@ class Headers(Mapping[str, str]):
     raw: Sequence[Field]
     """The fields in order, names in lower case; not to be changed."""
 
-    def __init__(self, fields: HeadersLike = ()) -> None:
-        self.raw = encode_headers(fields)
+    def __init__(self, fields: HeadersLike = (), *, _raw: Sequence[Field] | None = None) -> None:
+        self.raw = encode_headers(fields) if _raw is None else _raw
 
     @classmethod
     def wrap(cls, raw: Sequence[Field]) -> "Headers":
         """Headers over fields that are known to be lower-case bytes, without a copy."""
-        headers = cls.__new__(cls)
-        headers.raw = raw
-        return headers
+        return cls(_raw=raw)
 
     def __getitem__(self, name: str) -> str:
         wanted = _encode_name(name)

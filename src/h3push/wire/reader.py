@@ -134,7 +134,10 @@ class FrameReader:
 
     def _continue(self, data: bytes, offset: int) -> tuple[int, tuple[int, bytes] | None]:
         """Take payload of the frame that we are inside of. Returns the new offset and what to yield."""
-        piece = data[offset : offset + self._left]
+        left = self._left
+        piece = (
+            data[offset : offset + left] if offset or left < len(data) else data
+        )  # a slice of all of it may be a copy
         self._left -= len(piece)
         offset += len(piece)
         if self._held is not None:

@@ -226,8 +226,8 @@ class FieldDecoder:
     def _check_prefix(self, section: bytes) -> Prefix:
         try:
             return decode_prefix(section, self._mirror.inserts, self._max_entries)
-        except NotDecodableError as error:
-            raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
+        except NotDecodableError as refusal:
+            raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {refusal}") from None
         except WireFormatError as error:
             raise _failed(str(error)) from None
 
@@ -246,8 +246,8 @@ class FieldDecoder:
             return bound
         try:
             bound = self._walk_lines(section, prefix)
-        except NotDecodableError as error:
-            raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
+        except NotDecodableError as refusal:
+            raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {refusal}") from None
         except WireFormatError as error:
             raise _failed(str(error)) from None
         if bound > max(self._max_bound, GROWTH_OF_LITERALS * len(section)):
@@ -304,8 +304,8 @@ class FieldDecoder:
             if not nameless:
                 raise WireFormatError("its field lines cannot be decoded")
             fields = self._decoder_of(prefix).feed_header(stream_id, section[: prefix.end] + b"".join(lines))[1]
-        except NotDecodableError as error:
-            raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {error}") from None
+        except NotDecodableError as refusal:
+            raise H3StreamError(ErrorCode.QPACK_DECOMPRESSION_FAILED, f"a field section: {refusal}") from None
         except WireFormatError as error:
             raise _failed(str(error)) from None
         except pylsqpack.DecompressionFailed:

@@ -182,15 +182,20 @@ class FieldLine(NamedTuple):
 def read_field_line(section: bytes, offset: int) -> FieldLine:
     """Read the field line at `offset`; raises `WireFormatError` when it goes beyond the section."""
     first = section[offset]
-    static = relative = None
+    static: int | None = None
+    relative: int | None = None
     name = 0
     if first >= 0x80:
         index, offset = integer_at(section, offset, 6)
-        static, relative = (index, None) if first & 0x40 else (None, -1 - index)
-        return FieldLine(offset, static, relative, 0, 0, False)
+        if first & 0x40:
+            return FieldLine(offset, index, None, 0, 0, False)
+        return FieldLine(offset, None, -1 - index, 0, 0, False)
     if first >= 0x40:
         index, offset = integer_at(section, offset, 4)
-        static, relative = (index, None) if first & 0x10 else (None, -1 - index)
+        if first & 0x10:
+            static = index
+        else:
+            relative = -1 - index
     elif first >= 0x20:
         name, offset = read_string(section, offset, 3)
     elif first >= 0x10:
