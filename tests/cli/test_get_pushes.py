@@ -1,4 +1,4 @@
-"""Pushes that go wrong, and interim responses, in `h3push get`."""
+"""What `h3push get` does with pushes that go wrong, and with interim responses."""
 
 import json
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
+from weakref import WeakKeyDictionary
 
 from h3push.asgi.types import EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, ZEROCOPYSEND, Scope
 from h3push.http.fields import Field, Fields, RequestHead
@@ -22,6 +23,9 @@ class ConnectionFacts:
     """Address and port that the connection came to."""
     tls: dict[str, Any]
     """ASGI's `tls` extension; each request gets a copy."""
+
+
+_facts: "WeakKeyDictionary[object, ConnectionFacts]" = WeakKeyDictionary()
 
 
 def build_scope(
@@ -42,7 +46,7 @@ def build_scope(
         offers_push: whether the client takes pushes for this request.
     """
     head = request.head
-    facts = request.connection.tied.get(ConnectionFacts) or _remember_facts(request)
+    facts = _facts.get(request.connection) or _remember_facts(request)
     raw_path, _, query = (head.path or b"").partition(b"?")
     extensions: dict[str, Any] = {
         EARLY_HINT: {},
@@ -94,8 +98,7 @@ def takes_trailers(fields: Sequence[Field]) -> bool:
 
 
 def _remember_facts(request: Request) -> ConnectionFacts:
-    facts = ConnectionFacts(request.connection.local_address, _read_tls_facts(request))
-    request.connection.tied[ConnectionFacts] = facts
+    facts = _facts[request.connection] = ConnectionFacts(request.connection.local_address, _read_tls_facts(request))
     return facts
 
 

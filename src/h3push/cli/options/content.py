@@ -101,7 +101,7 @@ class FilePart:
 
 
 Part = Text | FilePart
-"""A piece of a request's content."""
+"""What a body is made of."""
 
 
 class PartsContent:

@@ -14,9 +14,9 @@ from h3push.cli.options.redirects import location_of
 from h3push.cli.output.report import response_heads, text
 
 ESCAPES = {"\\n": "\n", "\\r": "\r", "\\t": "\t", "\\\\": "\\"}
-"""Escapes of a format, and the character each stands for."""
+"""What a backslash makes of the next character."""
 PIECE = re.compile(r"%%|%\{(?P<name>[^}]*)\}|%header\{(?P<header>[^}]*)\}|\\[nrt\\]")
-"""A piece of a format that is replaced."""
+"""What is replaced in a format."""
 
 
 @dataclass(frozen=True, slots=True)
