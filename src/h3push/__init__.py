@@ -59,11 +59,12 @@ if TYPE_CHECKING:
     from h3push.http.priority import Priority
     from h3push.runtime.inbox import ContentTooLarge
     from h3push.runtime.settings import ClientSettings, ServerSettings
-    from h3push.server.connection import Handler
+    from h3push.server.counters import ServerCounters
     from h3push.server.push import Push, PushState
     from h3push.server.request import Request
     from h3push.server.response import Response
-    from h3push.server.server import Server, ServerCounters, serve
+    from h3push.server.runner import Handler
+    from h3push.server.server import Server, serve
 
     __version__: str
 
@@ -71,13 +72,14 @@ _HOMES = {
     "h3push._quic": "ClientTls ServerTls",
     "h3push.client.client": "Client connect",
     "h3push.client.response": "ClientResponse ReceivedPush ReceivedState SentRequest Timing",
-    "h3push.server.connection": "Handler",
+    "h3push.server.runner": "Handler",
     "h3push.http.content": "FileContent",
     "h3push.http.headers": "Headers",
     "h3push.server.push": "Push PushState",
     "h3push.server.request": "Request",
     "h3push.server.response": "Response",
-    "h3push.server.server": "Server ServerCounters serve",
+    "h3push.server.counters": "ServerCounters",
+    "h3push.server.server": "Server serve",
     "h3push.runtime.settings": "ClientSettings ServerSettings",
     "h3push.runtime.inbox": "ContentTooLarge",
     "h3push.delivery.decision": "Way WhyNot",

@@ -206,6 +206,7 @@ def test_method_fields_and_content_are_sent(run, echo, tmp_path):
         ["-X", "GE T", "https://localhost/"],
         ["-X", "", "https://localhost/"],
         ["-H", "name: a\nb", "https://localhost/"],
+        ["-H", "Host: \udcff", "https://localhost/"],
         ["-A", "a\nb", "https://localhost/"],
         ["-w", "%{nothing}", "https://localhost/"],
         ["-G", "https://localhost/"],

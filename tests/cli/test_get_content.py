@@ -38,7 +38,7 @@ def echo(start):
 
 @pytest.fixture
 def told(run, echo):
-    """What the server got of `h3push get` with these arguments."""
+    """Run `h3push get` with these arguments; what the server got."""
 
     def told(*arguments, path=""):
         result = run("get", "--cacert", echo.cafile, *arguments, echo.url + path)
@@ -66,7 +66,7 @@ def test_data_of_a_file_loses_its_newlines_and_binary_data_keeps_them(told, tmp_
 
 
 def test_bytes_that_are_no_utf8_are_sent_as_they_are(told):
-    """What stands on the command line is bytes; -d sends them as they are (issue 9, point 30)."""
+    """A command line is bytes; -d sends them as they are (issue 9, point 30)."""
     assert told("-d", "a=\udcff")["content"] == "a=\xff"
 
 
@@ -95,7 +95,7 @@ def test_a_large_file_is_not_held_in_memory(flag, tmp_path, echo):
 
 
 def test_standard_input_is_sent_as_it_comes(echo):
-    """What a pipe brings is sent piece by piece; nobody waits for its end (issue 9, point 29)."""
+    """Content of a pipe is sent piece by piece; nobody waits for its end (issue 9, point 29)."""
     reading, writing = os.pipe()
     getter = subprocess.Popen(
         [*COMMAND, "get", "-k", "--data-binary", "@-", echo.url], stdin=reading, stdout=subprocess.PIPE
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_read_is_said(run, echo, tmp_path, flag, name):
 
 
 def test_a_form_without_httpx_says_what_to_install(run, monkeypatch):
-    """What is not installed is named with the command that installs it."""
+    """A module that is not installed is named with the command that installs it."""
     monkeypatch.setitem(sys.modules, "httpx2", None)
     result = run("get", "-F", "a=b", "https://localhost/")
     assert (result.code, result.err) == (1, "h3push: forms (-F) need httpx2: pip install 'h3push[client]'\n")

@@ -60,7 +60,7 @@ def test_a_key_log_that_cannot_be_written_is_named(server, tmp_path):
 
 
 def test_bytes_of_a_url_that_are_no_utf8_are_percent_encoded(run, start):
-    """What was typed is bytes: they go into the URL as they are, percent-encoded (issue 9, point 30)."""
+    """A URL is typed as bytes: they go into the URL as they are, percent-encoded (issue 9, point 30)."""
 
     async def handler(request):
         return Response(200, {}, request.path)

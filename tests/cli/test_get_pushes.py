@@ -1,4 +1,4 @@
-"""What `h3push get` does with pushes that go wrong, and with interim responses."""
+"""Pushes that go wrong, and interim responses, in `h3push get`."""
 
 import json
 

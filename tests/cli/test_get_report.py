@@ -1,4 +1,4 @@
-"""What `h3push get` tells when it is over: `-w`, `--har`, `--svg`, `--waterfall`."""
+"""Reports of `h3push get` at its end: `-w`, `--har`, `--svg`, `--waterfall`."""
 
 import json
 from datetime import datetime
@@ -119,7 +119,7 @@ def test_a_har_has_every_exchange_and_push(get, server, tmp_path):
 
 
 def test_a_har_of_a_failure(run, tmp_path):
-    """What failed before there was a response is an archive too."""
+    """A fetch that failed before there was a response is an archive too."""
     result = run("get", "--har", tmp_path / "none.har", "https://nosuch.invalid/")
     assert result.code != 0
     assert json.loads((tmp_path / "none.har").read_text())["log"]["entries"] == []

@@ -1,9 +1,7 @@
-"""What curl's letters put into the request, and where it goes."""
+"""Curl's letters put fields into the request, follow redirects, keep cookies, and say where to connect."""
 
 import base64
-import gzip
 import json
-import zlib
 
 import pytest
 
@@ -39,7 +37,7 @@ def echo(start):
 
 @pytest.fixture
 def ask(run, echo):
-    """What the server was asked last, by `h3push get` with these arguments."""
+    """Run `h3push get` with these arguments; the request as the server saw it."""
 
     def ask(*arguments, path=""):
         result = run("get", "-k", *arguments, echo.url + path)
@@ -85,6 +83,19 @@ def test_a_password_that_is_missing_is_asked_for(ask, monkeypatch):
     monkeypatch.setattr("rich_click.prompt", prompt)
     assert ask("-u", "ada")["headers"]["authorization"] == "Basic " + base64.b64encode(b"ada:pass").decode()
     assert asked == [("Password of ada", True, True)]
+
+
+def test_a_host_field_is_the_authority(run, start):
+    """-H 'Host: NAME' asks for another name of the server; one that its certificate does not have is refused."""
+
+    async def handler(request):
+        return Response(200, {}, request.authority)
+
+    named = start(handler)
+    assert run("get", "-k", "-H", f"Host: 127.0.0.1:{named.port}", named.url).out.decode() == f"127.0.0.1:{named.port}"
+    other = run("get", "-k", "-H", "Host: example.org", named.url)
+    assert (other.code, other.out) == (1, b"")
+    assert "example.org" in other.err
 
 
 # redirects
@@ -188,59 +199,6 @@ def test_cookies_of_other_hosts_stay_at_home(tmp_path):
     cookies.extract("https://one.example/", Headers({"set-cookie": "a=1; Secure"}))
     assert cookies.header("https://one.example/x") == b"a=1"
     assert cookies.header("https://two.example/") is None
-
-
-# compressed content
-
-
-def zlib_bare(data):
-    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return compressor.compress(data) + compressor.flush()
-
-
-CODINGS = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress, "bare": zlib_bare}
-
-
-@pytest.fixture(scope="session")
-def compressing(start):
-    async def handler(request):
-        coding = request.path[1:]
-        content = b"text " * 10_000
-        if coding == "twice":
-            return Response(200, {"content-encoding": "deflate, gzip"}, gzip.compress(zlib.compress(content)))
-        if coding == "cut":
-            return Response(200, {"content-encoding": "gzip"}, gzip.compress(content)[:-9])
-        if coding == "wrong":
-            return Response(200, {"content-encoding": "gzip"}, content)
-        if coding == "unknown":
-            return Response(200, {"content-encoding": "lzw"}, content)
-        name = "deflate" if coding == "bare" else coding
-        return Response(200, {"content-encoding": name}, CODINGS[coding](content))
-
-    return start(handler)
-
-
-@pytest.mark.parametrize("coding", [*CODINGS, "twice"])
-def test_compressed_content_is_decompressed(run, compressing, coding):
-    """--compressed undoes every coding that it asks for; without it content stays as it is."""
-    assert run("get", "-k", "--compressed", compressing.url + coding).out == b"text " * 10_000
-    assert run("get", "-k", compressing.url + coding).out != b"text " * 10_000
-
-
-@pytest.mark.parametrize(
-    ("coding", "sentence"),
-    [
-        ("cut", "the content is not the gzip that it should be: it ends too early"),
-        ("wrong", "the content is not the gzip that it should be: "),
-        ("unknown", "the content coding 'lzw' is not known here"),
-    ],
-)
-def test_content_that_cannot_be_decompressed_fails(run, compressing, coding, sentence):
-    """Nothing short or wrong passes for whole: exit code 61."""
-    result = run("get", "-k", "--compressed", compressing.url + coding)
-    assert result.code == 61
-    assert result.err.startswith(f"h3push: {sentence}")
-    assert result.err.count("\n") == 1
 
 
 # tries again

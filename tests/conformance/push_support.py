@@ -301,15 +301,6 @@ class PushServerRig(_Push, ServerRig):
         """The content on a push stream."""
         return b"".join(payload for frame_type, payload in self.pushed_frames(push_id) if frame_type == DATA)
 
-    def acknowledge(self) -> list[Event]:
-        """Tell the server that what reached us whole was acknowledged: the rig does not model acknowledgments."""
-        events: list[Event] = []
-        for stream_id, stream in self.raw.streams.items():
-            if stream.fin and stream.reset is None:
-                events += self.core.receive_acknowledged(stream_id, self.pair.now)
-        self.events += events
-        return events
-
 
 def waiting(server: H3ServerConnection, event: Event) -> None:
     """An application that leaves the answers to the test."""

@@ -1,6 +1,7 @@
 """Every page of tutorial and how-to does what it says: its files are saved, its commands run, its output compared."""
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -16,7 +17,10 @@ from h3push.testing import make_identity
 
 from .pages import DOCS, ROOT, Block, blocks, words
 
-PAGES = sorted([*DOCS.glob("tutorial/*.md"), *DOCS.glob("howto/*.md")])
+PAGES = [
+    *sorted([*DOCS.glob("tutorial/*.md"), *DOCS.glob("howto/*.md")]),
+    DOCS / "explanation" / "when-push-pays.md",
+]
 EARLIER = {"client.md": "tutorial/site.md", "read-the-log.md": "tutorial/site.md"}
 """Pages that go on with the files of another."""
 PORTS = ("4433", "4434")
@@ -32,9 +36,15 @@ def blurred(text: str) -> str:
 
 
 def free_port() -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """A port that the kernel gives to nobody by itself, so that it stays free until the server is there."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return str(port)
 
 
 def listens(port: str) -> bool:

@@ -93,6 +93,19 @@ def test_names_of_h3push_exist(page: Path) -> None:
             assert exists(name) or name == "h3push.server", f"there is no {name}"
 
 
+def test_figures_are_those_of_the_benchmarks() -> None:
+    """What "When push pays" tells as measured stands in the tables that `make bench-page-loads` writes."""
+    told = (ROOT / "docs" / "explanation" / "when-push-pays.md").read_text(encoding="utf-8")
+    measured = (ROOT / "docs" / "reference" / "benchmarks.md").read_text(encoding="utf-8")
+    pairs = re.findall(r"\| \d+ ms \| ([\d,]+) \| ([\d,]+) \|", told)
+    rows = re.findall(
+        r"^\| \d+ ms, 10 Mbit/s \| [\d.,]+ \| ([\d.,]+) \| [\d.,]+ \| ([\d.,]+) \|", measured, re.MULTILINE
+    )
+    rounded = {tuple(f"{float(figure.replace(',', '')):,.0f}" for figure in row) for row in rows}
+    assert len(pairs) == 5
+    assert set(pairs) <= rounded
+
+
 def test_the_parsers_of_pages_can_fail() -> None:
     """A command, an option and a name that do not exist are seen."""
     with pytest.raises(AssertionError, match="no option --nonsense"):

@@ -313,12 +313,50 @@ def test_a_page_is_scanned_again_only_when_it_or_a_sheet_changed(site):
     assert visit(root, scenario) == (2, ["/a.css"], ["/a.png"])
 
 
-def test_only_so_many_plans_are_kept(site):
-    root = site({f"{n}.html": "" for n in range(300)})
+def test_a_page_that_the_client_has_is_not_scanned(site):
+    """A 304 costs no scan (issue 9, point 33)."""
+    root = site({"index.html": "<img src=a.png>", "a.png": ""})
 
     async def scenario(client, handler):
-        for n in range(300):
-            await get(client, f"/{n}.html")
-        return len(handler.plans)
+        response = await client.get("/", headers={"if-none-match": "*"})
+        await response.read()
+        return response.status, handler.plans.scans
 
-    assert visit(root, scenario) == 256
+    assert visit(root, scenario) == (304, 0)
+
+
+def test_every_page_of_a_site_keeps_its_plan(site):
+    """More pages than any number that one would choose: plans are bounded by bytes (issue 9, point 33)."""
+    root = site({f"{n}.html": "<link rel=stylesheet href=a.css>" for n in range(600)} | {"a.css": "p { color: red }"})
+
+    async def scenario(client, handler):
+        for _ in range(2):
+            for n in range(600):
+                await (await client.get(f"/{n}.html")).read()
+        return len(handler.plans), handler.plans.scans
+
+    assert visit(root, scenario) == (600, 600)
+
+
+def test_a_page_too_long_for_the_loop_goes_out_alone_and_later_with_its_pushes(site):
+    """A push never delays what was asked for: the scan is made in a thread, and the next request has its result."""
+    page = "<img src=a.png>" + "<p>word</p>" * 20_000
+    root = site({"index.html": page, "a.png": ""})
+
+    async def scenario(client, handler):
+        return [[path for path, _, _ in (await get(client, "/"))[2]] for _ in range(2)], handler.plans.scans
+
+    assert visit(root, scenario) == ([[], ["/a.png"]], 2)
+
+
+def test_a_style_sheet_too_long_for_the_loop_is_pushed_at_once_and_what_it_names_later(site):
+    """What the page itself names needs no reading of the sheet."""
+    css = "p { background: url(b.png) }" + ".x { font-family: y }" * 5_000
+    root = site(
+        {"index.html": "<link rel=stylesheet href=a.css><img src=a.png><p>x", "a.css": css, "a.png": "", "b.png": ""}
+    )
+
+    async def scenario(client, handler):
+        return [[path for path, _, _ in (await get(client, "/"))[2]] for _ in range(2)]
+
+    assert visit(root, scenario) == [["/a.css", "/a.png"], ["/b.png"]]

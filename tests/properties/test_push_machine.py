@@ -389,15 +389,6 @@ class PushMachine(RuleBasedStateMachine):
         """Time passes, for what waits on either half of a push too."""
         self.pair.advance(seconds)
 
-    @precondition(lambda self: self.live(ServerPushState.SENT))
-    @rule()
-    def acknowledge(self):
-        """What arrived whole is acknowledged."""
-        for push_id in self.live(ServerPushState.SENT):
-            if self.opened[push_id] not in self.pair.server._outgoing:
-                for event in self.server.receive_acknowledged(self.opened[push_id], self.pair.now):
-                    self.on_server(event)
-
     @rule(number=PICK)
     def hold(self, number):
         """A stream of the server falls behind the others: a response, a push, even its control stream."""
@@ -474,7 +465,6 @@ class PushMachine(RuleBasedStateMachine):
         for stream_id in self.open_requests():
             self.server.send_response(stream_id, 200, [], True)
         self.pair.run()
-        self.acknowledge()
         self.pair.advance(100)
         self.pair.run()
         for event in self.client.handle_timeout(self.pair.now):  # what our own cancellations left to tell
@@ -580,7 +570,6 @@ def play(seed: int, steps: int) -> PushMachine:
         lambda: machine.client_releases(number()): 6,
         lambda: machine.client_prioritises(number(), dice.randrange(8)): 1,
         lambda: machine.deliver(): 6,
-        lambda: machine.acknowledge(): 6,
         lambda: machine.wait(dice.choice([0.5, 0.5, 10.5, 61.0])): 1,
         lambda: machine.hold(number()): 3,
         lambda: machine.held and machine.let_go(number()): 4,

@@ -34,6 +34,7 @@ class Recorder:
         ((_quic.DATA, CONNECTION, 4, b"x", True), ("receive_data", 4, b"x", True, 1.5)),
         ((_quic.RESET, CONNECTION, 4, 0x10C), ("receive_reset", 4, 0x10C, 1.5)),
         ((_quic.STOP, CONNECTION, 4, 0x10C), ("receive_stop", 4, 0x10C, 1.5)),
+        ((_quic.ACKED, CONNECTION, 4), ("receive_acknowledged", 4, 1.5)),
         ((_quic.DRAINED, CONNECTION, 4), ("receive_drained", 4, 1.5)),
         ((_quic.STREAMS_AVAILABLE, CONNECTION, True), ("receive_stream_credit", True, 1.5)),
     ],
@@ -50,13 +51,12 @@ def test_an_event_reaches_its_method(event, expected):
     [
         (_quic.HANDSHAKE, CONNECTION, b"h3", None),
         (_quic.CONNECTED, CONNECTION, False),
-        (_quic.ACKED, CONNECTION, 4),
         (_quic.DATAGRAM, CONNECTION, b"x"),
         (_quic.PATH_CHANGED, CONNECTION, ("192.0.2.1", 1)),
     ],
 )
 def test_events_for_the_owner_do_not_reach_the_core(event):
-    """Handshake, acknowledgements and paths are the event-loop layer's."""
+    """Handshake and paths are the event-loop layer's."""
     core = Recorder()
     assert deliver(core, event, 1.5) == []
     assert not core.calls

@@ -228,14 +228,15 @@ def test_a_push_under_way_keeps_the_connection_busy():
     server.core.send_push_promise(request, promised())
     server.core.send_goaway()
     server.finish(request)
-    server.acknowledge()
     assert server.core.open_message_streams == 0
     assert server.core.pushes_under_way == 1
     stream_id = server.core.open_push_stream(0)
     assert server.core.open_message_streams == 1
+    server.raw.end.hold(stream_id)
     server.finish(stream_id)
     assert server.core.pushes_under_way == 1, "sent, not delivered"
-    server.acknowledge()
+    server.raw.end.release(stream_id)
+    server.run()
     assert server.core.pushes_under_way == server.core.open_message_streams == 0
     server.core.close()
     server.run()

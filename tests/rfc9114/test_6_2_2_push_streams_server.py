@@ -58,13 +58,15 @@ def test_a_whole_push_is_the_same_as_one_in_steps(chunk, method, status, content
         rig.core.send_whole_response(stream_id, status, fields, content)
         other = rig.core.send_whole_push(whole, status, fields, content)
         assert other == stream_id + 4
+        assert rig.core.pushes_under_way == 2, "nothing was acknowledged yet"
         rig.run()
         frames, expected = rig.pushed_frames(whole), rig.pushed_frames(steps)
         assert [kind for kind, _ in frames] == [kind for kind, _ in expected]
         assert frames == expected or settings
         assert rig.pushed_body(whole) == (b"" if method == b"HEAD" else content)
         assert rig.raw.stream(other).fin
-    assert rig.core.pushes_under_way == 8, "nothing was acknowledged yet"
+    assert rig.core.pushes_under_way == 0
+    assert rig.core.push_counters.fulfilled == 8
     rig.finish(request)
     rig.expect_alive()
 
@@ -143,9 +145,10 @@ def test_a_push_has_one_stream(moment):
     if moment == "cancelled":
         rig.core.cancel_push(0)
     elif moment != "open":
+        if moment == "sent":
+            rig.raw.end.hold(stream_id)
         rig.finish(stream_id)
-    if moment == "acknowledged":
-        rig.acknowledge()
+        assert rig.core.push_state(0).name == {"sent": "SENT", "acknowledged": "FULFILLED"}[moment]
     with pytest.raises(StreamStateError):
         rig.core.open_push_stream(0)
     for unknown in (1, 3, 4, -1):

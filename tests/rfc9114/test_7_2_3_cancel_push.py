@@ -173,7 +173,6 @@ def test_after_its_stream_ended_it_does_nothing():
     request = rig.ask()
     rig.core.send_push_promise(request, promised())
     rig.finish(rig.core.open_push_stream(0), b"pushed")
-    rig.acknowledge()
     assert rig.core.push_counters.fulfilled == 1
     rig.tell(id_frame(CANCEL_PUSH, 0))
     assert rig.cancellations() == []
@@ -286,7 +285,6 @@ def test_a_server_cannot_cancel_what_it_did_not_promise():
             rig.core.cancel_push(unknown)
     rig.core.send_push_promise(request, promised())
     rig.finish(rig.core.open_push_stream(0))
-    rig.acknowledge()
     rig.core.cancel_push(0)
     rig.finish(request)
     assert rig.cancelled == []

@@ -105,7 +105,6 @@ def test_for_a_push_that_is_over_it_is_ignored(ending):
         rig.tell("03 01 00")
     else:
         rig.finish(rig.core.open_push_stream(0))
-        rig.acknowledge()
     if ending == "forgotten":
         rig.core._pushes._finished.clear()
     rig.tell(update(0), update(0, b"u=7, i"))

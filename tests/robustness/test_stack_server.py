@@ -352,8 +352,8 @@ def test_stream_limits_are_exact() -> None:
         assert sum(attacker.open(unidirectional=True) is not None for _ in range(40)) == 15
         await asyncio.sleep(1)
         assert await world.serves()
-        (connection,) = [one for one in world.server._connections if one.exchanges]
-        assert connection.running == 30
+        (connection,) = [one for one in world.server._connections if one.requests]
+        assert connection.runner.running == 30
 
     siege(Crowd(), scenario, settings=h3push.ServerSettings(max_concurrent_requests=30))
 

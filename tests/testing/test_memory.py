@@ -482,3 +482,23 @@ def test_an_end_without_a_core_says_so():
     """`join` comes before the clock moves."""
     with pytest.raises(RuntimeError, match="join"):
         MemoryPair().advance(1.0)
+
+
+@pytest.mark.parametrize("chunk", [None, 1])
+def test_a_stream_is_acknowledged_when_all_of_it_has_arrived(chunk):
+    """`receive_acknowledged` comes a round trip after the end went out, once, read or not; and not after a reset."""
+    pair = MemoryPair(MemorySettings(link=LinkSettings(delay=0.1), sends=SendSettings(chunk=chunk)))
+    client, server = RawPeer(pair.client), RawPeer(pair.server)
+    pair.join(client, server)
+    whole, given_up, unfinished = (client.open(unidirectional=False) for _ in range(3))
+    pair.server.hold(given_up)
+    for stream_id in (whole, given_up):
+        client.write(stream_id, b"content", True)
+    client.write(unfinished, b"content")
+    pair.advance(0.19)
+    assert not [record for record in client.log if record.what == "acknowledged"]
+    client.reset(given_up, 0x10C)
+    pair.server.release(given_up)
+    pair.run()
+    acknowledged = [(record.at, record.stream_id) for record in client.log if record.what == "acknowledged"]
+    assert acknowledged == [(pytest.approx(0.2), whole)]

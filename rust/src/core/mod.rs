@@ -24,7 +24,6 @@ mod calls;
 mod conn;
 mod door;
 mod drive;
-mod places;
 mod timers;
 
 #[cfg(test)]
@@ -42,7 +41,6 @@ use bytes::Bytes;
 
 use self::{
     conn::{Conn, Told},
-    places::{Neighbour, Places},
     quinn::{Hub, Identity, Incoming, Reply, TlsFacts},
     timers::Timers,
 };
@@ -124,7 +122,6 @@ pub struct Core {
     replies: VecDeque<Reply>,
     buffer: Vec<u8>,
     files: Arc<Files>,
-    places: Places,
 }
 
 impl Core {
@@ -136,7 +133,6 @@ impl Core {
         client: Option<Arc<rustls::ClientConfig>>,
         whole_packets: bool,
     ) -> Self {
-        let places = Places::new(&settings);
         let files = Files::new(settings.max_open_files);
         let settings = Arc::new(settings);
         let mut hub = Hub::new(settings.clone(), identity, whole_packets);
@@ -163,7 +159,6 @@ impl Core {
             replies: VecDeque::new(),
             buffer: Vec::new(),
             files,
-            places,
         }
     }
 
@@ -191,11 +186,7 @@ impl Core {
         if self.conns.len() <= slot {
             self.conns.resize_with(slot + 1, || None);
         }
-        let place = link.is_server().then(|| Neighbour::at(link.remote()));
-        let account = place.map(|whom| self.places.open(whom));
-        let mut conn = Box::new(Conn::new(link, handle, now, &self.settings, account));
-        conn.place = place;
-        self.conns[slot] = Some(conn);
+        self.conns[slot] = Some(Box::new(Conn::new(link, handle, now, &self.settings)));
         self.occupied += 1;
         self.open += 1;
         self.touch(slot);
@@ -219,25 +210,6 @@ impl Core {
         if conn.take_held_back() {
             self.held_back.push(slot);
         }
-        self.count_place(slot);
-    }
-
-    /// Count a server's connection among those of its address while it is connected, and close the one that is too many: of
-    /// handshakes that ran side by side, each found a place.
-    fn count_place(&mut self, slot: usize) {
-        let Some(conn) = self.conns.get_mut(slot).and_then(Option::as_mut) else {
-            return;
-        };
-        let (counts, handle) = (conn.was_connected() && conn.open, conn.handle);
-        let Some(whom) = conn.place.filter(|_| counts != conn.counts) else {
-            return;
-        };
-        conn.counts = counts;
-        if !counts {
-            self.places.discount(whom);
-        } else if self.places.count(whom) > self.settings.max_connections_per_address {
-            self.close(handle, NO_ERROR, b"too many connections of this address");
-        }
     }
 
     fn remove(&mut self, slot: usize) {
@@ -248,9 +220,6 @@ impl Core {
                 self.leave_handshake(!conn.was_connected());
             }
             self.timers.set(slot, None);
-            if let Some(whom) = conn.place {
-                self.places.close(whom, conn.counts);
-            }
             contained(|| drop(conn));
         }
     }

@@ -13,7 +13,7 @@ What comes after the end of the response is ignored, as ASGI has it. Anything el
 with a sentence that says what was expected. The state moves once an event has taken effect, so that an event which fails, such
 as the pathsend of a file that is not there, leaves the response as incomplete as it was.
 
-A start waits for the content that follows in the same turn of the event loop (`held`).
+A start waits for the content that follows in the same turn of the event loop (`ResponseWriter.hold`).
 
 Back-pressure works both ways: `send` returns when the client has taken enough (`ServerSettings.send_high_water`), and content
 that the application does not `receive` pauses the client (`receive_high_water`).
@@ -28,8 +28,6 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from h3push.asgi import events
-from h3push.asgi.held import HeldStarts, takes_all_known
-from h3push.asgi.push import push_event
 from h3push.asgi.scope import takes_trailers
 from h3push.asgi.types import (
     EARLY_HINT,
@@ -42,7 +40,7 @@ from h3push.asgi.types import (
     Message,
 )
 from h3push.delivery.page import PageDelivery
-from h3push.errors import ErrorCode, H3PushError, LocalProtocolError, NoStreamCredit, StreamFailed, Timeout
+from h3push.errors import LocalProtocolError, StreamFailed, Timeout
 from h3push.http.content import FileContent
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import declared_length
@@ -106,7 +104,6 @@ class Cycle:
     Arguments:
         request: the request, sent by the client or promised by us.
         delivery: takes what goes with the response.
-        starts: those that wait for their content.
     """
 
     # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
@@ -118,20 +115,18 @@ class Cycle:
     _announces_trailers: bool = False
     _trailers: tuple[Field, ...] = ()
     _watch: asyncio.Task[None] | None = None
-    _held: int | None = None  # status of a start that waits for its content
-    _cut_off: bool = False  # the client took too little for too long, and the response was reset
 
-    def __init__(self, request: Request, delivery: PageDelivery, starts: HeldStarts) -> None:
+    def __init__(self, request: Request, delivery: PageDelivery) -> None:
         self._request = request
+        self._writer = request.writer
         self._delivery = delivery
-        self._starts = starts
         self._fields: Fields = []
 
     # to the application
 
     async def receive(self) -> Message:
         """Give the next piece of the request; after the last one, wait for the end of the client's interest."""
-        if self.state is CycleState.DONE or self._is_unwanted or self.request_failure is not None:
+        if self.state is CycleState.DONE or self._request.disconnected or self.request_failure is not None:
             return {"type": "http.disconnect"}
         if not self._told_end:
             return await self._receive_content()
@@ -154,9 +149,7 @@ class Cycle:
 
     def finish(self) -> None:
         """The application is done: a start without content goes out, and whoever still waits in `receive` is told."""
-        if self._held is not None:
-            self.stop_waiting()
-            self._held = None
+        self._writer.send_held()
         if self._watch is not None:
             self._watch.cancel()
 
@@ -171,15 +164,11 @@ class Cycle:
             raise RuntimeError(f"{kind!r} is no event of an HTTP response; known: {known}")
         if self.state is CycleState.DONE and kind not in BESIDE_THE_RESPONSE:
             return
-        if self._is_unwanted:
+        if self._request.disconnected:
             raise ClientGoneError("the client does not want this response any more")
         waiting = action(self, message)
         if waiting is not None:
             await waiting
-
-    @property
-    def _is_unwanted(self) -> bool:
-        return self._cut_off or self._request.disconnected
 
     def _after(self, happened: CycleInput, event: str) -> CycleState:
         """The state that an event leads to. `RuntimeError` when it may not come now."""
@@ -198,7 +187,11 @@ class Cycle:
         events.deliver_response(self._delivery, status, fields)
         self._delivery.answered(status, fields)
         added = self._delivery.link_fields(fields)
-        waiting = self._begin_with_links(status, fields, added) if added else self._begin(status, fields)
+        waiting = None
+        if added:
+            waiting = self._begin_with_links(status, fields, added)
+        else:
+            self._writer.hold(status, fields)
         self.state = after
         return waiting
 
@@ -211,7 +204,7 @@ class Cycle:
             return self._send_more(body) if body else None
         if self._delivery.waits_for_credit:
             return self._send_and_wait(body)
-        self._send_last(body if type(body) is bytes else bytes(body))
+        self._writer.write(body if type(body) is bytes else bytes(body), True)
         self.state = after
         return None
 
@@ -234,16 +227,15 @@ class Cycle:
         after = self._after(CycleInput.MORE_TRAILERS if more else CycleInput.LAST_TRAILERS, TRAILERS)
         self._trailers = (*self._trailers, *own_fields(message.get("headers", ())))
         if not more:
-            self._begin_held()
             if self._trailers and takes_trailers(self._request.head.fields):
-                self._request.write_trailers(list(self._trailers))
+                self._writer.write_trailers(list(self._trailers))
             else:
-                self._request.write(b"", True)
+                self._writer.write(b"", True)
         self.state = after
         return None
 
     def _push(self, message: Message) -> None:
-        push_event(self._delivery, message)
+        events.deliver_push(self._delivery, message)
 
     def _early_hint(self, message: Message) -> None:
         events.deliver_early_hint(self._delivery, message)
@@ -253,47 +245,6 @@ class Cycle:
 
     # sending
 
-    def _begin(self, status: int, fields: Fields) -> Awaitable[None] | None:
-        request, starts = self._request, self._starts
-        known = starts.known(status, fields)
-        try:
-            if known is not None and takes_all_known(request.connection):
-                if request.stream_id is None:
-                    request.connection.pushes.open(request)
-                self._hold(status, known)
-            else:
-                request.begin(status, fields, False)
-                starts.remember(status, fields)
-        except NoStreamCredit:
-            return request.start_response(status, fields)
-        return None
-
-    def _hold(self, status: int, fields: Fields) -> None:
-        self._held, self._fields = status, fields
-        self._delivery.started = True
-        self._starts.hold(self)
-
-    def stop_waiting(self) -> None:
-        """Send the start, if it still waits for content. What goes wrong is left for the application's next `send` to raise."""
-        try:
-            self._begin_held()
-        except H3PushError as error:
-            logger.debug("%r: %s", self._request, error)
-
-    def _begin_held(self) -> None:
-        if self._held is not None:
-            self._request.begin(self._held, self._fields, False)
-            self._held = None
-            self._starts.release(self)
-
-    def _send_last(self, data: bytes) -> None:
-        if self._held is None:
-            self._request.write(data, True)
-        else:
-            self._request.write_whole(self._held, self._fields, data)
-            self._held = None
-            self._starts.release(self)
-
     async def _begin_with_links(self, status: int, fields: Fields, added: Fields) -> None:
         try:
             await self._request.start_response(status, fields + added)
@@ -302,13 +253,9 @@ class Cycle:
             await self._request.start_response(status, fields)
 
     async def _send_more(self, data: Any) -> None:
-        self._begin_held()
         try:
             await self._request.send(bytes(data))
         except Timeout as error:
-            # Ended in any other way, half a response without Content-Length would pass for a whole one.
-            self._cut_off = True
-            self._request.abort(ErrorCode.H3_REQUEST_CANCELLED)
             raise ClientGoneError(str(error)) from error
 
     async def _send_and_wait(self, data: Any) -> None:
@@ -319,11 +266,10 @@ class Cycle:
 
     async def _wait_and_end(self) -> None:
         await self._delivery.wait_for_credit()
-        self._request.write(b"", True)
+        self._writer.write(b"", True)
 
     async def _send_file(self, content: FileContent, after: CycleState) -> None:
         """Have the transport send a part of a file, which it opens now; the end of the response with it if this was the last."""
-        self._begin_held()
         end = after is CycleState.DONE
         hold = end and self._delivery.waits_for_credit
         await self._request.send_file(content.path, content.offset, content.length, end_stream=end and not hold)

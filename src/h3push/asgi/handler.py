@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from h3push.asgi.cycle import Cycle, CycleState
-from h3push.asgi.held import HeldStarts
 from h3push.asgi.push import marker_of
 from h3push.asgi.scope import build_scope
 from h3push.asgi.types import ASGIApplication, ClientGoneError, Scope
@@ -71,7 +70,6 @@ class ASGIHandler:
         """What became of the pushes and hints, over all connections."""
         self.state = state
         """The lifespan's state."""
-        self._starts = HeldStarts()
 
     def __call__(self, request: Request) -> Response | Awaitable[None]:
         """Answer one request. What is known to go with it goes out in this very call, before the application runs."""
@@ -90,7 +88,7 @@ class ASGIHandler:
                 delivery.carry_out_early(plan)
 
     async def _run(self, request: Request, delivery: PageDelivery) -> None:
-        cycle = Cycle(request, delivery, self._starts)
+        cycle = Cycle(request, delivery)
         failed = True
         try:
             await self.app(self._scope(request, delivery), cycle.receive, cycle.send)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
-from weakref import WeakKeyDictionary
 
 from h3push.asgi.types import EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, ZEROCOPYSEND, Scope
 from h3push.http.fields import Field, Fields, RequestHead
@@ -23,9 +22,6 @@ class ConnectionFacts:
     """Address and port that the connection came to."""
     tls: dict[str, Any]
     """ASGI's `tls` extension; each request gets a copy."""
-
-
-_facts: "WeakKeyDictionary[object, ConnectionFacts]" = WeakKeyDictionary()
 
 
 def build_scope(
@@ -46,7 +42,7 @@ def build_scope(
         offers_push: whether the client takes pushes for this request.
     """
     head = request.head
-    facts = _facts.get(request.connection) or _remember_facts(request)
+    facts = request.connection.tied.get(ConnectionFacts) or _remember_facts(request)
     raw_path, _, query = (head.path or b"").partition(b"?")
     extensions: dict[str, Any] = {
         EARLY_HINT: {},
@@ -98,7 +94,8 @@ def takes_trailers(fields: Sequence[Field]) -> bool:
 
 
 def _remember_facts(request: Request) -> ConnectionFacts:
-    facts = _facts[request.connection] = ConnectionFacts(request.connection.local_address, _read_tls_facts(request))
+    facts = ConnectionFacts(request.connection.local_address, _read_tls_facts(request))
+    request.connection.tied[ConnectionFacts] = facts
     return facts
 
 

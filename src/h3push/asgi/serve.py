@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from h3push import _quic
 from h3push.asgi.handler import ASGIHandler, ASGISettings, Planner, for_applications
@@ -18,8 +18,9 @@ from h3push.plans.manifest import Manifest, load_manifest
 from h3push.plans.plan import PushPlan
 from h3push.runtime.settings import ServerSettings
 from h3push.server.access_log import AccessLog
+from h3push.server.counters import ServerCounters
 from h3push.server.request import Request
-from h3push.server.server import Server, ServerCounters, serve
+from h3push.server.server import Server, serve
 
 if TYPE_CHECKING:
     from h3push.quic.adapter import Driver
@@ -122,44 +123,44 @@ class ASGIServer:
         return Counters(self.server.counters, self.handler.delivery.counters)
 
 
+class ServeArguments(TypedDict, total=False):
+    """The arguments of `serve` that `serve_asgi` takes too and hands on; `serve` says what they mean."""
+
+    certfile: str | os.PathLike[str] | None
+    keyfile: str | os.PathLike[str] | None
+    tls: _quic.ServerTls | None
+    config: H3Config | None
+    access_log: AccessLog | None
+    io: Literal["loop", "thread"]
+    driver: "Driver | None"
+
+
 def serve_asgi(
     app: ASGIApplication,
     host: str = "127.0.0.1",
     port: int = 4433,
     *,
-    certfile: str | os.PathLike[str] | None = None,
-    keyfile: str | os.PathLike[str] | None = None,
-    tls: _quic.ServerTls | None = None,
     manifest: Manifest | str | os.PathLike[str] | None = None,
     planners: Iterable[Planner] = (),
     root_path: str = "",
     lifespan: bool = True,
     push_wait: float = 0.0,
-    access_log: AccessLog | None = None,
-    config: H3Config | None = None,
     settings: ServerSettings | None = None,
-    io: Literal["loop", "thread"] = "loop",
-    driver: "Driver | None" = None,
+    **arguments: Unpack[ServeArguments],
 ) -> ASGIServer:
     """Make a server that runs an ASGI application; it runs inside `async with`.
 
     Args:
         app: the application.
-        host: address to listen on.
+        host: address to listen on, or a name for all of its addresses.
         port: UDP port; 0 takes a free one.
-        certfile: certificate chain, PEM.
-        keyfile: its private key, PEM.
-        tls: instead of the two files.
-        manifest: what goes with which page: a push manifest, or the file that holds one.
-        planners: further ways to tell what goes with a page from its request alone.
+        manifest: a push manifest, or the file that holds one: it names what goes with which page.
+        planners: further functions that name what goes with a page, from its request alone.
         root_path: where the application is mounted.
         lifespan: run the application's lifespan.
         push_wait: seconds that a page is held open for more push credit.
-        access_log: takes a row for each response.
-        config: bounds and switches of the protocol.
-        settings: time-outs and bounds of the asyncio layer.
-        io: "thread" has a thread of its own move packets.
-        driver: instead of a UDP socket: the virtual network of tests.
+        settings: time-outs and bounds; the application's task is never cancelled for a client that goes away.
+        arguments: `certfile`, `keyfile`, `tls`, `config`, `access_log`, `io`, `driver`: as for `serve`.
 
     Raises:
         ValueError: a certificate or a manifest that cannot be used; the sentence says why.
@@ -167,25 +168,11 @@ def serve_asgi(
     known = list(planners)
     if manifest is not None:
         known.append(manifest_planner(manifest if isinstance(manifest, Manifest) else load_manifest(manifest)))
-    handler = ASGIHandler(
-        app,
-        ASGISettings(
-            root_path=root_path, planners=tuple(known), push_event=survives_push_event(app), push_wait=push_wait
-        ),
+    handling = ASGISettings(
+        root_path=root_path, planners=tuple(known), push_event=survives_push_event(app), push_wait=push_wait
     )
-    server = serve(
-        handler,
-        host,
-        port,
-        certfile=certfile,
-        keyfile=keyfile,
-        tls=tls,
-        config=config,
-        settings=for_applications(settings or ServerSettings()),
-        access_log=access_log,
-        io=io,
-        driver=driver,
-    )
+    handler = ASGIHandler(app, handling)
+    server = serve(handler, host, port, settings=for_applications(settings or ServerSettings()), **arguments)
     return ASGIServer(server, handler, Lifespan(app) if lifespan else None)
 
 

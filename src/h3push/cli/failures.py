@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
     WRITE_ERROR = 23
     """The output could not be written."""
     READ_ERROR = 26
-    """What was to be sent could not be read."""
+    """A file that was to be sent or read could not be."""
     TIMEOUT = 28
     """A time-out passed."""
     TLS = 35

@@ -41,7 +41,7 @@ class Exchange:
     """One request and its response; times in seconds since the start of the fetch."""
 
     request: Request
-    """What was asked for."""
+    """The request."""
     started: float
     """When the request went out."""
     response: ClientResponse | None = None
@@ -67,7 +67,7 @@ class Fetched:
     connected: float | None = None
     """When there was a connection."""
     remote: Address | None = None
-    """What it leads to."""
+    """The server's address."""
     time_total: float = 0.0
     """When the last push was over, or the fetch failed."""
     pushes: list[PushRecord] = field(default_factory=list)
@@ -140,7 +140,9 @@ async def _exchange_all(
         exchange = Exchange(request, now() - start)
         fetched.exchanges.append(exchange)
         target = target_of(request.url)
-        response = await client.request(request.method, target, headers=request.fields, content=request.content)
+        response = await client.request(
+            request.method, target, headers=request.fields, content=request.content, authority=request.authority
+        )
         exchange.response, exchange.first_byte = response, _or_now(response.timing.first_byte) - start
         sink.begin(response)
         request = follow(request, response)

@@ -23,7 +23,7 @@ STATES = {
 
 @dataclass(slots=True)
 class PushRecord:
-    """What became of one push; times in seconds since the start."""
+    """The fate of one push; times in seconds since the start."""
 
     push_id: int
     """The push ID."""

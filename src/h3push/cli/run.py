@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from h3push.cli.failures import CommandFailed, bind_failure
-from h3push.cli.service import CertificateFiles, ServeOptions, load_certificate, make_handler, make_server
+from h3push.cli.service import CertificateFiles, ServeOptions, load_certificate, make_service
 
 if TYPE_CHECKING:
-    from h3push.asgi.handler import ASGIHandler
-    from h3push.asgi.serve import ASGIServer
+    from h3push.server.server import Server
 
 CERTIFICATE_CHECK = 24 * 3600.0
 """Seconds between two looks at the certificate: days are what it is counted in."""
@@ -24,19 +23,20 @@ CERTIFICATE_CHECK = 24 * 3600.0
 
 def run(options: ServeOptions) -> None:
     """Serve until a signal comes."""
-    # An application is imported before the loop runs: what it raises is its own, and it may use a loop of its own.
-    files = options.certificates()
-    handler = make_handler(options)
-    asyncio.run(Run(options, handler, files).serve())
+    # An application is imported before the loop runs: it may use a loop of its own meanwhile.
+    asyncio.run(Run(options).serve())
 
 
 class Run:
     """One run of a server."""
 
-    def __init__(self, options: ServeOptions, handler: "ASGIHandler", files: CertificateFiles) -> None:
+    def __init__(self, options: ServeOptions) -> None:
+        from h3push.server.server import Server
+
         self._options = options
-        self._files = files
-        self._server: ASGIServer = make_server(options, handler, load_certificate(files))
+        self._files = options.certificates()
+        self._service = make_service(options, load_certificate(self._files))
+        self._server = self._service if isinstance(self._service, Server) else self._service.server
         self._loop: asyncio.AbstractEventLoop
         self._check: asyncio.TimerHandle | None = None
 
@@ -57,7 +57,7 @@ class Run:
         from h3push.asgi.lifespan import LifespanFailedError
 
         try:
-            await self._server.open()
+            await self._service.open()
         except LifespanFailedError as error:
             raise CommandFailed(f"the application did not start: {error}") from None
         except OSError as error:
@@ -67,7 +67,7 @@ class Run:
         waiting = what_is_waited_for(self._server)
         if waiting is not None and number == signal.SIGINT:  # somebody looks on
             say(f"stopping: {waiting}; Ctrl-C again stops at once")
-        stopping = asyncio.create_task(self._server.shutdown())
+        stopping = asyncio.create_task(self._service.shutdown())
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, stopping.cancel)
         with suppress(asyncio.CancelledError):
@@ -81,7 +81,7 @@ class Run:
         """Read the certificate anew, for connections that begin from now on. When it cannot be used the old one stays."""
         try:
             files = self._options.certificates()
-            self._server.server.set_tls(load_certificate(files))
+            self._server.set_tls(load_certificate(files))
         except CommandFailed as error:
             say(f"the certificate in use stays: {error.format_message()}")
             return
@@ -92,7 +92,7 @@ class Run:
         """Say when the certificate ends soon, now and once a day; one of `--dev` is renewed instead."""
         if self._check is not None and self._files.cafile is not None:
             with suppress(CommandFailed):  # the old one is good for days
-                self._server.server.set_tls(load_certificate(self._options.certificates()))
+                self._server.set_tls(load_certificate(self._options.certificates()))
         self._say_expiry()
         self._check = self._loop.call_later(CERTIFICATE_CHECK, self._watch_certificate)
 
@@ -114,10 +114,10 @@ def say(line: str) -> None:
     click.echo(f"h3push: {line}", err=True)
 
 
-def what_is_waited_for(server: "ASGIServer") -> str | None:
-    """What a graceful stop has to wait for; `None` when there is nothing."""
-    settings = server.server.settings
-    responses, clients = server.server.responses_under_way, server.server.connections
+def what_is_waited_for(server: "Server") -> str | None:
+    """The reason why a graceful stop takes time, and how much; `None` when there is none."""
+    settings = server.settings
+    responses, clients = server.responses_under_way, server.connections
     if responses:
         return f"{_counted(responses, 'response')} under way, for {settings.graceful_timeout:g} s at most"
     if clients:

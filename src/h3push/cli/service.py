@@ -1,4 +1,4 @@
-"""What `h3push serve` serves: the handler and the server that its options ask for.
+"""The server that the options of `h3push serve` ask for: of a directory, or of an application.
 
 Imports are inside the functions, so that `h3push --help` does not wait for them.
 """
@@ -14,9 +14,12 @@ from h3push.cli.failures import CommandFailed
 
 if TYPE_CHECKING:
     from h3push import _quic
-    from h3push.asgi.handler import ASGIHandler, Planner
     from h3push.asgi.serve import ASGIServer
+    from h3push.asgi.types import ASGIApplication
+    from h3push.files.handler import DirectoryHandler
+    from h3push.plans.manifest import Manifest
     from h3push.server.access_log import AccessLog, LogFormat
+    from h3push.server.server import Server
 
 MAX_PUSH_BYTES = 1 << 30
 """Pushed content that one page may cause: 1 GiB. The content is the user's own; what bounds it is `--push-limit`."""
@@ -24,7 +27,7 @@ MAX_PUSH_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """A certificate, its key, and what a client has to trust."""
+    """The files of a certificate, of its key, and of the authority that a client has to trust."""
 
     certfile: Path
     """Certificate chain, PEM."""
@@ -36,10 +39,10 @@ class CertificateFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What the command line said."""
+    """The command line, understood."""
 
     target: str
-    """What to serve: a directory, or `module:app`."""
+    """The directory to serve, or `module:app`."""
     factory: bool
     """Whether `app` is a function that makes the application."""
     app_dir: Path | None
@@ -59,7 +62,7 @@ class ServeOptions:
     push_wait: float
     """Seconds that a page is held open for more push credit."""
     charset: str | None
-    """What the directory's text is in; `None`: what each file says of itself."""
+    """Encoding of the directory's text; `None`: each file says its own."""
     follow_symlinks: bool
     """Whether links out of the directory are followed."""
     access_log: bool
@@ -86,30 +89,53 @@ def load_certificate(files: CertificateFiles) -> "_quic.ServerTls":
         raise CommandFailed(str(error)) from None
 
 
-def make_handler(options: ServeOptions) -> "ASGIHandler":
-    """What answers requests."""
-    planners = _planners(options)
+def make_service(options: ServeOptions, tls: "_quic.ServerTls") -> "Server | ASGIServer":
+    """The server of a directory or of an application, which is imported here; it does not listen yet."""
+    from h3push.asgi.serve import ServeArguments, serve_asgi
+    from h3push.h3.config import H3Config
+    from h3push.runtime.settings import ServerSettings
+    from h3push.server.server import serve
+
+    manifest = _manifest(options)
+    settings = ServerSettings(max_pushes_per_request=options.push_limit, max_push_bytes=MAX_PUSH_BYTES)
+    arguments: ServeArguments = {
+        "tls": tls,
+        "config": H3Config(enable_push=options.push),
+        "access_log": _access_log(options),
+    }
     if options.directory is not None:
-        return _directory_handler(options.directory, options, planners)
-    from h3push.asgi.handler import ASGIHandler, ASGISettings
-    from h3push.asgi.loading import LoadError, load_app, own_lines, survives_push_event
+        handler = _directory_handler(options.directory, options, manifest)
+        return serve(handler, options.host, options.port, settings=settings, **arguments)
+    return serve_asgi(
+        _application(options),
+        options.host,
+        options.port,
+        manifest=manifest,
+        push_wait=options.push_wait,
+        settings=settings,
+        **arguments,
+    )
+
+
+def _application(options: ServeOptions) -> "ASGIApplication":
+    from h3push.asgi.loading import LoadError, load_app, own_lines
 
     try:
-        app = load_app(options.target, factory=options.factory, app_dir=options.app_dir)
+        return load_app(options.target, factory=options.factory, app_dir=options.app_dir)
     except LoadError as error:
         raise CommandFailed(str(error)) from None
     except Exception as error:
         raise CommandFailed(f"{options.target} cannot be loaded:\n{own_lines(error)}") from None
-    settings = ASGISettings(planners=planners, push_event=survives_push_event(app), push_wait=options.push_wait)
-    return ASGIHandler(app, settings)
 
 
-def _directory_handler(root: Path, options: ServeOptions, planners: "tuple[Planner, ...]") -> "ASGIHandler":
+def _directory_handler(root: Path, options: ServeOptions, manifest: "Manifest | None") -> "DirectoryHandler":
+    from h3push.asgi.serve import manifest_planner
     from h3push.files.directory import Directory
     from h3push.files.handler import DirectoryHandler
     from h3push.files.plans import PushingDirectory
     from h3push.plans.page import PageScanSettings
 
+    planners = () if manifest is None else (manifest_planner(manifest),)
     try:
         directory = Directory(root, charset=options.charset, follow_symlinks=options.follow_symlinks)
     except ValueError as error:
@@ -120,14 +146,11 @@ def _directory_handler(root: Path, options: ServeOptions, planners: "tuple[Plann
     return PushingDirectory(directory, scan_settings=scan, promise_wait=options.push_wait, planners=planners)
 
 
-def _planners(options: ServeOptions) -> "tuple[Planner, ...]":
-    from h3push.asgi.serve import manifest_planner
+def _manifest(options: ServeOptions) -> "Manifest | None":
     from h3push.plans.manifest import ManifestError, load_manifest
 
-    if options.manifest is None:
-        return ()
     try:
-        return (manifest_planner(load_manifest(options.manifest)),)
+        return None if options.manifest is None else load_manifest(options.manifest)
     except ManifestError as error:
         raise CommandFailed(str(error)) from None
 
@@ -142,25 +165,3 @@ def _access_log(options: ServeOptions) -> "AccessLog | None":
     # Without a buffer: what could not be written is gone, and is not tried again with the next row or at the end.
     stdout = io.FileIO(sys.stdout.fileno(), "w", closefd=False)
     return AccessLog(io.TextIOWrapper(stdout, encoding="utf-8", write_through=True), options.log_format)
-
-
-def make_server(options: ServeOptions, handler: "ASGIHandler", tls: "_quic.ServerTls") -> "ASGIServer":
-    """The server, not yet listening, and for an application its lifespan."""
-    from h3push.asgi.handler import for_applications
-    from h3push.asgi.lifespan import Lifespan
-    from h3push.asgi.serve import ASGIServer
-    from h3push.h3.config import H3Config
-    from h3push.runtime.settings import ServerSettings
-    from h3push.server.server import serve as serve_handler
-
-    settings = ServerSettings(max_pushes_per_request=options.push_limit, max_push_bytes=MAX_PUSH_BYTES)
-    server = serve_handler(
-        handler,
-        options.host,
-        options.port,
-        tls=tls,
-        config=H3Config(enable_push=options.push),
-        settings=settings if options.directory is not None else for_applications(settings),
-        access_log=_access_log(options),
-    )
-    return ASGIServer(server, handler, Lifespan(handler.app) if options.directory is None else None)

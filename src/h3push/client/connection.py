@@ -13,9 +13,9 @@ from h3push.h3 import events as h3
 from h3push.h3.client import H3ClientConnection
 from h3push.http.fields import RequestHead
 from h3push.http.headers import Headers
+from h3push.runtime.credit import CreditQueue
 from h3push.runtime.settings import ClientSettings
 from h3push.runtime.signal import Signal
-from h3push.server.push import CreditQueue
 
 if TYPE_CHECKING:
     from h3push.runtime.endpoint import Endpoint

@@ -11,7 +11,6 @@ Everything here takes effect at once, in the caller's turn; only `wait_for_credi
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 from h3push.delivery.decision import (
     AGREED,
@@ -32,7 +31,6 @@ from h3push.h3.push.rules import PushRefusal
 from h3push.http.fields import Field, Fields
 from h3push.plans.links import SortedLinks
 from h3push.plans.plan import PlannedResource, PushPlan
-from h3push.server.exchange import Exchange
 from h3push.server.push import Push, PushState
 from h3push.server.request import Request
 
@@ -62,16 +60,12 @@ class Delivered:
     """The push, when there is one: its `state`, `cancel()`, `done()`."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class DeliveryState:
     """What a server keeps for all its pages."""
 
     counters: DeliveryCounters = field(default_factory=DeliveryCounters)
     """What became of everything so far."""
-    memories: "WeakKeyDictionary[object, ConnectionMemory]" = field(default_factory=WeakKeyDictionary)
-    """By connection; gone with it."""
-    promised: "WeakKeyDictionary[Exchange, set[Key]]" = field(default_factory=WeakKeyDictionary)
-    """By request that was really sent: everything promised on its stream, so that no chain of pushes leads back into itself."""
     patience: float = 0.0
     """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
     the time anew. Only for clients whose limit has moved before: with a fixed number of pushes none would come. 0: what has no
@@ -86,9 +80,9 @@ class DeliveryState:
         connection = request.connection
         if connection.core.max_push_id is None:
             return None
-        memory = self.memories.get(connection)
+        memory: ConnectionMemory | None = connection.tied.get(self)
         if memory is None:
-            memory = self.memories[connection] = ConnectionMemory()
+            memory = connection.tied[self] = ConnectionMemory()
         return memory
 
     def asked(self, request: Request) -> None:
@@ -112,9 +106,6 @@ class DeliveryState:
 class PageDelivery:
     """What goes with one response."""
 
-    started: bool = False
-    """True when the application has started its response, though the header section may not have gone out yet."""
-
     # Class attributes are the defaults, so that a response that nothing goes with pays for none of it.
     _waiting: tuple[PlannedResource, ...] = ()
     _held: tuple[PushPlan, ...] = ()
@@ -135,7 +126,7 @@ class PageDelivery:
         connection = self.request.connection
         if connection.core.max_push_id is None or self._refused_by_request() is not None:
             return False
-        refusal = connection.pushes.refusal_but_credit(self.request)
+        refusal = self.request.push_refusal
         return refusal not in _NOT_AGREED and refusal is not PushRefusal.GOING_AWAY
 
     @property
@@ -146,7 +137,7 @@ class PageDelivery:
     @property
     def moment(self) -> Moment:
         """How far the response has come. A pushed response has no stream for hints before it begins."""
-        if self.started or self.request.status is not None:
+        if self.request.status is not None:
             return Moment.STARTED
         no_more = self.request.fulfils is not None or (self._hints is not None and self._hints.exhausted)
         return Moment.START if no_more else Moment.BEFORE
@@ -271,15 +262,6 @@ class PageDelivery:
             self._memory = self._state.memory(self.request)
         return self._memory
 
-    @property
-    def _promised(self) -> set[Key]:
-        """What was promised on this response's stream, and the page itself."""
-        root = self.request.root
-        promised = self._state.promised.get(root)
-        if promised is None:
-            promised = self._state.promised[root] = {_key_of(root)}
-        return promised
-
     def _refused_by_request(self) -> WhyNot | None:
         return refused_by_request(self.request.head.fields)
 
@@ -297,7 +279,7 @@ class PageDelivery:
         if push.refusal is not None:
             return _REFUSALS[push.refusal], None
         key = self._key(resource.method, push.path)
-        self._promised.add(key)
+        self.request.budget.promised.add(key)
         if self.memory is not None:
             self.memory.hold(key)
         return None, push
@@ -308,11 +290,11 @@ class PageDelivery:
         refused = self._refused_by_request()
         if refused is not None:
             return refused
-        if self.request.connection.pushes.refusal_but_credit(self.request) in _NOT_AGREED:
+        if self.request.push_refusal in _NOT_AGREED:
             return WhyNot.NOT_AGREED
         key = self._key(resource.method, resource.path)
         has_it = self.memory is not None and self.memory.holds(key, self._now())
-        return WhyNot.HAS_IT if has_it or key in self._promised else None
+        return WhyNot.HAS_IT if has_it or key in self.request.budget.promised else None
 
     def _done(self, resource: PlannedResource, way: Way, why_not: WhyNot | None, push: Push | None = None) -> Delivered:
         self.counters.ways[way] += 1
@@ -332,7 +314,7 @@ class PageDelivery:
             if why_not is not WhyNot.NO_CREDIT:
                 self._done(resource, Way.NONE if push is None else Way.PUSH, why_not, push)
                 return
-            await self.request.connection.pushes.credit.wait()
+            await self.request.wait_for_push_credit()
 
     def _key(self, method: str, path: str) -> Key:
         """What a resource of this page's origin is remembered by."""
@@ -342,6 +324,6 @@ class PageDelivery:
         return asyncio.get_running_loop().time()
 
 
-def _key_of(request: Exchange) -> Key:
+def _key_of(request: Request) -> Key:
     head = request.head
     return (head.method, head.authority or b"", head.path or b"")

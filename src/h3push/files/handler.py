@@ -1,7 +1,8 @@
 """A directory as a handler of this server: every file is answered in the handler's call.
 
 Theory of operation. What a directory answers is known when the request is there: no task, no scope and no events are needed to
-send it, and a page is on its way before anything that is pushed with it. Only what has to wait goes the way of every ASGI
+send it, and a page is on its way before anything that is pushed with it. Planners are asked for whole pages alone: who has the
+page already (304) most likely has the rest too, and costs no scan. Only what has to wait goes the way of every ASGI
 application (`DirectoryApp`): a push without a stream, a page that is held open for credit, content above the high-water mark.
 
 Both ways give the same response, for `Directory` decides it for both. A directory says nothing of freshness, so all that a
@@ -10,6 +11,7 @@ connection's memory learns from a response is that it was asked for.
 
 import logging
 from collections.abc import Awaitable
+from http import HTTPStatus
 
 from h3push.asgi.handler import ASGIHandler, ASGISettings, Planner
 from h3push.delivery.page import PageDelivery
@@ -52,13 +54,11 @@ class DirectoryHandler(ASGIHandler):
         """Answer one request."""
         if request.method == "CONNECT":
             return super().__call__(request)
-        plans = self._plans(request)
-        delivery = self._begin_delivery(request, plans) if plans else None
         answer = self.directory.answer(request)
+        plans = self._plans(request) if answer.status == HTTPStatus.OK else []
+        delivery = self._begin_delivery(request, plans) if plans else None
         if delivery is None:
             self.delivery.asked(request)
-        elif answer.status < 300:
-            delivery.carry_out_held()
         if self._send(request, answer, delivery):
             return None
         return self._run(request, delivery or self.delivery.page(request))
@@ -71,7 +71,8 @@ class DirectoryHandler(ASGIHandler):
     def _begin_delivery(self, request: Request, plans: list[PushPlan]) -> PageDelivery:
         delivery = self.delivery.page(request)
         for plan in plans:
-            delivery.carry_out_early(plan)
+            delivery.carry_out(plan)
+        delivery.flush_hints()
         return delivery
 
     def _send(self, request: Request, answer: Answer, delivery: PageDelivery | None) -> bool:
@@ -103,10 +104,10 @@ def _sent_with_links(request: Request, answer: Answer, links: Fields) -> bool:
 def _sent(request: Request, answer: Answer, fields: Fields) -> bool:
     """Send a response if that is possible now: not without a stream, and not above the high-water mark."""
     if not isinstance(answer.content, FileContent):
-        return request.respond_now(Response(answer.status, Headers.wrap(fields), answer.content))
+        return request.writer.respond_now(Response(answer.status, Headers.wrap(fields), answer.content))
     try:
-        request.begin(answer.status, fields, False)
+        request.writer.begin(answer.status, fields, False)
     except NoStreamCredit:
         return False
-    request.write_file(answer.content, True)
+    request.writer.write_file(answer.content, True)
     return True

@@ -10,9 +10,8 @@ request that does not get the whole page (304: the client has it, and most likel
 """
 
 import logging
-from collections import OrderedDict
+import os
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 from h3push.asgi.handler import Planner
 from h3push.delivery.decision import DeliveryCounters, Way, WhyNot
@@ -20,75 +19,38 @@ from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.files.media_types import HTML, media_type
 from h3push.files.notices import Notices
-from h3push.files.paths import INDEX, FoundFile
-from h3push.plans.page import PageScanSettings, scan_page
+from h3push.files.paths import INDEX, version_of
+from h3push.plans.cache import PlanCache, Stamp
+from h3push.plans.page import PageScanSettings
 from h3push.plans.plan import PlannedResource, PushPlan
 from h3push.server.request import Request
 
 logger = logging.getLogger("h3push.server")
 
-MAX_CACHED_PLANS = 256
-"""Plans kept; a plan of 128 resources is some 30 kB. The least recently used one goes first and costs one more scan."""
 
+class DirectoryPages:
+    """The pages of a directory, to be planned for (a `PageSource`)."""
 
-@dataclass(frozen=True, slots=True)
-class _CachedPlan:
-    plan: PushPlan
-    stamps: tuple[tuple[int, int] | None, ...]
-    """Of the page and of every sheet that was read."""
-
-
-class PlanCache:
-    """Plans of pages, scanned when first asked for and again when the page or one of its style sheets changed.
-
-    A scan reads at most `max_page_bytes` and `max_sheets` sheets; it takes milliseconds for a common page and happens in the
-    event loop, once per change.
-    """
-
-    def __init__(self, directory: Directory, settings: PageScanSettings, max_plans: int = MAX_CACHED_PLANS) -> None:
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._settings = settings
-        self._max_plans = max_plans
-        self._plans: OrderedDict[tuple[str, str], _CachedPlan] = OrderedDict()
-        self.scans = 0
-        """How many scans were made."""
 
-    def __len__(self) -> int:
-        return len(self._plans)
+    def stamp(self, path: str) -> Stamp | None:
+        """The present state of a file."""
+        found = self._directory.find(path)
+        return None if found is None else Stamp(found.version, found.size)
 
-    def plan(self, url: str, page: FoundFile) -> PushPlan:
-        """The plan of the page at `url` (absolute, without query), which is in the file `page`."""
-        key = (url, str(page.path))
-        cached = self._plans.get(key)
-        if cached is None or cached.stamps != self._stamps(page, cached.plan):
-            plan = self._scan(url, page)
-            cached = self._plans[key] = _CachedPlan(plan, self._stamps(page, plan))
-            while len(self._plans) > self._max_plans:
-                self._plans.popitem(last=False)
-        self._plans.move_to_end(key)
-        return cached.plan
-
-    def _stamps(self, page: FoundFile, plan: PushPlan) -> tuple[tuple[int, int] | None, ...]:
-        sheets = (self._directory.find(path) for path in plan.sheets)
-        return (page.stamp, *(None if sheet is None else sheet.stamp for sheet in sheets))
-
-    def _scan(self, url: str, page: FoundFile) -> PushPlan:
-        self.scans += 1
-        html = _read(page, self._settings.max_page_bytes)
-        return scan_page(url, html or b"", self._load_sheet, self._settings)
-
-    def _load_sheet(self, path: str) -> bytes | None:
-        sheet = self._directory.find(path)
-        return None if sheet is None else _read(sheet, self._settings.max_sheet_bytes)
-
-
-def _read(file: FoundFile, limit: int) -> bytes | None:
-    """The first `limit` bytes; `None` when the file has just gone away."""
-    try:
-        with file.path.open("rb") as opened:
-            return opened.read(limit)
-    except OSError:
-        return None
+    def read(self, path: str, limit: int, known: Stamp | None = None) -> tuple[Stamp, bytes | None] | None:
+        """A file's state, and its first bytes. `None` when it cannot be read, too: then nothing is pushed."""
+        found = self._directory.find_afresh(path)
+        if found is None:
+            return None
+        try:
+            with open(found.path, "rb", buffering=0) as opened:  # noqa: PTH123 - three times as cheap as by Path
+                status = os.fstat(opened.fileno())
+                stamp = Stamp(version_of(status), status.st_size)
+                return stamp, None if stamp == known else opened.read(min(limit, stamp.size))
+        except OSError:
+            return None
 
 
 class ScanPlanner:
@@ -99,27 +61,23 @@ class ScanPlanner:
     """
 
     def __init__(self, directory: Directory, settings: PageScanSettings) -> None:
-        self.plans = PlanCache(directory, settings)
+        self.plans = PlanCache(DirectoryPages(directory), settings)
         """What the pages need."""
         self.missing = 0
         """Resources that pages name and that are not there."""
         self._notices = Notices(logger)
         self._directory = directory
-        self._authorities: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
     def __call__(self, request: Request) -> PushPlan | None:
         """The plan of a page; `None` for what is no page, or is asked for in part."""
-        authority = self._authorities.get(request.connection)
-        if authority is None:
-            authority = self._authorities[request.connection] = request.authority
+        authority: str = request.connection.tied.setdefault(self, request.authority)
         path = request.path.partition("?")[0]
         name = path.rpartition("/")[2] or INDEX
         if authority != request.authority or media_type(name) != HTML or "range" in request.headers:
             return None
-        page = self._directory.find(request.path)
-        if page is None:
+        plan = self.plans.plan(f"https://{authority}{path}")
+        if plan is None:
             return None
-        plan = self.plans.plan(f"https://{authority}{path}", page)
         there = tuple(one for one in plan.resources if self._directory.find(one.path) is not None)
         missing = len(plan.resources) - len(there)
         self.missing += missing

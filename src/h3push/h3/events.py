@@ -197,6 +197,14 @@ class PushCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class PushFulfilled:
+    """The client has the whole response of a push (server): all of its stream was acknowledged."""
+
+    push_id: int
+    """The push."""
+
+
+@dataclass(frozen=True, slots=True)
 class PushRefused:
     """A push never came about (client): its promise is not used, or it was called off first. Told once for each push ID.
 
@@ -281,6 +289,7 @@ Event = (
     | MaxPushIdReceived
     | PushPromiseReceived
     | PushCancelled
+    | PushFulfilled
     | PushRefused
     | PriorityUpdated
     | GoawayReceived

@@ -76,6 +76,11 @@ class FieldSections:
             if size > limit:
                 raise LocalProtocolError(f"a field section of {size} bytes; the peer takes {limit} at most")
 
+    def check_known_size(self, known: KnownSection) -> None:
+        """The same for a section that may have been seen before."""
+        if self._size_limit is not None and known.size > self._size_limit:
+            self.check_size(known.fields)
+
     # ---------------------------------------------------------------- sending
 
     def encode(self, stream_id: int, fields: Fields) -> bytes:

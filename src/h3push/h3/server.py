@@ -23,9 +23,12 @@ from h3push.h3.config import H3Config
 from h3push.h3.connection import H3Connection
 from h3push.h3.content import JOINED_WRITE
 from h3push.h3.events import (
+    CancelledBy,
+    ConnectionTerminated,
     Event,
     GoawayReceived,
     PriorityUpdated,
+    PushFulfilled,
     RequestReceived,
     RequestTooLarge,
     StopSendingReceived,
@@ -36,7 +39,7 @@ from h3push.h3.message import NO_CONTENT_STATUSES, MessageInput, MessageReceiver
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.rules import PushRefusal, error_of
 from h3push.h3.push.server import PushServing
-from h3push.h3.push.server_book import ServerPushes
+from h3push.h3.push.server_book import ServerPush, ServerPushes
 from h3push.h3.push.states import ServerPushInput, ServerPushState
 from h3push.h3.request_receiver import RequestReceiver, ResponseSender, parse_whole_request
 from h3push.h3.transport import Transport
@@ -57,9 +60,12 @@ class H3ServerConnection(H3Connection[ResponseSender]):
 
     role = Role.SERVER
 
-    def __init__(self, transport: Transport, config: H3Config | None = None) -> None:
+    def __init__(
+        self, transport: Transport, config: H3Config | None = None, push_counters: PushCounters | None = None
+    ) -> None:
+        """`push_counters`: counts the pushes of several connections together; one's own when `None`."""
         super().__init__(transport, config)
-        self._pushes = ServerPushes(self.config)
+        self._pushes = ServerPushes(self.config, push_counters)
         self._pushing = PushServing(
             self,
             transport,
@@ -124,6 +130,11 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         if end_stream:
             self._sending_ended(stream_id)
         return waiting
+
+    def check_response(self, status: int, fields: Fields) -> None:
+        """Raise what `send_response` would say of a status and fields, whatever the stream (`LocalProtocolError`)."""
+        _check_final(status)
+        self._sections.check_known_size(known_response(status, fields))
 
     def send_whole_response(self, stream_id: int, status: int, fields: Fields, content: bytes) -> int:
         """Send a response with all of its content, and its end: `send_response` and `send_data` in one write.
@@ -204,8 +215,12 @@ class H3ServerConnection(H3Connection[ResponseSender]):
 
     @property
     def push_counters(self) -> PushCounters:
-        """What became of the pushes of this connection."""
+        """What became of the pushes of this connection, or of all that count together."""
         return self._pushes.counters
+
+    def push(self, push_id: int) -> ServerPush:
+        """The record of a push: its state, and who called it off. Raises `StreamStateError` for one long finished, or none."""
+        return self._pushes.get(push_id)
 
     @property
     def pushes_under_way(self) -> int:
@@ -418,6 +433,7 @@ class H3ServerConnection(H3Connection[ResponseSender]):
         push_id = self._pushes.push_of(stream_id)
         if push_id is not None:
             self._pushes.apply(push_id, ServerPushInput.ACKNOWLEDGED)
+            self._events.append(PushFulfilled(push_id))
             self._flood.earn()
 
     def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:
@@ -497,6 +513,10 @@ class H3ServerConnection(H3Connection[ResponseSender]):
             self._early_priorities.popitem(last=False)
 
     # ---------------------------------------------------------------- shutdown
+
+    def _terminate(self, event: ConnectionTerminated) -> None:
+        self._pushes.terminate(CancelledBy.PEER if event.by_peer else CancelledBy.LOCAL)
+        super()._terminate(event)
 
     def _first_unseen(self) -> int:
         return self._next_request

@@ -7,6 +7,7 @@ What is pushed must be what the client would have asked for, byte for byte: a pr
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 _STRIPPED = "".join(map(chr, range(0x21)))
@@ -15,6 +16,8 @@ _PATH_SAFE = "!$%&'()*+,-./:;=@[\\]_|~"
 _QUERY_SAFE = "!$%&()*+,-./:;=?@[\\]^_`{|}~"
 _DOT_SEGMENT = re.compile(r"(?<=/)((?:\.|%2e){1,2})(?=/|$)", re.IGNORECASE)
 _DEFAULT_PORT = 443
+_MAX_REMEMBERED = 512
+"""Characters of a URL of which the meaning is remembered: the pages of a site name the same things again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class Origin:
 
 def origin_of(url: str) -> Origin | None:
     """Origin of an absolute https URL; `None` for any other scheme, a missing host or a port that is no number."""
+    return _origin_before(url) if len(url) <= _MAX_REMEMBERED else _origin_of(url)
+
+
+def _origin_of(url: str) -> Origin | None:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -37,6 +44,9 @@ def origin_of(url: str) -> Origin | None:
     if parts.scheme != "https" or not parts.hostname:
         return None
     return Origin(parts.hostname.lower(), _DEFAULT_PORT if port is None else port)
+
+
+_origin_before = lru_cache(4_096)(_origin_of)
 
 
 def plain_authority(authority: bytes) -> bytes:
@@ -53,6 +63,13 @@ def resolve(base: str, reference: str) -> str | None:
     text = reference.strip(_STRIPPED).translate(_DROPPED)
     if not text or text.startswith("#"):
         return None
+    if len(text) > _MAX_REMEMBERED or text.startswith("?"):
+        return _resolved(base, text)
+    # Whatever else a reference is, it means the same in every document of a directory.
+    return _resolved_before(base.partition("?")[0].rpartition("/")[0] + "/", text)
+
+
+def _resolved(base: str, text: str) -> str | None:
     try:
         parts = urlsplit(urljoin(base, _with_forward_slashes(text)))
     except ValueError:
@@ -62,8 +79,16 @@ def resolve(base: str, reference: str) -> str | None:
     return f"https://{parts.netloc.lower()}{request_target(parts)}"
 
 
+_resolved_before = lru_cache(4_096)(_resolved)
+
+
 def target_of(url: str) -> str:
     """The `:path` of an absolute https URL that `resolve` made: path and query."""
+    return _target_of(url) if len(url) <= _MAX_REMEMBERED else request_target(urlsplit(url))
+
+
+@lru_cache(4_096)
+def _target_of(url: str) -> str:
     return request_target(urlsplit(url))
 
 

@@ -5,15 +5,28 @@ an image the selectors that must match. What is uncertain by itself is left out:
 before a `url()` (the client may have the font), `image-set()` (the client picks), and cursors (fetched when hovered).
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import tinycss2  # type: ignore[import-untyped]
+from tinycss2.bytes import decode_stylesheet_bytes  # type: ignore[import-untyped]
 
 MAX_NESTING = 32
 """Blocks inside blocks that are followed. Sheets written by hand or by tools nest three or four."""
+
+MAX_FAMILY_WORDS = 8
+"""Words that the name of a font family without quotes may have. Of a run of words every ending may be a name, so a run without
+bound would cost the square of its length."""
+
+PIECE = 2 * 1024
+"""Characters of a style sheet that are parsed at a time: a millisecond or two."""
+
+_TELLING = re.compile(r"url|font|(?<![\w-])--[\w-]+\s*:|@import|\\", re.IGNORECASE)
+"""Occurs in every rule that names a file or a font family."""
 
 OTHER_MEDIA = frozenset({"print", "speech"})
 """Media types for which a page on a screen fetches nothing at once."""
@@ -22,6 +35,19 @@ _FONT_FORMATS = frozenset(
 )
 _GROUPS = frozenset({"media", "supports", "layer", "container", "scope", "starting-style"})
 _ALL_CHARACTERS = ((0, 0x10FFFF),)
+
+_BRACKET = re.compile(
+    r"""/\*.*?(?:\*/|\Z)  # a comment
+    | "(?:\\.|[^"\\\n])*"?  | '(?:\\.|[^'\\\n])*'?  # a string
+    | (?<![\w#@-])url\(\s*(?!["'\s])(?:\\.|[^\\)])*\)?  # a URL without quotes
+    | (?:\\(?:[0-9a-f]{1,6}\s?|.)[\w-]*)+  # an escape, with the rest of its name
+    | [(){}\[\]]""",
+    re.DOTALL | re.IGNORECASE | re.VERBOSE,
+)
+"""A bracket, or something that a bracket in it does not count in: a comment, a string, a URL without quotes, an escape.
+
+The name `url` written with escapes is not seen; then a sheet may be cut in the wrong place, and a resource is not pushed."""
+_CLOSER = {"{": "}", "(": ")", "[": "]"}
 
 # tinycss2 has no annotations; a component value of its tree is `Any` here and nowhere else.
 Node = Any
@@ -38,9 +64,18 @@ class FontFace:
     characters: tuple[tuple[int, int], ...] = _ALL_CHARACTERS
     """First and last code point of each range in `unicode-range`."""
 
-    def covers(self, text: frozenset[str]) -> bool:
-        """True when one of the characters in `text` is in the face's range."""
-        return any(first <= ord(character) <= last for character in text for first, last in self.characters)
+    @property
+    def covers_all(self) -> bool:
+        """True for a face without `unicode-range`."""
+        return self.characters == _ALL_CHARACTERS
+
+    def covers(self, text: Sequence[int]) -> bool:
+        """True when one of the code points in `text`, which are in ascending order, is in the face's range."""
+        for first, last in self.characters:
+            at = bisect_left(text, first)
+            if at < len(text) and text[at] <= last:
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +102,85 @@ class CssScan:
     """Lower-case names of the font families that some declaration may use."""
 
 
+@dataclass(frozen=True, slots=True)
+class TellingRules:
+    """The rules of a style sheet that may name something: nearly always few, and all that has to be parsed."""
+
+    pieces: tuple[str, ...]
+    """In pieces of `PIECE` characters, or as few more as the last rule needs."""
+    with_imports: bool
+    """True when the first piece begins where the sheet does, with its imports."""
+
+    @property
+    def size(self) -> int:
+        """Characters."""
+        return sum(map(len, self.pieces))
+
+
 def scan_css(css: bytes | str) -> CssScan:
     """Read a style sheet. Nothing is raised for a malformed one: CSS says what is skipped.
 
     Where thousands of brackets are nested in one value or selector, reading ends there: what stands before is told.
     """
-    if isinstance(css, bytes):
-        rules, _ = tinycss2.parse_stylesheet_bytes(css, skip_comments=True, skip_whitespace=True)
-    else:
-        rules = tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True)
+    return scan_rules(telling_rules(css))
+
+
+def telling_rules(css: bytes | str) -> TellingRules:
+    """The rules of a style sheet that are worth parsing."""
+    text = decode_stylesheet_bytes(css)[0] if isinstance(css, bytes) else css
+    pieces: list[str] = []
+    piece: list[str] = []
+    size = 0
+    with_imports = False
+    for number, rule in enumerate(split_rules(text)):
+        if not _TELLING.search(rule):
+            continue
+        with_imports = with_imports or number == 0
+        piece.append(rule)
+        size += len(rule)
+        if size >= PIECE:
+            pieces.append("".join(piece))
+            piece, size = [], 0
+    if piece:
+        pieces.append("".join(piece))
+    return TellingRules(tuple(pieces), with_imports)
+
+
+def scan_rules(rules: TellingRules, pause: Callable[[], None] = lambda: None) -> CssScan:
+    """Read the rules of a style sheet, piece by piece; `pause` is called after each.
+
+    The tree of a piece is gone when the next one is read. That of a whole sheet is some hundred times its text, and each full
+    garbage collection would hold up every thread to look through it.
+    """
     scan = CssScan()
     with suppress(RecursionError):
-        _scan_imports(rules, scan)
-        _scan_rules(rules, scan, (), 0)
+        for number, piece in enumerate(rules.pieces):
+            parsed = tinycss2.parse_stylesheet(piece, skip_comments=True, skip_whitespace=True)
+            if number == 0 and rules.with_imports:
+                _scan_imports(parsed, scan)
+            _scan_rules(parsed, scan, (), 0)
+            pause()
     return scan
+
+
+def split_rules(css: str) -> Iterator[str]:
+    """A style sheet cut behind each of its blocks; joined again, it is the same sheet.
+
+    The first part has every @import that counts, for a block ends them. What is malformed is not cut in the wrong place: where a
+    bracket is open, the rest is one part.
+    """
+    start = 0
+    closers: list[str] = []
+    for found in _BRACKET.finditer(css):
+        bracket = found[0]
+        if bracket in _CLOSER:
+            closers.append(_CLOSER[bracket])
+        elif closers and bracket == closers[-1]:
+            closers.pop()
+            if bracket == "}" and not closers:
+                yield css[start : found.end()]
+                start = found.end()
+    yield css[start:]
 
 
 def scan_style_attribute(css: str) -> CssScan:
@@ -100,7 +200,7 @@ def is_for_screen(media: str) -> bool:
 
 
 def _scan_imports(rules: Iterable[Node], scan: CssScan) -> None:
-    """@import counts only before any other rule but @charset and @layer (CSS Cascade Level 5, section 2)."""
+    """@import counts only before any other rule but @charset and @layer without a block (CSS Cascade Level 5, section 2)."""
     for rule in rules:
         keyword = rule.lower_at_keyword if rule.type == "at-rule" else None
         if keyword == "import":
@@ -108,7 +208,7 @@ def _scan_imports(rules: Iterable[Node], scan: CssScan) -> None:
             url = _url_of(values[0], strings=True) if values else None
             if url is not None and is_for_screen(_import_media(values[1:])):
                 scan.imports.append(url)
-        elif keyword not in {"charset", "layer"} and rule.type != "error":
+        elif rule.type != "error" and (keyword not in {"charset", "layer"} or rule.content is not None):
             return
 
 
@@ -197,7 +297,7 @@ def _split_at_commas(values: Iterable[Node]) -> Iterator[list[Node]]:
 def _families(values: Iterable[Node]) -> set[str]:
     """Family names that a value may hold: each string, and each run of identifiers (`Source Sans`, `bold 1em Inter`).
 
-    Of a run every ending counts, because in `font` keywords stand before the family.
+    Of a run every ending counts, up to `MAX_FAMILY_WORDS`, because in `font` keywords stand before the family.
     """
     names: set[str] = set()
     for part in _split_at_commas(values):
@@ -209,7 +309,8 @@ def _families(values: Iterable[Node]) -> set[str]:
                 words.append(value.lower_value)
             elif value.type == "function":
                 names |= _families(value.arguments)
-        names.update(" ".join(words[start:]) for start in range(len(words)))
+        first = max(0, len(words) - MAX_FAMILY_WORDS)
+        names.update(" ".join(words[start:]) for start in range(first, len(words)))
     return names
 
 

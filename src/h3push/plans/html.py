@@ -12,8 +12,10 @@ the square of the nesting, so a page that is nested tens of thousands deep takes
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from html import unescape
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
@@ -25,6 +27,14 @@ _JAVASCRIPT = re.compile(
     r"(?:text|application)/(?:x-)?(?:java|ecma)script(?:1\.[0-5])?|text/(?:jscript|livescript)", re.IGNORECASE
 )
 _PSEUDO_ELEMENT = re.compile(r"::[\w-]+(?:\([^)]*\))?|:(?:before|after|first-line|first-letter)\b", re.IGNORECASE)
+_NAMING = "link, script, img, input, video, image, use, base, style, [style]"
+"""The elements that may name something: few, so that the rest of a page costs no Python."""
+_NAMES_SOMETHING = re.compile(r"url|font|--|\\", re.IGNORECASE)
+"""Occurs in every `style` attribute that names a file or a font family."""
+_BRACKETS = re.compile(r"\([^()]*\)|\[[^\]]*\]")
+_NEEDED_NAME = re.compile(r"[.#]([\w-]+)")
+_CLASS = re.compile(r"class\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s>]+)")
+_ID = re.compile(r"id\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s>]+)")
 _PRELOADS = {
     "style": (ResourceKind.STYLE, Stage.BLOCKING),
     "script": (ResourceKind.SCRIPT, Stage.BLOCKING),
@@ -59,12 +69,26 @@ class InlineStyle:
 
 
 class HtmlDocument:
-    """A parsed page."""
+    """A parsed page.
 
-    def __init__(self, url: str, html: bytes) -> None:
+    Arguments:
+        url: absolute.
+        html: as it came.
+        pause: called now and then while the page is read.
+    """
+
+    def __init__(self, url: str, html: bytes, pause: Callable[[], None] = lambda: None) -> None:
+        self._html = html
         self._tree = LexborHTMLParser(html)
-        self.items: tuple[Reference | InlineStyle, ...] = tuple(_Walk(url).items(self._tree.root))
+        self.items: tuple[Reference | InlineStyle, ...] = tuple(_Walk(url, html, pause).items(self._tree.root))
         """What the page names, in document order; a resource that is named twice is there twice."""
+
+    def may_match(self, selector: str) -> bool:
+        """False when no element can match: a class or an ID that the selector list needs stands nowhere in the page.
+
+        Costs no look at the tree, and is the answer to most selectors of a style sheet that many pages share.
+        """
+        return any(map(self._names.issuperset, _names_needed(selector)))
 
     def matches(self, selector: str) -> bool:
         """True when an element matches the selector list, or when the selector is not understood."""
@@ -73,30 +97,52 @@ class HtmlDocument:
         except SelectolaxError:
             return True
 
-    def characters(self) -> frozenset[str]:
-        """Every character of the page's text."""
+    @cached_property
+    def characters(self) -> tuple[int, ...]:
+        """The code point of every character of the page's text, in ascending order."""
         body = self._tree.body
-        return frozenset(body.text()) if body is not None else frozenset()
+        return tuple(sorted(map(ord, set(body.text())))) if body is not None else ()
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Every class and ID of the page, in lower case, and more: whatever looks like one, in a comment too."""
+        text = self._html.decode("utf-8", "replace").lower()
+        values = {value for pattern in (_CLASS, _ID) for value in pattern.findall(text)}
+        return frozenset(name for value in values for name in unescape(value).strip("\"'").split())
+
+
+@lru_cache(4_096)
+def _names_needed(selector: str) -> tuple[frozenset[str], ...]:
+    """For each selector of a list, classes and IDs that must be there to match it; none where that is hard to say."""
+    plain = _BRACKETS.sub("", selector)
+    if "\\" in plain or "(" in plain:
+        return (frozenset(),)
+    return tuple(frozenset(_NEEDED_NAME.findall(one.lower())) for one in plain.split(","))
 
 
 class _Walk:
     """One pass over the tree; `base` changes where the first `<base href>` stands, as in a browser."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, html: bytes, pause: Callable[[], None]) -> None:
+        self.pause = pause
         self.document_url = url
         self.base = url
         self.base_seen = False
+        self.has_noscript = b"<noscript" in html.lower()
         self.without_scripting: set[int] = set()
+        self.pictures: dict[int, bool] = {}
 
     def items(self, root: LexborNode | None) -> Iterator[Reference | InlineStyle]:
         if root is None:
             return
-        self.without_scripting = {node.mem_id for node in root.css("noscript *")}
-        for node in root.traverse(include_text=False):
+        if self.has_noscript:
+            self.without_scripting = {node.mem_id for node in root.css("noscript *")}
+        for node in root.css(_NAMING):
+            self.pause()
             if node.mem_id in self.without_scripting:
                 continue
             attributes = {name.lower(): value or "" for name, value in node.attributes.items()}
-            if attributes.get("style"):
+            if _NAMES_SOMETHING.search(attributes.get("style", "")):
                 yield InlineStyle(attributes["style"], self.base, is_attribute=True)
             tag = node.tag or ""
             if tag == "base":
@@ -117,11 +163,21 @@ class _Walk:
         if found is None:
             return
         reference, kind, stage = found
-        if tag == "img" and _is_one_of_several(node, attributes):
+        if tag == "img" and (_is_one_of_several(attributes) or self._is_in_picture(node)):
             return
         url = resolve(self.base, reference)
         if url is not None:
             yield Reference(url, kind, stage)
+
+    def _is_in_picture(self, node: LexborNode) -> bool:
+        """True for the `img` of a `picture` with sources: the client picks among them."""
+        parent = node.parent
+        if parent is None or parent.tag != "picture":
+            return False
+        picks = self.pictures.get(parent.mem_id)
+        if picks is None:
+            picks = self.pictures[parent.mem_id] = parent.css_first("source") is not None
+        return picks
 
 
 _Found = tuple[str, ResourceKind, Stage] | None
@@ -197,9 +253,8 @@ def _candidates(srcset: str) -> set[str]:
     return urls
 
 
-def _is_one_of_several(node: LexborNode, attributes: dict[str, str]) -> bool:
-    """True when the client picks among candidates."""
-    if len(_candidates(attributes.get("srcset", "")) | ({attributes["src"]} if "src" in attributes else set())) > 1:
-        return "srcset" in attributes
-    parent = node.parent
-    return parent is not None and parent.tag == "picture" and parent.css_first("source") is not None
+def _is_one_of_several(attributes: dict[str, str]) -> bool:
+    """True when the client picks among the candidates of a `srcset`."""
+    if "srcset" not in attributes:
+        return False
+    return len(_candidates(attributes["srcset"]) | ({attributes["src"]} if "src" in attributes else set())) > 1

@@ -9,15 +9,24 @@ Style sheets are asked for through a function, so that a server reads files, a p
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 
 from h3push.http.url import origin_of, resolve, target_of
-from h3push.plans.css import CssImage, CssScan, FontFace, scan_css, scan_style_attribute
+from h3push.plans.css import CssImage, CssScan, FontFace, scan_css, scan_rules, scan_style_attribute, telling_rules
 from h3push.plans.html import HtmlDocument, InlineStyle, Reference
 from h3push.plans.plan import PlannedResource, PlanSource, PushPlan, ResourceKind, Stage
 
-LoadSheet = Callable[[str], bytes | None]
-"""Gives the bytes of the same-origin style sheet at a `:path`, or `None` when there is none."""
+LoadSheet = Callable[[str], bytes | CssScan | None]
+"""Gives the bytes of the same-origin style sheet at a `:path`, or what they name where that is known; `None`: there is none."""
+
+_HTML_BYTES = 8
+_CSS_BYTES = 16
+_REFERENCE = 16
+_SELECTOR = 8
+_HTML_BYTES_OF_A_SELECTOR = 400
+"""Work in units of a byte of CSS that is parsed, measured: so many bytes of HTML, or of CSS that is looked through, are one; a
+reference; asking for one selector, and each so many bytes of HTML that it is looked for in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,9 @@ class PageScanSettings:
     max_resources: int = 128
     """Resources in a plan. Promises cost 40 to 120 bytes each before the page's first byte, and more than 50 may cost a
     further packet flight; half of all pages need fewer than 75 resources in all (HTTP Archive)."""
+    max_work: int = 8_388_608
+    """Work of a scan, where reading one byte of CSS is 1: some 0.7 us. Selectors are looked for in the page, so without a bound a
+    page of a megabyte with as many selectors would take minutes."""
 
 
 def scan_page(
@@ -43,16 +55,17 @@ def scan_page(
     html: bytes,
     load_sheet: LoadSheet,
     settings: PageScanSettings = PageScanSettings(),
+    sheet_read: Callable[[str, CssScan], None] | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> PushPlan:
-    """The push plan of the page at `url` (absolute, https), whose body is `html`."""
-    document = HtmlDocument(url, html[: settings.max_page_bytes])
-    scan = _Scan(url, load_sheet, settings)
-    for item in document.items:
-        if isinstance(item, Reference):
-            scan.add(item, scan.page)
-        else:
-            scan.add_styles(scan_inline(item), item.base, scan.page, depth=0)
-    scan.add_fonts_and_images(document)
+    """The push plan of the page at `url` (absolute, https), whose body is `html`.
+
+    `sheet_read` is told what each style sheet names that was loaded as bytes; `pause` is called each millisecond or two, so that
+    a thread can let others run. The plan's `complete` is False when `max_work` left
+    something out; what is in the plan is needed all the same.
+    """
+    scan = _Scan(url, load_sheet, settings, sheet_read, pause)
+    scan.read(html[: settings.max_page_bytes])
     ordered = sorted(scan.found.values(), key=attrgetter("stage"))
     return PushPlan(
         page=scan.page,
@@ -60,6 +73,7 @@ def scan_page(
         resources=tuple(ordered[: settings.max_resources]),
         left_out=max(0, len(ordered) - settings.max_resources),
         sheets=tuple(scan.sheets),
+        complete=scan.complete,
     )
 
 
@@ -69,20 +83,26 @@ def scan_inline(style: InlineStyle) -> CssScan:
 
 
 def used_fonts(faces: Iterable[FontFace], families: set[str], document: HtmlDocument) -> list[FontFace]:
-    """The faces whose family some declaration names and whose characters the page shows: what a browser would fetch."""
-    text = document.characters()
-    return [face for face in faces if face.family in families and face.covers(text)]
+    """The faces whose family some declaration names and whose characters the page shows: what a browser would fetch.
+
+    A face for every character is taken for used without a look at the text, for hardly a page has none.
+    """
+    return [face for face in faces if face.family in families and (face.covers_all or face.covers(document.characters))]
 
 
-def shown_images(images: Iterable[CssImage], document: HtmlDocument) -> list[CssImage]:
-    """The images of style rules that some element of the page matches."""
+def shown_images(
+    images: Iterable[CssImage], document: HtmlDocument, may_ask: Callable[[], bool] = lambda: True
+) -> list[CssImage]:
+    """The images of style rules that some element of the page matches; none of a rule that `may_ask` forbids to look for."""
     answers: dict[str, bool] = {}
     shown = []
     for image in images:
         for selector in image.selectors:
             if selector not in answers:
-                answers[selector] = document.matches(selector)
-        if all(answers[selector] for selector in image.selectors):
+                answers[selector] = document.may_match(selector) and may_ask() and document.matches(selector)
+            if not answers[selector]:
+                break
+        else:
             shown.append(image)
     return shown
 
@@ -90,19 +110,53 @@ def shown_images(images: Iterable[CssImage], document: HtmlDocument) -> list[Css
 class _Scan:
     """What was found so far. Fonts and images of sheets wait until every sheet is read: any sheet may use any font."""
 
-    def __init__(self, url: str, load_sheet: LoadSheet, settings: PageScanSettings) -> None:
+    def __init__(
+        self,
+        url: str,
+        load_sheet: LoadSheet,
+        settings: PageScanSettings,
+        sheet_read: Callable[[str, CssScan], None] | None,
+        pause: Callable[[], None],
+    ) -> None:
+        self.url = url
         self.origin = origin_of(url)
         self.page = target_of(url)
         self.load_sheet = load_sheet
+        self.sheet_read = sheet_read
+        self.pause = pause
         self.settings = settings
         self.found: dict[str, PlannedResource] = {}
         self.sheets: dict[str, None] = {}
         self.faces: list[tuple[FontFace, str, str]] = []
         self.images: list[tuple[CssImage, str, str]] = []
         self.families: set[str] = set()
+        self.complete = True
+        self._work = 0
+
+    def read(self, html: bytes) -> None:
+        """Read the page and its style sheets."""
+        if not self._may_do(len(html) // _HTML_BYTES):
+            return
+        document = HtmlDocument(self.url, html, self.pause)
+        for item in document.items:
+            if isinstance(item, Reference):
+                self.add(item, self.page)
+            elif self._may_do(len(item.css)):
+                self.add_styles(scan_inline(item), item.base, self.page, depth=0)
+        self.add_fonts_and_images(document, _SELECTOR + len(html) // _HTML_BYTES_OF_A_SELECTOR)
+
+    def _may_do(self, work: int) -> bool:
+        """True, and accounted for, when the bound leaves room for this much work."""
+        self.pause()
+        if self._work + work > self.settings.max_work:
+            self.complete = False
+            return False
+        self._work += work
+        return True
 
     def add(self, reference: Reference, named_in: str, depth: int = 0) -> None:
         """Note a resource of this origin, and read it when it is a style sheet."""
+        self._work += _REFERENCE  # never refused: the bytes that it stands in are accounted for
         if origin_of(reference.url) != self.origin:
             return
         path = target_of(reference.url)
@@ -121,10 +175,11 @@ class _Scan:
         self.images += [(image, base, named_in) for image in styles.images]
         self.families |= styles.families
 
-    def add_fonts_and_images(self, document: HtmlDocument) -> None:
+    def add_fonts_and_images(self, document: HtmlDocument, work_of_a_selector: int) -> None:
         """Note the fonts that are used and the images that are shown."""
         used = set(map(id, used_fonts([face for face, _, _ in self.faces], self.families, document)))
-        shown = set(map(id, shown_images([image for image, _, _ in self.images], document)))
+        images = [image for image, _, _ in self.images]
+        shown = set(map(id, shown_images(images, document, partial(self._may_do, work_of_a_selector))))
         for face, base, named_in in self.faces:
             if id(face) in used:
                 self._add_written(face.url, base, named_in, ResourceKind.FONT, Stage.FONT)
@@ -153,5 +208,19 @@ class _Scan:
             return
         css = self.load_sheet(path)
         self.sheets[path] = None
-        if css is not None:
-            self.add_styles(scan_css(css[: self.settings.max_sheet_bytes]), url, path, depth)
+        names = self._names_in(path, css) if isinstance(css, bytes) else css
+        if names is not None:
+            self.add_styles(names, url, path, depth)
+
+    def _names_in(self, path: str, css: bytes) -> CssScan | None:
+        """Read a style sheet, unless that is too much work."""
+        css = css[: self.settings.max_sheet_bytes]
+        if not self._may_do(len(css) // _CSS_BYTES):
+            return None
+        rules = telling_rules(css)
+        if not self._may_do(rules.size):
+            return None
+        names = scan_rules(rules, self.pause)
+        if self.sheet_read is not None:
+            self.sheet_read(path, names)
+        return names

@@ -100,3 +100,5 @@ class PushPlan:
     """Resources that the page needs and that a bound kept out of the plan."""
     sheets: tuple[str, ...] = field(default=())
     """`:path` of every style sheet that was read for the plan: when one of them changes, the plan is stale."""
+    complete: bool = True
+    """False when a bound of work ended the scan early: there may be more that the page needs."""

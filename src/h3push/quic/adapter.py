@@ -4,7 +4,7 @@ Three parts:
 
 * `Driver`: what the event-loop layer asks of a QUIC endpoint, whether it has a socket (`SocketDriver`, below) or lives in
   virtual time (`network.VirtualDriver`). The stream calls are the native object's own bound methods: no layer in between.
-* `NativeTransport`: the contract of `interface.Transport` for one connection handle.
+* `NativeTransport`: the contract of `h3.transport.Transport` for one connection handle.
 * `deliver`: one native event to the core's `receive_*` methods, by a table.
 
 One flush per loop turn. Whatever has to go on the wire calls `kick`; the owner of the driver makes that cheap and
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from h3push import _quic
 from h3push.errors import describe_error_code
 from h3push.h3.events import Event
-from h3push.h3.receiver import Receiver
+from h3push.h3.transport import Receiver
 
 NativeEvent = tuple[Any, ...]
 """An event tuple of `_quic`: the kind (int), the connection handle, and what the kind's constant documents."""
@@ -243,7 +243,7 @@ class SocketDriver(NativeCalls):
 
 
 class NativeTransport:
-    """`interface.Transport` for one connection of a driver.
+    """`h3.transport.Transport` for one connection of a driver.
 
     `kick` is called whenever something may have to go on the wire, or to be delivered: see the module's text.
     """
@@ -337,6 +337,10 @@ def _stop(core: Receiver, event: NativeEvent, now: float) -> list[Event]:
     return core.receive_stop(event[2], event[3], now)
 
 
+def _acknowledged(core: Receiver, event: NativeEvent, now: float) -> list[Event]:
+    return core.receive_acknowledged(event[2], now)
+
+
 def _drained(core: Receiver, event: NativeEvent, now: float) -> list[Event]:
     return core.receive_drained(event[2], now)
 
@@ -353,6 +357,7 @@ def _closed(core: Receiver, event: NativeEvent, _now: float) -> list[Event]:
 _DELIVERIES: dict[int, Callable[[Receiver, NativeEvent, float], list[Event]]] = {
     _quic.RESET: _reset,
     _quic.STOP: _stop,
+    _quic.ACKED: _acknowledged,
     _quic.DRAINED: _drained,
     _quic.STREAMS_AVAILABLE: _streams_available,
     _quic.CLOSED: _closed,
@@ -364,7 +369,7 @@ def deliver(core: Receiver, event: NativeEvent, now: float) -> list[Event]:
     """Tell `core` one native event of its connection; what the core makes of it.
 
     Kinds that concern the endpoint or the handshake (INCOMING, ACCEPTED, HANDSHAKE, CONNECTED, PATH_CHANGED) and those that
-    the core has no use for (ACKED, DATAGRAM) give nothing: the owner looks at them first.
+    the core has no use for (DATAGRAM) give nothing: the owner looks at them first.
     """
     if event[0] == _DATA:
         return core.receive_data(event[2], event[3], event[4], now)

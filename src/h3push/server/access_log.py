@@ -154,7 +154,7 @@ class ConnectionLog:
 
     def begin(self, request: Request) -> None:
         """A request is there."""
-        row = request.row = OpenRow(self, request)
+        row = request.writer.row = OpenRow(self, request)
         self._open[row] = None
 
     def waiting(self, stream_id: int | None) -> int:

@@ -10,17 +10,46 @@ that much for each of them on average: which of them goes first is our decision 
 wait for long.
 """
 
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Protocol
 
+from h3push.errors import H3PushError
 from h3push.runtime.drain import Drain
+from h3push.server.push import Push
 
 LOOKS = 4
 """Looks within one time-out: a response is given up after the time-out and at most two parts of it more."""
 
 
-class Guarded(Protocol):
-    """What the guard asks of a response."""
+class ResponseState(IntEnum):
+    """How far a response has come."""
 
+    WAITING = 0
+    """Nothing final yet; interim responses may have passed."""
+    HELD = 1
+    """The start waits for content; nothing final has gone out."""
+    STARTED = 2
+    """The header section has gone out."""
+    ENDED = 3
+    """The end was handed to QUIC."""
+    RESET = 4
+    """We reset it: it could not be completed."""
+    UNWANTED = 5
+    """Nobody wants it any more: the client cancelled it, or the connection is over."""
+
+
+class OpenResponse(Protocol):
+    """A response on its way, as its connection sees it."""
+
+    state: ResponseState
+    """How far it has come."""
+    stream_id: int | None
+    """Its stream, once open."""
+    push: Push | None
+    """The push that it fulfils, if any."""
+    failed: bool
+    """True when our side could not make it whole."""
     bytes_sent: int
     """Content given to the transport so far, in bytes."""
     taken: int
@@ -28,28 +57,31 @@ class Guarded(Protocol):
     taken_at: float | None
     """When that was, in loop time; `None` before the first look."""
 
+    def drained(self) -> None:
+        """The transport has taken (nearly) all that was queued."""
 
-class Waiting(Protocol):
-    """Tells how many bytes of a stream wait for the client to take them."""
+    def send_held(self) -> None:
+        """Send a start that waits for content, if one does."""
 
-    def __call__(self, stream_id: int, /) -> int: ...
+    def give_up(self, error: H3PushError) -> bool:
+        """It is about to be reset, for its client does not take it; True when a sender waits and has been told by `error`."""
+
+    def disconnect(self, error: H3PushError) -> bool:
+        """Nobody wants it any more. False when that was known."""
 
 
-Response = TypeVar("Response", bound=Guarded)
-
-
-class DrainGuard(Generic[Response]):
+class DrainGuard:
     """The responses of one connection that the client does not have yet.
 
     Args:
-        waiting: how many bytes of a stream wait.
+        waiting: how many bytes of a stream wait for the client to take them.
         seconds: the drain time-out; `None`: no limit.
     """
 
     __slots__ = ("_base", "_base_at", "_seconds", "_waiting", "acknowledged_bytes", "responses")
 
-    def __init__(self, waiting: Waiting, seconds: float | None) -> None:
-        self.responses: dict[int, Response] = {}
+    def __init__(self, waiting: Callable[[int], int], seconds: float | None) -> None:
+        self.responses: dict[int, OpenResponse] = {}
         """Begun and neither acknowledged nor given up, by stream."""
         self.acknowledged_bytes = 0
         """Content of responses that were acknowledged, in bytes."""
@@ -58,13 +90,14 @@ class DrainGuard(Generic[Response]):
         self._base = 0
         self._base_at = 0.0
 
-    def acknowledged(self, stream_id: int) -> None:
-        """The client has all of a response."""
+    def acknowledged(self, stream_id: int) -> OpenResponse | None:
+        """The client has all of a response; which one."""
         response = self.responses.pop(stream_id, None)
         if response is not None:
             self.acknowledged_bytes += response.bytes_sent
+        return response
 
-    def look(self, now: float) -> list[Response]:
+    def look(self, now: float) -> list[OpenResponse]:
         """The responses whose client has made no progress for the time-out."""
         if self._seconds is None or not self.responses:
             return []
@@ -74,7 +107,7 @@ class DrainGuard(Generic[Response]):
             self._base, self._base_at = total, now
         return [one for stream_id, one in self.responses.items() if self._is_stalled(one, taken[stream_id], now)]
 
-    def _is_stalled(self, response: Response, taken: int, now: float) -> bool:
+    def _is_stalled(self, response: OpenResponse, taken: int, now: float) -> bool:
         assert self._seconds is not None
         if response.taken_at is None or taken - response.taken >= Drain.LEAST_PROGRESS:
             response.taken, response.taken_at = taken, now

@@ -1,148 +1,117 @@
-"""A server's pushes, as handlers see them.
+"""A server's pushes, as handlers see them: views of the core's book (`h3.push.server_book`).
 
 A push begins with a promise on the request stream of the page that it goes with (RFC 9114 section 4.6). Then the handler is
-called again, with the promised request; what it answers goes out on a push stream, which is opened when the response begins.
+called again, with the promised request; its answer goes out on a push stream, which is opened when the response begins.
 
-        push()                          start of the response              end of it
-    ─┬──────────▶ PROMISED ───────────────────────▶ OPEN ───────────────────────▶ FULFILLED
-     │                │                               │
+        push()              start of the response          end of it              acknowledged
+    ─┬──────────▶ PROMISED ───────────────────────▶ OPEN ─────────────▶ SENT ──────────────────▶ FULFILLED
+     │                │                               │                  │
      │                └── cancel(), CANCEL_PUSH, GOAWAY, STOP_SENDING, handler failed ──▶ CANCELLED
-     └──▶ REFUSED     no credit, not agreed, going away, too late, too many: nothing went out
+     └──▶ UNPROMISED  no credit, not agreed, going away, too late, too many: nothing went out
 """
 
-import asyncio
 import re
-from enum import Enum
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
+from h3push.errors import ErrorCode
 from h3push.h3.events import CancelledBy
 from h3push.h3.push.rules import PushRefusal
+from h3push.h3.push.server_book import ServerPush
+from h3push.h3.push.states import ServerPushState
 from h3push.http.priority import Priority
 from h3push.runtime.signal import Signal
 
-if TYPE_CHECKING:
-    from h3push.server.connection import ServerConnection
-    from h3push.server.request import Request
+PushState = ServerPushState
+"""How far a push has come. FULFILLED means acknowledged; until then a push can be called off. A refused one is UNPROMISED."""
 
-
-class PushState(Enum):
-    """How far a push has come."""
-
-    REFUSED = "refused"
-    """Nothing was promised; `Push.refusal` says why."""
-    PROMISED = "promised"
-    """The promise went out; its response has not begun."""
-    OPEN = "open"
-    """The response is being sent on its push stream."""
-    FULFILLED = "fulfilled"
-    """The whole response was handed to QUIC."""
-    CANCELLED = "cancelled"
-    """It ended early; `Push.cancelled_by` says through whom."""
-
-
-_UNDER_WAY = (PushState.PROMISED, PushState.OPEN)
+_OVER = (PushState.UNPROMISED, PushState.FULFILLED, PushState.CANCELLED)
 
 WAITABLE = frozenset({PushRefusal.NO_PUSH_CREDIT, PushRefusal.NO_STREAM_CREDIT})
 """Refusals that end when the client gives more credit."""
 
 
+class PromisedRequest(Protocol):
+    """A promised request, as its push shows it; the handler gets the same object."""
+
+    @property
+    def method(self) -> str:
+        """The method: GET or HEAD."""
+
+    @property
+    def path(self) -> str:
+        """The path with its query."""
+
+    @property
+    def initiator(self) -> "PromisedRequest | None":
+        """The request whose handler pushed this one."""
+
+
 class Push:
     """One push, promised or refused."""
 
-    __slots__ = (
-        "_connection",
-        "_ended",
-        "bytes_sent",
-        "cancelled_by",
-        "path",
-        "priority",
-        "push_id",
-        "refusal",
-        "request",
-        "state",
-    )
+    __slots__ = ("_call_off", "_ended", "_record", "bytes_sent", "path", "priority", "refusal", "request")
 
     def __init__(
-        self, connection: "ServerConnection", path: str, push_id: int | None, refusal: PushRefusal | None
+        self,
+        path: str,
+        record: ServerPush | None,
+        refusal: PushRefusal | None,
+        priority: Priority | None = None,
+        call_off: "Callable[[Push, int], None] | None" = None,
     ) -> None:
-        self._connection = connection
+        self._record = record
+        self._call_off = call_off
         self._ended: Signal | None = None
         self.path = path
         """The path that was promised, percent-encoded, with its query."""
-        self.push_id = push_id
-        """The push ID; `None` when the push was refused."""
         self.refusal = refusal
         """Why nothing was promised; `None` when something was."""
-        self.state = PushState.PROMISED if refusal is None else PushState.REFUSED
-        """How far it has come."""
-        self.cancelled_by: CancelledBy | None = None
-        """Who ended it early."""
         self.bytes_sent = 0
         """Content handed to QUIC so far, in bytes."""
-        self.priority: Priority | None = None
+        self.priority = priority
         """As given to `push`; pushes always come after what was requested."""
-        self.request: Request | None = None
-        """The promised request, which the handler gets."""
+        self.request: PromisedRequest | None = None
+        """The promised request, which the handler gets; `None` when nothing was promised."""
 
-    def cancel(self) -> None:
+    @property
+    def push_id(self) -> int | None:
+        """The push ID; `None` when the push was refused."""
+        return None if self._record is None else self._record.push_id
+
+    @property
+    def state(self) -> ServerPushState:
+        """How far it has come; UNPROMISED when it was refused."""
+        return PushState.UNPROMISED if self._record is None else self._record.state
+
+    @property
+    def cancelled_by(self) -> CancelledBy | None:
+        """Who ended it early; `None` when nobody did."""
+        return None if self._record is None else self._record.cancelled_by
+
+    def cancel(self, code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
         """Call it off: CANCEL_PUSH goes out, an open push stream is reset, the handler is told. Harmless when it is over."""
-        if self.state in _UNDER_WAY:
-            self._connection.pushes.cancel(self)
+        if self._call_off is not None and self.state not in _OVER:
+            self._call_off(self, code)
 
-    async def done(self) -> PushState:
-        """Wait until it is FULFILLED, CANCELLED or REFUSED, and return which."""
-        if self.state in _UNDER_WAY:
+    async def done(self) -> ServerPushState:
+        """Wait until it is FULFILLED, CANCELLED or refused (UNPROMISED), and return which."""
+        if self.state not in _OVER:
             if self._ended is None:
                 self._ended = Signal()
             await self._ended.wait()
         return self.state
 
-    def end(self, state: PushState, by: CancelledBy | None = None) -> None:
-        """It is over (called by the connection)."""
-        self.state = state
-        self.cancelled_by = by
+    def end(self) -> None:
+        """Wake those who wait for its end (called when the book says so)."""
         if self._ended is not None:
             self._ended.set()
 
     def __repr__(self) -> str:
         why = self.refusal.name if self.refusal else self.cancelled_by.name if self.cancelled_by else ""
         return f"<Push {self.push_id} {self.path} {self.state.name}{' ' + why if why else ''}>"
-
-
-class CreditQueue:
-    """Those who wait for push credit, first come first served."""
-
-    __slots__ = ("_waiters",)
-
-    def __init__(self) -> None:
-        self._waiters: list[asyncio.Future[None]] = []
-
-    async def wait(self) -> None:
-        """Until there may be credit; the caller then tries again."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self.release(1)  # our turn had come: it goes to the next
-            raise
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-
-    def release(self, count: int | None = None) -> None:
-        """Let the first `count` try again, or all."""
-        waiters = self._waiters
-        if not waiters:
-            return
-        count = len(waiters) if count is None else count
-        self._waiters = waiters[count:]
-        for waiter in waiters[:count]:
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 SAFE_IN_PATH = "/%:@!$&'()*+,;=~-._?[]"

@@ -1,25 +1,57 @@
-"""What a handler is given: the request, and the ways to answer it."""
+"""A request as its handler gets it, and the ways to answer it.
 
+Sending is the business of its `ResponseWriter`, which waits for nothing; the waiting (back-pressure, stream credit) is here.
+"""
+
+import asyncio
 import os
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from h3push.errors import NoStreamCredit, StreamFailed, Timeout
+from h3push.errors import ErrorCode, H3PushError, NoStreamCredit, StreamFailed, Timeout
+from h3push.h3.push.rules import PushRefusal
 from h3push.http.content import BytesPart, FileContent, close_content, send_content
-from h3push.http.headers import Headers, HeadersLike, encode_headers
+from h3push.http.fields import RequestHead
+from h3push.http.headers import Headers, HeadersLike, encode_headers, expects_continue
 from h3push.http.priority import Priority
-from h3push.runtime.drain import Drain
-from h3push.runtime.inbox import ContentTooLarge
+from h3push.runtime.inbox import ContentTooLarge, Incoming
 from h3push.runtime.signal import Signal
-from h3push.server.exchange import Exchange
+from h3push.server.budget import PushBudget
+from h3push.server.channel import Channel
+from h3push.server.drain_guard import ResponseState
 from h3push.server.push import WAITABLE, Push
 from h3push.server.response import Response
+from h3push.server.writer import ResponseWriter
 
 if TYPE_CHECKING:
     from h3push.http.content import Sink
 
+_ENDED, _UNWANTED = ResponseState.ENDED, ResponseState.UNWANTED
 
-class Request(Exchange):
+
+class Pusher(Protocol):
+    """Makes the pushes of a connection."""
+
+    def refusal(self, budget: PushBudget) -> PushRefusal | None:
+        """Why a push would be refused now; `None` when one would be promised."""
+
+    def promise(
+        self,
+        initiator: "Request",
+        path: str,
+        *,
+        method: str = "GET",
+        headers: HeadersLike | None = None,
+        authority: str | None = None,
+        priority: Priority | None = None,
+    ) -> Push:
+        """Promise a request, or say in the push why not."""
+
+    async def wait_for_credit(self) -> None:
+        """Wait until there may be more push credit."""
+
+
+class Request:
     """A request that a client sent, or that we promised and now answer in advance.
 
     Answer it by returning a `Response` from the handler, or step by step with `start_response`, `send` and `send_trailers`.
@@ -28,6 +60,31 @@ class Request(Exchange):
 
     http_version = "3"
     """The HTTP version, in the words of ASGI."""
+
+    # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
+    fulfils: Push | None = None
+    """The push that this request fulfils, when it is a promised one."""
+    initiator: "Request | None" = None
+    """The request whose handler pushed this one."""
+    content: Incoming | None = None
+    """The request's content; `None` when it has none."""
+    content_failure: Exception | None = None
+    """What the last attempt to read the request's content raised: the client's failure, not one of the handler's own."""
+    task: "asyncio.Task[None] | None" = None
+    """The handler's task, if it needed one."""
+    task_began: bool = False
+    """True when the task has taken its first step."""
+    _budget: PushBudget | None = None
+    _asked_for_content: bool = False
+    _gone: Signal | None = None
+
+    def __init__(self, connection: Channel, pusher: Pusher, stream_id: int | None, head: RequestHead) -> None:
+        self.connection = connection
+        self.head = head
+        """As it is on the wire."""
+        self.writer = ResponseWriter(connection, stream_id, head)
+        """Sends the response; takes effect at once and waits for nothing."""
+        self._pusher = pusher
 
     @property
     def method(self) -> str:
@@ -69,6 +126,43 @@ class Request(Exchange):
         """The push ID, when this is a promised request; `None` when the client sent it."""
         return None if self.fulfils is None else self.fulfils.push_id
 
+    @property
+    def stream_id(self) -> int | None:
+        """The request's stream, or the push stream once it is open."""
+        return self.writer.stream_id
+
+    # the response so far
+
+    @property
+    def status(self) -> int | None:
+        """Status of the response; `None` before it began."""
+        return self.writer.status
+
+    @property
+    def bytes_sent(self) -> int:
+        """Content of the response handed to QUIC so far, in bytes."""
+        return self.writer.bytes_sent
+
+    @property
+    def response_ended(self) -> bool:
+        """True when nothing more of the response will be sent: its end was, or it was reset, or nobody wants it."""
+        return self.writer.state >= _ENDED
+
+    @property
+    def failed(self) -> bool:
+        """True when our side could not make the response whole: the handler raised, or a file was cut short."""
+        return self.writer.failed
+
+    @property
+    def disconnected(self) -> bool:
+        """True when nobody wants the response any more: the client cancelled it, or the connection is over."""
+        return self.writer.state is _UNWANTED
+
+    @property
+    def gone(self) -> bool:
+        """The same as `disconnected`, in the words of `content.Sink`."""
+        return self.writer.state is _UNWANTED
+
     # the request's content
 
     async def read(self, limit: int | None = None) -> bytes:
@@ -82,7 +176,7 @@ class Request(Exchange):
         content = self.content
         if content is None:
             return b""
-        self.ask_for_content()
+        self._ask_for_content(content)
         try:
             return await content.read(limit)
         except (ContentTooLarge, StreamFailed, Timeout) as error:
@@ -99,12 +193,21 @@ class Request(Exchange):
         content = self.content
         if content is None:
             return b""
-        self.ask_for_content()
+        self._ask_for_content(content)
         try:
             return await content.next_chunk()
         except (StreamFailed, Timeout) as error:
             self.content_failure = error
             raise
+
+    def _ask_for_content(self, content: Incoming) -> None:
+        """Send 100 (Continue) to a client that waits for it, before the content is read (RFC 9110 section 10.1.1)."""
+        if self._asked_for_content:
+            return
+        self._asked_for_content = True
+        too_late = self.writer.state is not ResponseState.WAITING or content.received or content.ended
+        if not too_late and expects_continue(self.head.fields):
+            self.writer.send_interim(100, [])
 
     # the response, step by step
 
@@ -112,10 +215,10 @@ class Request(Exchange):
         """Send an interim response, such as 103 Early Hints (RFC 8297); any number, before the final one."""
         fields = encode_headers(headers)
         try:
-            self.write_interim(status, fields)
+            self.writer.send_interim(status, fields)
         except NoStreamCredit:
             await self._wait_for_stream()
-            self.write_interim(status, fields)
+            self.writer.send_interim(status, fields)
 
     async def start_response(
         self, status: int, headers: HeadersLike | None = None, *, end_stream: bool = False
@@ -124,7 +227,7 @@ class Request(Exchange):
         fields = encode_headers(headers)
         while True:
             try:
-                self.begin(status, fields, end_stream)
+                self.writer.begin(status, fields, end_stream)
             except NoStreamCredit:
                 await self._wait_for_stream()
             else:
@@ -135,50 +238,71 @@ class Request(Exchange):
 
         `Timeout` when the client takes less than 16 KiB within `drain_timeout`.
         """
-        waiting = self.write(data, end_stream)
+        waiting = self.writer.write(data, end_stream)
         if waiting > self.connection.settings.send_high_water and not end_stream:
-            await self._wait_until_drained()
+            await self.writer.wait_until_drained()
 
     async def send_part(self, part: BytesPart, *, end_stream: bool = False) -> None:
         """Send a part of larger bytes, which is not copied; otherwise as `send`."""
-        waiting = self.write_part(part, end_stream)
+        waiting = self.writer.write_part(part, end_stream)
         if waiting > self.connection.settings.send_high_water and not end_stream:
-            await self._wait_until_drained()
+            await self.writer.wait_until_drained()
 
     async def send_trailers(self, headers: HeadersLike) -> None:
         """Send the trailer section; it ends the response."""
-        self.write_trailers(encode_headers(headers))
+        self.writer.write_trailers(encode_headers(headers))
 
     async def send_file(
         self, path: str | os.PathLike[str], offset: int = 0, length: int | None = None, *, end_stream: bool = False
     ) -> None:
         """Send a part of a file as content, read by the transport as the stream takes it. `OSError` when it cannot be."""
-        self.write_file(FileContent(path, offset, length), end_stream)
+        self.writer.write_file(FileContent(path, offset, length), end_stream)
 
     async def respond(self, response: Response) -> None:
         """Send a whole response; the same as returning it from the handler."""
-        if self.respond_now(response):
+        writer = self.writer
+        if writer.respond_now(response):
             return
         try:
             await self.start_response(response.status, Headers.wrap(response.fields()))
         except BaseException:
             await close_content(response.body)
             raise
-        if self.response_ended or self.disconnected:  # HEAD, 204, 304: nobody wants the content
+        if writer.state >= _ENDED:  # HEAD, 204, 304: nobody wants the content
             await close_content(response.body)
             return
-        if response.trailers is None:
-            await send_content(self, response.body, end_stream=True)
-            return
-        await send_content(self, response.body, end_stream=False)
-        self.write_trailers(response.trailers)
+        await send_content(self, response.body, end_stream=response.trailers is None)
+        if response.trailers is not None:
+            writer.write_trailers(response.trailers)
 
     # pushes
 
     @property
+    def budget(self) -> PushBudget:
+        """What this request may cost by pushes; a pushed one shares the budget of the request that caused it."""
+        budget = self._budget
+        if budget is None:
+            head, settings = self.head, self.connection.settings
+            target = (head.method, head.authority or b"", head.path or b"")
+            budget = PushBudget(self.writer, target, settings.max_pushes_per_request, settings.max_push_bytes)
+            self._budget = budget
+        return budget
+
+    def become_pushed(self, push: Push, initiator: "Request") -> None:
+        """Answer a promise: this request was promised by `push`, on behalf of `initiator`, whose budget pays for the response."""
+        self.fulfils, self.initiator = push, initiator
+        self._budget = self.writer.budget = initiator.budget
+        self.writer.push = push
+
+    @property
+    def push_refusal(self) -> PushRefusal | None:
+        """Why a push would be refused now; `None` when one would be promised."""
+        return self._pusher.refusal(self.budget)
+
+    @property
     def can_push(self) -> bool:
         """True when a push would be promised now: agreed with the client, credit there, this response not ended."""
-        return self.connection.pushes.refusal(self) is None
+        return self.push_refusal is None
 
     async def push(
         self,
@@ -194,16 +318,15 @@ class Request(Exchange):
 
         `path` may be relative to this request's, have a query, or be a whole https URL; it is percent-encoded where it has to
         be. `headers` are those of the promised request: a cache on the other side compares them (Vary), so give what the
-        client would send. Lack of credit raises nothing: `push.state` is REFUSED and `push.refusal` says why. With
-        `wait=True` a client that takes pushes, but not more just now, is waited for. `PushNotAllowed` for what may never be
-        pushed: a method other than GET and HEAD, content, a foreign authority (RFC 9114 section 4.6).
+        client would send. Lack of credit raises nothing: `push.refusal` says why nothing was promised. With `wait=True` a
+        client that takes pushes, but not more just now, is waited for. `PushNotAllowed` for what may never be pushed: a method
+        other than GET and HEAD, content, a foreign authority (RFC 9114 section 4.6).
         """
-        promise = self.connection.pushes.promise
-        push = promise(self, path, method, headers, authority, priority)
-        while wait and push.refusal in WAITABLE:
-            await self.connection.pushes.credit.wait()
-            push = promise(self, path, method, headers, authority, priority)
-        return push
+        while True:
+            push = self.push_nowait(path, method=method, headers=headers, authority=authority, priority=priority)
+            if not wait or push.refusal not in WAITABLE:
+                return push
+            await self._pusher.wait_for_credit()
 
     def push_nowait(
         self,
@@ -215,14 +338,36 @@ class Request(Exchange):
         priority: Priority | None = None,
     ) -> Push:
         """The same as `push`, for handlers that are plain functions."""
-        return self.connection.pushes.promise(self, path, method, headers, authority, priority)
+        return self._pusher.promise(self, path, method=method, headers=headers, authority=authority, priority=priority)
+
+    async def wait_for_push_credit(self) -> None:
+        """Wait until the client may have given more push credit, or gives none any more."""
+        await self._pusher.wait_for_credit()
 
     # the client's interest
 
-    @property
-    def gone(self) -> bool:
-        """The same as `disconnected`, in the words of `content.Sink`."""
-        return self.disconnected
+    def take_content(self, content: Incoming) -> None:
+        """Content comes with the request."""
+        self.content = content
+        self.writer.on_end = self._give_up_content
+
+    def _give_up_content(self) -> None:
+        """The response is complete; the core has stopped the request: its rest is not needed (RFC 9114 section 4.1)."""
+        if self.content is not None:
+            self.content.fail(
+                StreamFailed("the response is complete, so no more of the request comes", ErrorCode.H3_NO_ERROR)
+            )
+
+    def disconnect(self, error: H3PushError, *, told: bool = False) -> None:
+        """Nobody wants the response any more; `told`: the handler knows it already, by an error of its own."""
+        if not self.writer.disconnect(error):
+            return
+        if self._gone is not None:
+            self._gone.set()
+        if self.content is not None:
+            self.content.fail(error)
+        if self.task is not None and not told and self.connection.settings.cancel_handlers:
+            self.task.cancel()
 
     async def wait_disconnected(self) -> None:
         """Wait until nobody wants the response any more; returns only then, so race it against the work."""
@@ -232,16 +377,9 @@ class Request(Exchange):
             self._gone = Signal()
         await self._gone.wait()
 
-    async def _wait_until_drained(self) -> None:
-        if self.disconnected:
-            return
-        if self._drain is None:
-            self._drain = Drain()
-        await self._drain.wait_guarded()
-
     async def _wait_for_stream(self) -> None:
         if not self.disconnected:
-            await self.connection.pushes.streams.wait()
+            await self.connection.streams.wait()
 
     def __repr__(self) -> str:
         pushed = "" if self.fulfils is None else f" push {self.push_id}"

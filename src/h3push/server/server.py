@@ -3,60 +3,28 @@
 import asyncio
 import os
 import sys
-import time
-from collections.abc import Coroutine
-from dataclasses import dataclass
-from email.utils import formatdate
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from h3push import _quic
 from h3push.h3.config import H3Config
 from h3push.h3.server import H3ServerConnection
 from h3push.http.fields import Field
 from h3push.http.url import plain_authority
+from h3push.quic.adapter import Driver
 from h3push.quic.driver import open_driver
 from h3push.runtime.descriptors import raise_descriptor_limit
 from h3push.runtime.endpoint import Endpoint
-from h3push.runtime.inbox import UnreadBudget
 from h3push.runtime.settings import ServerSettings
 from h3push.runtime.signal import Signal
 from h3push.server.access_log import AccessLog
 from h3push.server.addresses import bind_all, resolve
-from h3push.server.connection import Handler, ServerConnection
+from h3push.server.connection import ServerConnection
+from h3push.server.counters import ServerCounters
+from h3push.server.date import DateField
+from h3push.server.runner import Handler
 from h3push.server.tls import CertificateRefusals, load_tls
-
-if TYPE_CHECKING:
-    from h3push.quic.adapter import Driver
-
-
-@dataclass(slots=True)
-class ServerCounters:
-    """What a server did so far. Nothing that was refused, cancelled or rejected is missing here."""
-
-    connections: int = 0
-    """Connections whose handshake was completed."""
-    handshakes_failed: int = 0
-    """Connections that ended before that."""
-    requests: int = 0
-    """Requests given to the handler, pushes apart."""
-    rejected: int = 0
-    """Requests refused without calling the handler: too many at once, or too large."""
-    timed_out: int = 0
-    """Requests whose header section was not complete in time."""
-    failed: int = 0
-    """Handlers that raised, or whose response was given up before its end."""
-    stalled: int = 0
-    """Responses, pushed ones included, that were reset because the client did not take them (`drain_timeout`)."""
-    pushes: int = 0
-    """Promises made."""
-    pushes_fulfilled: int = 0
-    """Pushes whose response was sent whole."""
-    pushes_cancelled: int = 0
-    """Promised pushes that ended early, through either side."""
-    pushes_refused: int = 0
-    """Pushes that were asked for and not promised; `Push.refusal` says why."""
-
 
 _NOT_RUNNING = "the server does not run: use it in `async with`"
 
@@ -79,7 +47,7 @@ class Server:
         settings: ServerSettings,
         access_log: AccessLog | None,
         io: Literal["loop", "thread"],
-        driver: "Driver | None",
+        driver: Driver | None,
     ) -> None:
         self.handler = handler
         """What answers requests and pushes."""
@@ -94,8 +62,6 @@ class Server:
         """`ServerSettings.authorities`, in lower case and without the default port."""
         self.counters = ServerCounters()
         """What happened so far."""
-        self.unread = UnreadBudget(settings.unread_budget)
-        """Request content of all connections that waits for handlers."""
         self.refusals = CertificateRefusals()
         """Tells of clients that refuse the certificate."""
         self._bind = (host, port)
@@ -108,9 +74,10 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = Signal()
         self.is_shutting_down = False
-        """True from the beginning of `shutdown`: connections tell when something has ended (`progressed`)."""
+        """True from the beginning of `shutdown`: connections tell when something has ended (`note_end`)."""
         self._progress: asyncio.Event | None = None
-        self._date: tuple[int, Field] = (0, (b"date", b""))
+        self.date: Callable[[], Field | None] = DateField() if settings.send_date else _no_date
+        """Gives the Date field to add to responses, if any."""
 
     async def __aenter__(self) -> "Server":
         await self.open()
@@ -131,7 +98,7 @@ class Server:
             drivers = bind_all(await resolve(*self._bind), self._open_driver)
         self._endpoints = [Endpoint(driver, self._accept) for driver in drivers]
 
-    def _open_driver(self, address: tuple[str, int]) -> "Driver":
+    def _open_driver(self, address: tuple[str, int]) -> Driver:
         return open_driver(self._io, address, server=self._tls, transport=self.settings.transport())
 
     def set_tls(self, tls: _quic.ServerTls) -> None:
@@ -187,13 +154,6 @@ class Server:
 
     # what connections tell
 
-    def date(self) -> Field:
-        """The Date field, made once a second."""
-        now = int(time.time())
-        if self._date[0] != now:
-            self._date = (now, (b"date", formatdate(now, usegmt=True).encode("ascii")))
-        return self._date[1]
-
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a handler as a task."""
         loop = self._loop
@@ -215,7 +175,7 @@ class Server:
         if self._progress is not None:
             self._progress.set()
 
-    def progressed(self) -> None:
+    def note_end(self) -> None:
         """Something ended on a connection: a graceful shutdown looks again."""
         if self._progress is not None:
             self._progress.set()
@@ -223,7 +183,7 @@ class Server:
     # inside
 
     def _accept(self, endpoint: Endpoint, handle: int, address: tuple[str, int]) -> ServerConnection:
-        core = H3ServerConnection(endpoint.transport(handle), endpoint.dress(self.config))
+        core = H3ServerConnection(endpoint.transport(handle), endpoint.dress(self.config), self.counters.push)
         connection = ServerConnection(self, endpoint, handle, address, core)
         self._connections.add(connection)
         return connection
@@ -262,6 +222,10 @@ class Server:
         self._closed.set()
 
 
+def _no_date() -> None:
+    """For servers that send no Date."""
+
+
 def serve(
     handler: Handler,
     host: str = "127.0.0.1",
@@ -274,7 +238,7 @@ def serve(
     settings: ServerSettings | None = None,
     access_log: AccessLog | None = None,
     io: Literal["loop", "thread"] = "loop",
-    driver: "Driver | None" = None,
+    driver: Driver | None = None,
 ) -> Server:
     """Make a server; it runs inside `async with`.
 

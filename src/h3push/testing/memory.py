@@ -15,8 +15,8 @@ fires in its place. Timers later than the last delivery wait for `advance`. The 
 run.
 
 What is modelled: both directions' delay, rate and loss; priorities; flow control per stream; stream limits; pausing and the
-cut first read (`interface`); STOP_SENDING and its RESET_STREAM; closing. What is not: the handshake, acknowledgements,
-congestion control and packets; `h3push.testing.network` has those, with real QUIC, in virtual time too.
+cut first read (`h3.transport`); STOP_SENDING and its RESET_STREAM; acknowledgments of whole streams; closing. What is not: the
+handshake, congestion control and packets; `h3push.testing.network` has those, with real QUIC, in virtual time too.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from h3push.h3.events import Event
-from h3push.h3.receiver import Receiver
+from h3push.h3.transport import Receiver
 from h3push.testing.agenda import Agenda, Livelock
 from h3push.testing.link import LinkSettings, nanoseconds
 from h3push.testing.memory_end import EndSettings, MemoryEnd, Told

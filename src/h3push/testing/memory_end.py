@@ -3,8 +3,7 @@
 Theory of operation. A segment is an entry in the agenda at the instant of its arrival (`memory_outgoing` decides when).
 Here it goes into the stream's `ReceiveHalf`, and from there to the core unless the core paused the stream; what the core
 took is granted to the sender again as flow control, never while the stream is paused. Windows, stream limits, STOP_SENDING
-and closing take the link's delay and no rate. That a segment with the end of a stream arrived is known to the sender at
-once: acknowledgements are not modelled.
+closing and acknowledgments take the link's delay and no rate. Acknowledged is what has arrived to its end, read or not.
 
 Nothing calls the core from inside one of the core's own calls: whatever is to be told is an entry in the agenda.
 """
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from h3push.h3.events import Event
-from h3push.h3.receiver import Receiver
+from h3push.h3.transport import Receiver
 from h3push.testing.agenda import Agenda
 from h3push.testing.link import Link
 from h3push.testing.memory_outgoing import LARGE_SEGMENT, Outgoing
@@ -232,7 +231,7 @@ class MemoryEnd:
         if self.closed or half.done:
             return
         if fin:
-            self._peer.sending_finished(stream_id)
+            self._send_control(self._peer.acknowledgment_arrived, stream_id)
         half.accept(data, fin)
         if half.stopped:
             half.discard()
@@ -259,6 +258,12 @@ class MemoryEnd:
             self.reset(stream_id, error_code)
             self.record(self.core.receive_stop(stream_id, error_code, self._agenda.seconds))
 
+    def acknowledgment_arrived(self, stream_id: int) -> None:
+        """Take the acknowledgment of a stream's end, and so of all of it; a stream that was reset meanwhile has none."""
+        if not self.closed and stream_id in self._outgoing:
+            self.sending_finished(stream_id)
+            self.record(self.core.receive_acknowledged(stream_id, self._agenda.seconds))
+
     def limit_arrived(self, unidirectional: bool, limit: int) -> None:
         """Take MAX_STREAMS; told to the core when it had wanted more than it got."""
         if self.closed or limit <= self._limit[unidirectional]:
@@ -273,7 +278,7 @@ class MemoryEnd:
         self._dropped.add(stream_id)
 
     def sending_finished(self, stream_id: int) -> None:
-        """All that we sent on a stream arrived, or was abandoned."""
+        """All that we sent on a stream was acknowledged or abandoned."""
         if self._outgoing.forget(stream_id):
             self._return_credit(stream_id)
 

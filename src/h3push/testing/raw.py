@@ -51,7 +51,7 @@ class RawRecord(NamedTuple):
     at: float
     """Seconds on the pair's clock."""
     what: str
-    """`start`, `data`, `reset`, `stop`, `credit` or `drained`."""
+    """`start`, `data`, `reset`, `stop`, `acknowledged`, `credit` or `drained`."""
     stream_id: int | None
     """The stream; `None` for `start` and `credit`."""
     value: bytes | int | None
@@ -134,6 +134,11 @@ class RawPeer:
     def receive_stop(self, stream_id: int, error_code: int, now: float) -> list[Event]:
         """Keep the code."""
         self._note(now, "stop", stream_id, error_code).stop = error_code
+        return []
+
+    def receive_acknowledged(self, stream_id: int, now: float) -> list[Event]:
+        """Note that the core under test has all of a stream of ours."""
+        self._note(now, "acknowledged", stream_id, None)
         return []
 
     def receive_stream_credit(self, unidirectional: bool, now: float) -> list[Event]:

@@ -101,7 +101,7 @@ class FilePart:
 
 
 Part = Text | FilePart
-"""What a body is made of."""
+"""A piece of a request's content."""
 
 
 class PartsContent:

@@ -25,7 +25,7 @@ class Flag:
     names: tuple[str, ...]
     """As it is typed: `-o`, `--output`."""
     settings: dict[str, Any]
-    """What click needs to know beside."""
+    """The rest of what `click.option` takes."""
 
     def add_to(self, command: Decorated) -> Decorated:
         """Give a command the flag."""

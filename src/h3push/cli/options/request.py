@@ -20,6 +20,8 @@ from h3push.http.content import Content, FileContent
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 """Media type of what `-d` sends, when no `-H` says."""
+HOST = b"host"
+"""The field whose place :authority takes (RFC 9114 section 4.3.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class Request:
     """Absolute https URL, percent-encoded."""
     method: str = "GET"
     """Request method."""
+    authority: str | None = None
+    """Another authority than the URL's, as `-H 'Host: NAME'` says."""
     fields: tuple[Field, ...] = ()
     """Header fields."""
     content: Content = None
@@ -58,13 +62,23 @@ def make_request(arguments: Arguments, stack: ExitStack) -> Request:
     elif arguments.upload_file is not None and url.endswith("/"):
         url += quote(Path(arguments.upload_file).name) if arguments.upload_file != STANDARD_INPUT else ""
     body = _body(arguments, stack)
+    fields = request_fields(arguments, userinfo, body.fields)
     return Request(
         url=url,
         method=body.method if arguments.request is None else request_method(arguments.request),
-        fields=tuple(request_fields(arguments, userinfo, body.fields)),
+        authority=_authority(fields),
+        fields=tuple(field for field in fields if field[0] != HOST),
         content=body.content,
         is_repeatable=body.is_repeatable,
     )
+
+
+def _authority(fields: list[Field]) -> str | None:
+    """The authority that a Host field names."""
+    value = next((value for name, value in fields if name == HOST), None)
+    if value is not None and not value.isascii():
+        raise click.BadParameter(f"{os.fsdecode(value)!r} is no host name.", param_hint="--header")
+    return None if value is None else value.decode("ascii")
 
 
 def _check(arguments: Arguments) -> None:

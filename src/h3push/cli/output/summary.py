@@ -18,7 +18,7 @@ from h3push.cli.output.write_out import Facts, Template
 
 
 class Summary:
-    """What the flags want to be told. A `-w` that makes no sense is refused here, before anything is fetched."""
+    """Tells what the flags ask for. A `-w` that makes no sense is refused when it is made, before anything is fetched."""
 
     def __init__(self, arguments: Arguments) -> None:
         self.fetched = Fetched(arguments.url)

@@ -14,9 +14,9 @@ from h3push.cli.options.redirects import location_of
 from h3push.cli.output.report import response_heads, text
 
 ESCAPES = {"\\n": "\n", "\\r": "\r", "\\t": "\t", "\\\\": "\\"}
-"""What a backslash makes of the next character."""
+"""Escapes of a format, and the character each stands for."""
 PIECE = re.compile(r"%%|%\{(?P<name>[^}]*)\}|%header\{(?P<header>[^}]*)\}|\\[nrt\\]")
-"""What is replaced in a format."""
+"""A piece of a format that is replaced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,6 +225,7 @@ class PushServing:
         if action is ServerPushAction.NOTHING:
             return
         push = self._pushes.get(push_id)
+        push.cancelled_by = by
         if action & ServerPushAction.SEND_CANCEL_PUSH:
             self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
         if action & ServerPushAction.RESET and push.stream_id is not None:

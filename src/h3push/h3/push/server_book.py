@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from h3push.errors import ErrorCode, H3ConnectionError, StreamStateError
 from h3push.h3.config import H3Config
+from h3push.h3.events import CancelledBy
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.rules import PushRefusal
 from h3push.h3.push.states import SERVER_PUSH, ServerPushAction, ServerPushInput, ServerPushState
@@ -35,19 +36,21 @@ class ServerPush:
     """Its push stream, once open."""
     promises: int = 0
     """How often it was promised."""
+    cancelled_by: CancelledBy | None = None
+    """Who called it off, when somebody did."""
 
 
 class ServerPushes:
     """All pushes of one connection, on the server."""
 
-    def __init__(self, config: H3Config) -> None:
+    def __init__(self, config: H3Config, counters: PushCounters | None = None) -> None:
         self.max_push_id: int | None = None
         """The client's limit, inclusive; None: the client has allowed nothing."""
         self.limit_moves = False
         """True when the client has raised its limit: it will do so again as pushes end."""
         self.next_push_id = 0
         """The push ID that the next promise takes; IDs are never used again (RFC 9114 section 4.6)."""
-        self.counters = PushCounters()
+        self.counters = PushCounters() if counters is None else counters
         """What became of the pushes."""
         self.unopened = 0
         """Pushes that are promised and have no stream yet: so much stream credit is spoken for."""
@@ -159,6 +162,19 @@ class ServerPushes:
     def excluded_by(self, goaway: int) -> list[int]:
         """Pushes under way that the client's GOAWAY excludes."""
         return [push_id for push_id in self._live if push_id >= goaway]
+
+    def terminate(self, by: CancelledBy) -> None:
+        """The connection is over, and every push with it."""
+        for push in self._live.values():
+            push.state = ServerPushState.CANCELLED
+            push.cancelled_by = by
+        if by is CancelledBy.PEER:
+            self.counters.cancelled_by_peer += len(self._live)
+        else:
+            self.counters.cancelled += len(self._live)
+        self._live.clear()
+        self._by_stream.clear()
+        self.unopened = 0
 
     def check(self, push: ServerPush, happened: ServerPushInput) -> None:
         """Raise `StreamStateError` when the table has no row for this."""
