@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import Enum, IntEnum
 
-from documented import members, paragraphs
+from documented import members, paragraphs, table
 
 import h3push
 from h3push.h3.message import MESSAGE, MessageInput, MessageState
@@ -43,13 +43,13 @@ def picture(title: str, edges: Mapping[tuple[IntEnum, IntEnum], IntEnum]) -> lis
     return [*lines, "```", ""]
 
 
-def table(states: type[IntEnum], inputs: type[IntEnum], cells: Mapping[tuple[IntEnum, IntEnum], str]) -> list[str]:
-    lines = ["| state | " + " | ".join(words(happened.name) for happened in inputs) + " |"]
-    lines.append("| --- |" + " --- |" * len(inputs))
-    for state in states:
-        row = [cells.get((state, happened), "\N{EN DASH}") for happened in inputs]
-        lines.append(f"| **{state.name}** | " + " | ".join(row) + " |")
-    return [*lines, ""]
+def cells_of(states: type[IntEnum], inputs: type[IntEnum], cells: Mapping[tuple[IntEnum, IntEnum], str]) -> list[str]:
+    """A table: a row for what happens, a column for each state."""
+    rows = [
+        [f"**{words(happened.name)}**", *(cells.get((state, happened), "\N{EN DASH}") for state in states)]
+        for happened in inputs
+    ]
+    return table(["in state", *(state.name for state in states)], rows)
 
 
 def push_cell(state: IntEnum, action: IntEnum) -> str:
@@ -64,10 +64,10 @@ def page() -> str:
     ):
         typed = {(states(state), inputs(happened)): row for (state, happened), row in rows.items()}
         lines += picture(title, {key: target for key, (target, _) in typed.items()})
-        lines += table(states, inputs, {key: push_cell(*row) for key, row in typed.items()})
+        lines += cells_of(states, inputs, {key: push_cell(*row) for key, row in typed.items()})
     message = {(MessageState(state), MessageInput(happened)): target for (state, happened), target in MESSAGE.items()}
     lines += picture("A message, in either direction", message)
-    lines += table(MessageState, MessageInput, {key: target.name for key, target in message.items()})
+    lines += cells_of(MessageState, MessageInput, {key: target.name for key, target in message.items()})
     lines.append(WORDS)
     for name in h3push.__all__:
         thing = getattr(h3push, name)
