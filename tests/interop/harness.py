@@ -77,6 +77,6 @@ class Page:
 
 def h3push_path(name: str) -> str:
     """A path as it stands on the wire."""
-    from h3push.server.push import resolve_push_path
+    from h3push.http.url import resolve_push_path
 
     return resolve_push_path("/", name)[0]

@@ -315,7 +315,7 @@ def test_header_sections_that_never_end_give_their_streams_back(dribble: bool) -
         await asyncio.sleep(1)
         assert attacker.send(GET, fin=True) is not None
         (connection,) = world.server._connections
-        assert connection._heads == {}
+        assert connection._heads.deadlines == {}
 
     siege(Crowd(0), scenario, settings=h3push.ServerSettings(max_concurrent_requests=50))
 
@@ -334,7 +334,7 @@ def test_a_header_section_that_is_reset_is_forgotten() -> None:
             attacker.reset(stream_id)
             await asyncio.sleep(0.2)
         (connection,) = world.server._connections
-        left = len(connection._heads)
+        left = len(connection._heads.deadlines)
         await asyncio.sleep(12)
         assert (left, world.server.counters.timed_out) == (0, 0)
 

@@ -88,15 +88,6 @@ ENDED = (MessageState.COMPLETE, MessageState.ABORTED)
 Frame = tuple[int, bytes]
 
 
-NO_CONTENT_STATUSES = frozenset({204, 304})
-"""Final responses that never have content (RFC 9110 section 6.4.1)."""
-
-
-def has_no_content(method: bytes, status: int) -> bool:
-    """True when the final response to a request never has content, whatever its Content-Length says (RFC 9110 section 6.4.1)."""
-    return method == b"HEAD" or status in NO_CONTENT_STATUSES
-
-
 class SectionDecoder(Protocol):
     """What a message asks of its connection while it reads."""
 

@@ -11,10 +11,11 @@ from h3push.h3.events import (
     ResponseReceived,
     TrailersReceived,
 )
-from h3push.h3.message import MessageInput, MessageReceiver, SectionDecoder, has_no_content
+from h3push.h3.message import MessageInput, MessageReceiver, SectionDecoder
 from h3push.h3.push.client_book import ClientPush
 from h3push.h3.push.counters import PushCounters
 from h3push.http.fields import Fields, RequestHead, parse_response, parse_trailers
+from h3push.http.semantics import has_no_content
 from h3push.wire.reader import FrameReader
 from h3push.wire.registry import Role, StreamKind
 

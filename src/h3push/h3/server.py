@@ -35,7 +35,7 @@ from h3push.h3.events import (
     StreamReset,
 )
 from h3push.h3.known import known_response, may_look_up, requests
-from h3push.h3.message import NO_CONTENT_STATUSES, MessageInput, MessageReceiver, MessageState, has_no_content
+from h3push.h3.message import MessageInput, MessageReceiver, MessageState
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.rules import PushRefusal, error_of
 from h3push.h3.push.server import PushServing
@@ -50,6 +50,7 @@ from h3push.http.fields import (
     response_fields,
 )
 from h3push.http.priority import Priority, priority_or_default
+from h3push.http.semantics import NO_CONTENT_STATUSES, has_no_content
 from h3push.wire.frames import parse_priority_update
 from h3push.wire.qpack import FieldSectionTooLarge
 from h3push.wire.registry import FrameType, Role

@@ -6,6 +6,7 @@ What is pushed must be what the client would have asked for, byte for byte: a pr
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
@@ -52,6 +53,22 @@ _origin_before = lru_cache(4_096)(_origin_of)
 def plain_authority(authority: bytes) -> bytes:
     """The authority of an https URL as it is compared: lower case, without the default port (RFC 3986 section 6.2)."""
     return authority.lower().removesuffix(b":443")
+
+
+class Authorities:
+    """Authorities of https URLs, to ask whether one is among them: without case, and with the default port.
+
+    Args:
+        names: hosts, or host:port, in ASCII.
+    """
+
+    __slots__ = ("_plain",)
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._plain = frozenset(plain_authority(name.encode("ascii")) for name in names)
+
+    def __contains__(self, authority: bytes | None) -> bool:
+        return authority is not None and (authority in self._plain or plain_authority(authority) in self._plain)
 
 
 def resolve(base: str, reference: str) -> str | None:
@@ -119,3 +136,31 @@ def _without_dot_segments(path: str) -> str:
     if segments[-1].lower().replace("%2e", ".") in {".", ".."}:
         kept.append("")
     return "/" + "/".join(kept)
+
+
+_SAFE_IN_TARGET = "/%:@!$&'()*+,;=~-._?[]"
+"""Characters of a path with its query that stay as they are (RFC 3986 section 3.3, 3.4); "%" too, so that what is encoded
+already is not encoded again. Square brackets are no path characters, but common in queries, and no server minds them."""
+
+
+_PLAIN_PATH = re.compile("[A-Za-z0-9" + re.escape(_SAFE_IN_TARGET) + "]+")
+
+
+@lru_cache(maxsize=1024)
+def resolve_push_path(base: str, path: str) -> tuple[str, str | None]:
+    """Resolve what a handler pushes: (path with query, authority or `None` for that of the request).
+
+    Absolute paths, paths relative to the request's, and whole https URLs; characters that may not stand in a path are
+    percent-encoded as UTF-8 (`/a b.css` as `/a%20b.css`), the fragment is dropped.
+    """
+    if path.startswith("/") and not path.startswith("//"):
+        if _PLAIN_PATH.fullmatch(path):
+            return path, None
+        absolute, authority = path, None
+    else:
+        parts = urlsplit(urljoin("https://base" + base, path))
+        if parts.scheme != "https":
+            raise ValueError(f"only https can be pushed, not {path!r}")
+        absolute = parts.path + ("?" + parts.query if parts.query else "")
+        authority = urlsplit(path).netloc or None
+    return quote(absolute.partition("#")[0] or "/", safe=_SAFE_IN_TARGET), authority

@@ -6,58 +6,26 @@ class is. A push takes the same way once it is promised (`pushes`). `requests` h
 from the client's side: content, a reset, STOP_SENDING.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from h3push.errors import ConnectionClosed, ErrorCode, H3PushError, StreamFailed, Timeout
 from h3push.h3 import events as h3
 from h3push.h3.server import H3ServerConnection
-from h3push.http.fields import Field, RequestHead
+from h3push.http.fields import RequestHead
 from h3push.http.headers import Headers
-from h3push.http.url import plain_authority
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.inbox import Incoming
-from h3push.runtime.settings import ServerSettings
-from h3push.server.access_log import AccessLog
 from h3push.server.channel import Channel
-from h3push.server.counters import ServerCounters
 from h3push.server.drain_guard import OpenResponse, ResponseState
+from h3push.server.heads import UNREAD, OpenHeads, without_malformed
+from h3push.server.owner import ConnectionOwner
 from h3push.server.pushes import ServerPushes
 from h3push.server.request import Request
-from h3push.server.runner import Handler, HandlerRunner
-from h3push.server.tls import CertificateRefusals
-
-_UNREAD = RequestHead(method=b"-", scheme=None, authority=None, path=b"-", fields=[], content_length=None)
-"""Stands for a request whose header section was too large to be read."""
-
-MAX_UNWANTED = 1_000
-"""Requests that were stopped before they came and that are remembered; beyond, their handlers run for nothing."""
+from h3push.server.runner import HandlerRunner
 
 logger = logging.getLogger("h3push.server")
-
-
-class ConnectionOwner(Protocol):
-    """The server, as its connections see it."""
-
-    handler: Handler
-    settings: ServerSettings
-    counters: ServerCounters
-    access_log: AccessLog | None
-    authorities: frozenset[bytes] | None
-    refusals: CertificateRefusals
-    is_shutting_down: bool
-    date: Callable[[], Field | None]
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Run a handler as a task."""
-
-    def forget(self, connection: "ServerConnection") -> None:
-        """A connection is over."""
-
-    def note_end(self) -> None:
-        """Something ended on a connection: a graceful shutdown looks again."""
 
 
 class ServerConnection(Channel):
@@ -92,16 +60,15 @@ class ServerConnection(Channel):
         """Takes the rows of this connection's responses."""
         self.pushes.log = self.log
         self._authorities = server.authorities
-        self._unwanted: set[int] = set()
         self._connected = False
-        self._heads: dict[int, float] = {}
+        self._heads = OpenHeads(self.settings.request_timeout)
 
     # the endpoint's calls
 
     def receive(self, events: list[h3.Event]) -> None:
         """Deal with what happened."""
         if len(events) > 1:
-            events = _without_malformed(events)
+            events = without_malformed(events)
         actions = self._actions
         for event in events:
             action = actions.get(type(event))
@@ -110,8 +77,8 @@ class ServerConnection(Channel):
 
     def quiet(self, stream_id: int) -> None:
         """Data of a stream arrived and told nothing: perhaps the beginning of a header section, which has a time-out."""
-        if not stream_id & 3 and stream_id not in self.requests and stream_id not in self._heads:
-            self._heads[stream_id] = self._endpoint.loop.time() + self.settings.request_timeout
+        is_new = not stream_id & 3 and stream_id not in self.requests
+        if is_new and self._heads.begin(stream_id, self._endpoint.loop.time()):
             self.schedule_flush()
 
     def acknowledged(self, stream_id: int) -> None:
@@ -135,12 +102,12 @@ class ServerConnection(Channel):
             self.log.stopped(stream_id)
         if self.guard.responses.pop(stream_id, None) is not None:
             self.server.note_end()
-        elif not stream_id & 3 and stream_id not in self.requests and len(self._unwanted) < MAX_UNWANTED:
-            self._unwanted.add(stream_id)
+        elif not stream_id & 3 and stream_id not in self.requests:
+            self._heads.refuse(stream_id)
 
     def abandoned(self, stream_id: int) -> None:
         """The client reset a stream: a header section that was not complete will not be."""
-        self._heads.pop(stream_id, None)
+        self._heads.end(stream_id)
 
     def connected(self) -> None:
         """The handshake is done."""
@@ -159,18 +126,16 @@ class ServerConnection(Channel):
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due."""
-        deadline = self.core.next_timeout()
-        if self._heads:
-            first = next(iter(self._heads.values()))  # the time-out is a constant: the oldest is due first
-            deadline = first if deadline is None else min(first, deadline)
-        look = self.next_look
+        deadline, look = self.core.next_timeout(), self.next_look
+        if self._heads.deadlines:
+            first = self._heads.deadline
+            deadline = first if deadline is None or (first is not None and first < deadline) else deadline
         return look if deadline is None or (look is not None and look < deadline) else deadline
 
     def handle_timeout(self, now: float) -> None:
         """Time has passed."""
         self.receive(self.core.handle_timeout(now))
-        for stream_id in [stream_id for stream_id, deadline in self._heads.items() if deadline <= now]:
-            del self._heads[stream_id]
+        for stream_id in self._heads.take_due(now):
             self.counters.timed_out += 1
             self.core.stop_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
             self.core.reset_stream(stream_id, ErrorCode.H3_REQUEST_REJECTED)
@@ -194,13 +159,12 @@ class ServerConnection(Channel):
 
     def _request(self, event: h3.RequestReceived) -> None:
         stream_id = event.stream_id
-        if self._heads:
-            self._heads.pop(stream_id, None)
-        if self._unwanted and stream_id in self._unwanted:
-            self._unwanted.discard(stream_id)
+        if self._heads.deadlines:
+            self._heads.end(stream_id)
+        if self._heads.unwanted and self._heads.take_unwanted(stream_id):
             self.core.reject_request(stream_id)
             return
-        if self._authorities is not None and not self._answers_for(event.request.authority):
+        if self._authorities is not None and event.request.authority not in self._authorities:
             self._refuse(stream_id, event.request, 421)
             return
         if self.runner.running >= self.settings.max_concurrent_requests:
@@ -219,14 +183,9 @@ class ServerConnection(Channel):
             self.log.begin(request)
         self.runner.run(request)
 
-    def _answers_for(self, authority: bytes | None) -> bool:
-        authorities = self._authorities
-        assert authorities is not None
-        return authority is not None and (authority in authorities or plain_authority(authority) in authorities)
-
     def _too_large(self, event: h3.RequestTooLarge) -> None:
-        self._heads.pop(event.stream_id, None)
-        self._refuse(event.stream_id, _UNREAD, 414 if event.path else 431)
+        self._heads.end(event.stream_id)
+        self._refuse(event.stream_id, UNREAD, 414 if event.path else 431)
 
     def _refuse(self, stream_id: int, head: RequestHead, status: int) -> None:
         """Answer without calling the handler."""
@@ -298,7 +257,7 @@ class ServerConnection(Channel):
             request.content.finish(Headers.wrap(event.trailers))
 
     def _reset(self, event: h3.StreamReset) -> None:
-        self._heads.pop(event.stream_id, None)
+        self._heads.end(event.stream_id)
         request = self.requests.get(event.stream_id)
         if request is not None and request.content is not None:
             request.content.fail(StreamFailed("the client abandoned its request", event.error_code))
@@ -309,7 +268,7 @@ class ServerConnection(Channel):
             request.disconnect(StreamFailed("the client does not want the response any more", event.error_code))
 
     def _malformed(self, event: h3.MessageFailed) -> None:
-        self._heads.pop(event.stream_id, None)
+        self._heads.end(event.stream_id)
         request = self.requests.pop(event.stream_id, None)
         if request is not None:
             request.disconnect(StreamFailed(f"the request is malformed: {event.error.reason}", event.error.error_code))
@@ -387,11 +346,3 @@ class ServerConnection(Channel):
         h3.GoawayReceived: _goaway,
         h3.ConnectionTerminated: _terminated,
     }
-
-
-def _without_malformed(events: list[h3.Event]) -> list[h3.Event]:
-    """The same events without requests that turned out to be malformed in the same delivery: nobody is called for them."""
-    failed = {event.stream_id for event in events if isinstance(event, h3.MessageFailed)}
-    if not failed:
-        return events
-    return [event for event in events if not isinstance(event, h3.RequestReceived) or event.stream_id not in failed]

@@ -10,11 +10,8 @@ called again, with the promised request; its answer goes out on a push stream, w
      └──▶ UNPROMISED  no credit, not agreed, going away, too late, too many: nothing went out
 """
 
-import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Protocol
-from urllib.parse import quote, urljoin, urlsplit
 
 from h3push.errors import ErrorCode
 from h3push.h3.events import CancelledBy
@@ -112,31 +109,3 @@ class Push:
     def __repr__(self) -> str:
         why = self.refusal.name if self.refusal else self.cancelled_by.name if self.cancelled_by else ""
         return f"<Push {self.push_id} {self.path} {self.state.name}{' ' + why if why else ''}>"
-
-
-SAFE_IN_PATH = "/%:@!$&'()*+,;=~-._?[]"
-"""Characters of a path with its query that stay as they are (RFC 3986 section 3.3, 3.4); "%" too, so that what is encoded
-already is not encoded again. Square brackets are no path characters, but common in queries, and no server minds them."""
-
-
-_PLAIN_PATH = re.compile("[A-Za-z0-9" + re.escape(SAFE_IN_PATH) + "]+")
-
-
-@lru_cache(maxsize=1024)
-def resolve_push_path(base: str, path: str) -> tuple[str, str | None]:
-    """What may stand in `push(path)` as (path with query, authority or `None` for that of the request).
-
-    Absolute paths, paths relative to the request's, and whole https URLs; characters that may not stand in a path are
-    percent-encoded as UTF-8 (`/a b.css` as `/a%20b.css`), the fragment is dropped.
-    """
-    if path.startswith("/") and not path.startswith("//"):
-        if _PLAIN_PATH.fullmatch(path):
-            return path, None
-        absolute, authority = path, None
-    else:
-        parts = urlsplit(urljoin("https://base" + base, path))
-        if parts.scheme != "https":
-            raise ValueError(f"only https can be pushed, not {path!r}")
-        absolute = parts.path + ("?" + parts.query if parts.query else "")
-        authority = urlsplit(path).netloc or None
-    return quote(absolute.partition("#")[0] or "/", safe=SAFE_IN_PATH), authority

@@ -16,12 +16,12 @@ from h3push.h3.push.rules import PUSHABLE_METHODS, PushRefusal, error_of
 from h3push.http.fields import RequestHead
 from h3push.http.headers import HeadersLike, declared_length, encode_headers
 from h3push.http.priority import Priority
-from h3push.http.url import plain_authority
+from h3push.http.url import plain_authority, resolve_push_path
 from h3push.runtime.credit import CreditQueue
 from h3push.server.access_log import ConnectionLog
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
-from h3push.server.push import WAITABLE, Push, PushState, resolve_push_path
+from h3push.server.push import WAITABLE, Push, PushState
 from h3push.server.request import Request
 
 MISTAKES = frozenset({PushRefusal.METHOD, PushRefusal.CONTENT, PushRefusal.SCHEME, PushRefusal.AUTHORITY})

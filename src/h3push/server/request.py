@@ -6,14 +6,15 @@ Sending is the business of its `ResponseWriter`, which waits for nothing; the wa
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from h3push.errors import ErrorCode, H3PushError, NoStreamCredit, StreamFailed, Timeout
 from h3push.h3.push.rules import PushRefusal
-from h3push.http.content import BytesPart, FileContent, close_content, send_content
+from h3push.http.content import BytesPart, FileContent, Sink, close_content, send_content
 from h3push.http.fields import RequestHead
 from h3push.http.headers import Headers, HeadersLike, encode_headers, expects_continue
 from h3push.http.priority import Priority
+from h3push.http.request import RequestView
 from h3push.runtime.inbox import ContentTooLarge, Incoming
 from h3push.runtime.signal import Signal
 from h3push.server.budget import PushBudget
@@ -22,9 +23,6 @@ from h3push.server.drain_guard import ResponseState
 from h3push.server.push import WAITABLE, Push
 from h3push.server.response import Response
 from h3push.server.writer import ResponseWriter
-
-if TYPE_CHECKING:
-    from h3push.http.content import Sink
 
 _ENDED, _UNWANTED = ResponseState.ENDED, ResponseState.UNWANTED
 
@@ -51,7 +49,7 @@ class Pusher(Protocol):
         """Wait until there may be more push credit."""
 
 
-class Request:
+class Request(RequestView):
     """A request that a client sent, or that we promised and now answer in advance.
 
     Answer it by returning a `Response` from the handler, or step by step with `start_response`, `send` and `send_trailers`.
@@ -81,35 +79,9 @@ class Request:
     def __init__(self, connection: Channel, pusher: Pusher, stream_id: int | None, head: RequestHead) -> None:
         self.connection = connection
         self.head = head
-        """As it is on the wire."""
         self.writer = ResponseWriter(connection, stream_id, head)
         """Sends the response; takes effect at once and waits for nothing."""
         self._pusher = pusher
-
-    @property
-    def method(self) -> str:
-        """The method, such as "GET"."""
-        return self.head.method.decode("latin-1")
-
-    @property
-    def scheme(self) -> str:
-        """The scheme; "https" nearly always."""
-        return (self.head.scheme or b"").decode("latin-1")
-
-    @property
-    def authority(self) -> str:
-        """Host and port, as the client wrote them (`:authority`, or Host)."""
-        return (self.head.authority or b"").decode("latin-1")
-
-    @property
-    def path(self) -> str:
-        """The path with its query, percent-encoded as it came; "" for CONNECT."""
-        return (self.head.path or b"").decode("latin-1")
-
-    @property
-    def headers(self) -> Headers:
-        """The header fields."""
-        return Headers.wrap(self.head.fields)
 
     @property
     def trailers(self) -> Headers | None:
@@ -386,6 +358,6 @@ class Request:
         return f"<Request {self.method} {self.path}{pushed}>"
 
 
-def _is_a_sink(request: Request) -> "Sink":
+def _is_a_sink(request: Request) -> Sink:
     """Checked by mypy: a request is where content goes."""
     return request

@@ -1,18 +1,9 @@
-"""What a handler returns."""
+"""The response that a handler returns."""
 
 from h3push.http.content import Body, Content, known_length, normalize
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import Headers, HeadersLike, encode_headers
-
-NO_CONTENT_STATUSES = frozenset({204, 205, 304})
-"""Final statuses whose responses have no content, whatever the method (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5)."""
-
-RESET_CONTENT = 205
-"""The status whose response has no content and says so with a Content-Length of 0."""
-
-NO_LENGTH_STATUSES = frozenset({204, 304})
-"""Statuses for which we add no Content-Length: forbidden with 204, and with 304 it would have to be that of the 200 response
-(RFC 9110 section 8.6)."""
+from h3push.http.semantics import NO_CONTENT_STATUSES
 
 
 class Response:
@@ -65,7 +56,8 @@ class Response:
             elif name == b"date":
                 self._dated = True
         body = self.body
-        if not sized and self.status not in NO_LENGTH_STATUSES:
+        # Forbidden with 204; with 304 it would have to be that of the 200 response (RFC 9110 section 8.6).
+        if not sized and self.status not in NO_CONTENT_STATUSES:
             length = len(body) if type(body) is bytes else known_length(body)
             if length is not None:
                 fields = [*fields, (b"content-length", b"%d" % length)]

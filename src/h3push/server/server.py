@@ -11,7 +11,7 @@ from h3push import _quic
 from h3push.h3.config import H3Config
 from h3push.h3.server import H3ServerConnection
 from h3push.http.fields import Field
-from h3push.http.url import plain_authority
+from h3push.http.url import Authorities
 from h3push.quic.adapter import Driver
 from h3push.quic.driver import open_driver
 from h3push.runtime.descriptors import raise_descriptor_limit
@@ -58,8 +58,8 @@ class Server:
         self.access_log = access_log
         """Takes a row for each response."""
         named = settings.authorities
-        self.authorities = None if named is None else frozenset(plain_authority(name.encode("ascii")) for name in named)
-        """`ServerSettings.authorities`, in lower case and without the default port."""
+        self.authorities = None if named is None else Authorities(named)
+        """`ServerSettings.authorities`."""
         self.counters = ServerCounters()
         """What happened so far."""
         self.refusals = CertificateRefusals()

@@ -19,18 +19,23 @@ from typing import Protocol
 from h3push.errors import H3PushError, LocalProtocolError, NoStreamCredit, StreamStateError
 from h3push.http.content import Body, BytesPart, FileContent
 from h3push.http.fields import Fields, RequestHead
+from h3push.http.semantics import NO_CONTENT_STATUSES, RESET_CONTENT
 from h3push.runtime.drain import Drain
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
 from h3push.server.drain_guard import ResponseState
 from h3push.server.push import Push
-from h3push.server.response import NO_CONTENT_STATUSES, RESET_CONTENT, Response
+from h3push.server.response import Response
 
 logger = logging.getLogger("h3push.server")
 
 
 _WAITING, _HELD, _STARTED = ResponseState.WAITING, ResponseState.HELD, ResponseState.STARTED
 _ENDED, _RESET, _UNWANTED = ResponseState.ENDED, ResponseState.RESET, ResponseState.UNWANTED
+
+
+_SENT_WITHOUT = NO_CONTENT_STATUSES | {RESET_CONTENT}
+"""Statuses that are sent without content, whatever the method."""
 
 
 class ResponseRow(Protocol):
@@ -239,7 +244,7 @@ class ResponseWriter:
             return True
         status = response.status
         try:
-            if self.state is not _WAITING or status in NO_CONTENT_STATUSES or self._head.method == b"HEAD":
+            if self.state is not _WAITING or status in _SENT_WITHOUT or self._head.method == b"HEAD":
                 self.begin(status, response.fields(), not body)
                 if body and self.state is _STARTED:
                     self.write(body, True)
@@ -250,7 +255,7 @@ class ResponseWriter:
         return True
 
     def _has_no_content(self, status: int) -> bool:
-        return status in NO_CONTENT_STATUSES or self._head.method == b"HEAD"
+        return status in _SENT_WITHOUT or self._head.method == b"HEAD"
 
     def _send_whole(self, status: int, fields: Fields, content: bytes) -> None:
         """Send everything in one write; a push opens its stream with it. `NoStreamCredit` when a push finds no stream."""

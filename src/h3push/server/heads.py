@@ -1,0 +1,75 @@
+"""Requests whose header section is not complete: begun and not finished, or stopped before they came."""
+
+from h3push.h3.events import Event, MessageFailed, RequestReceived
+from h3push.http.fields import RequestHead
+
+UNREAD = RequestHead(method=b"-", scheme=None, authority=None, path=b"-", fields=[], content_length=None)
+"""Stands for a request whose header section was too large to be read."""
+
+MAX_UNWANTED = 1_000
+"""Requests that were stopped before they came and that are remembered; beyond, their handlers run for nothing."""
+
+
+class OpenHeads:
+    """The header sections of one connection that are on their way (slowloris), and the requests that nobody wants any more.
+
+    Args:
+        seconds: a header section must be complete so long after its first byte; `None`: no limit.
+    """
+
+    __slots__ = ("_seconds", "deadlines", "unwanted")
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self.deadlines: dict[int, float] = {}
+        """When each has to be complete, by stream; the time-out is a constant, so the oldest is due first."""
+        self.unwanted: set[int] = set()
+        """Streams of requests that were stopped before they came."""
+
+    def begin(self, stream_id: int, now: float) -> bool:
+        """A part of a header section is there. True when its time begins now."""
+        if self._seconds is None or stream_id in self.deadlines:
+            return False
+        self.deadlines[stream_id] = now + self._seconds
+        return True
+
+    def end(self, stream_id: int) -> None:
+        """A header section is complete, or will not be."""
+        self.deadlines.pop(stream_id, None)
+
+    def refuse(self, stream_id: int) -> None:
+        """The client wants no answer to a request that has not come yet."""
+        if len(self.unwanted) < MAX_UNWANTED:
+            self.unwanted.add(stream_id)
+
+    def take_unwanted(self, stream_id: int) -> bool:
+        """True, once, when nobody wants an answer to a request that has come now."""
+        if stream_id not in self.unwanted:
+            return False
+        self.unwanted.discard(stream_id)
+        return True
+
+    @property
+    def deadline(self) -> float | None:
+        """When the first one is due."""
+        return next(iter(self.deadlines.values()), None)
+
+    def take_due(self, now: float) -> list[int]:
+        """The streams whose time is over."""
+        due = [stream_id for stream_id, deadline in self.deadlines.items() if deadline <= now]
+        for stream_id in due:
+            del self.deadlines[stream_id]
+        return due
+
+    def clear(self) -> None:
+        """The connection is over."""
+        self.deadlines.clear()
+        self.unwanted.clear()
+
+
+def without_malformed(events: list[Event]) -> list[Event]:
+    """The same events without requests that turned out to be malformed in the same delivery: nobody is called for them."""
+    failed = {event.stream_id for event in events if isinstance(event, MessageFailed)}
+    if not failed:
+        return events
+    return [event for event in events if not isinstance(event, RequestReceived) or event.stream_id not in failed]

@@ -1,0 +1,35 @@
+"""A server, as its connections see it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from h3push.http.fields import Field
+from h3push.http.url import Authorities
+from h3push.runtime.settings import ServerSettings
+from h3push.server.access_log import AccessLog
+from h3push.server.counters import ServerCounters
+from h3push.server.runner import Handler
+from h3push.server.tls import CertificateRefusals
+
+
+class ConnectionOwner(Protocol):
+    """The server, as its connections see it."""
+
+    handler: Handler
+    settings: ServerSettings
+    counters: ServerCounters
+    access_log: AccessLog | None
+    authorities: Authorities | None
+    refusals: CertificateRefusals
+    is_shutting_down: bool
+    date: Callable[[], Field | None]
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run a handler as a task."""
+
+    def forget(self, connection: Any) -> None:
+        """A connection is over."""
+
+    def note_end(self) -> None:
+        """Something ended on a connection: a graceful shutdown looks again."""
