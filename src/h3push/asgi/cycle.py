@@ -1,4 +1,4 @@
-"""One request through an application: what it may send when, and what it gets to receive.
+"""One request through an application: the events that it may send, in which order, and those that it receives.
 
 The events of an application and the states of its response are a table, `CYCLE`::
 
@@ -50,22 +50,22 @@ logger = logging.getLogger("h3push.server")
 
 
 class CycleState(Enum):
-    """What the application has sent of its response."""
+    """Progress of the application's response."""
 
     WAITING = "waiting for http.response.start"
-    """Nothing final."""
+    """Nothing final has been sent."""
     STARTED = "waiting for http.response.body"
-    """The header section, and perhaps some content."""
+    """The header section has been sent, and perhaps some content."""
     TRAILERS = "waiting for http.response.trailers"
-    """All content; the start announced trailers."""
+    """All content has been sent; the start announced trailers."""
     DONE = "complete"
-    """Everything."""
+    """Everything has been sent."""
 
     __hash__ = object.__hash__  # members are compared by identity; Enum's own hash is written in Python
 
 
 class CycleInput(Enum):
-    """What an event of the application means to the state of its response."""
+    """An event of the application, as far as it moves the state of its response."""
 
     START = "start"
     """The final header section."""
@@ -103,12 +103,12 @@ class Cycle:
 
     Arguments:
         request: the request, sent by the client or promised by us.
-        delivery: takes what goes with the response.
+        delivery: gives the client what goes with the response.
     """
 
     # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
     state: CycleState = CycleState.WAITING
-    """What the application has sent of its response."""
+    """Progress of the response."""
     request_failure: Exception | None = None
     """Why the request's content did not arrive, when it did not."""
     _told_end: bool = False
@@ -148,7 +148,7 @@ class Cycle:
         return {"type": "http.request", "body": chunk, "more_body": not self._told_end}
 
     def finish(self) -> None:
-        """The application is done: a start without content goes out, and whoever still waits in `receive` is told."""
+        """End the cycle when the application has returned: send a start without content, and wake whoever waits in `receive`."""
         self._writer.send_held()
         if self._watch is not None:
             self._watch.cancel()
@@ -177,7 +177,7 @@ class Cycle:
             raise RuntimeError(f"{event} does not fit here: the response is {self.state.value}")
         return CycleState.TRAILERS if happened is CycleInput.LAST and self._announces_trailers else after
 
-    # What an event means. Most take effect at once; what is returned, if anything, `send` has to wait for.
+    # One method for each event. Most take effect at once; `send` waits for the awaitable that one returns.
 
     def _start(self, message: Message) -> Awaitable[None] | None:
         status, fields = int(message["status"]), own_fields(message.get("headers", ()))
@@ -210,7 +210,7 @@ class Cycle:
 
     def _pathsend(self, message: Message) -> Awaitable[None] | None:
         after = self._after(CycleInput.LAST, PATHSEND)
-        # So much of the file is sent as was declared, though it may have grown meanwhile.
+        # Content-Length bytes of it are sent, even if it has grown meanwhile.
         return self._send_file(FileContent(message["path"], 0, declared_length(self._fields)), after)
 
     def _zerocopysend(self, message: Message) -> Awaitable[None] | None:
@@ -269,7 +269,7 @@ class Cycle:
         self._writer.write(b"", True)
 
     async def _send_file(self, content: FileContent, after: CycleState) -> None:
-        """Have the transport send a part of a file, which it opens now; the end of the response with it if this was the last."""
+        """Have the transport send a part of a file, which it opens now, and the end of the response behind the last part."""
         end = after is CycleState.DONE
         hold = end and self._delivery.waits_for_credit
         await self._request.send_file(content.path, content.offset, content.length, end_stream=end and not hold)
@@ -297,7 +297,7 @@ class Cycle:
 
 
 def own_fields(headers: Iterable[Iterable[Any]]) -> list[Field]:
-    """Header fields as an application gives them, in our own list of pairs with names in lower case."""
+    """Copy an application's header fields, with names in lower case."""
     return [
         (name.lower(), value) if type(name) is bytes and type(value) is bytes else (bytes(name).lower(), bytes(value))
         for name, value in headers

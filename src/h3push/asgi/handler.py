@@ -18,7 +18,7 @@ from h3push.server.response import Response
 logger = logging.getLogger("h3push.server")
 
 Planner = Callable[[Request], PushPlan | None]
-"""Tells what goes with a page, from its request alone: a manifest, a scan of the file that will be sent."""
+"""Names what goes with a page, from its request alone: a manifest, a scan of the file that will be sent."""
 
 
 class ApplicationError(RuntimeError):
@@ -32,7 +32,7 @@ class ASGISettings:
     root_path: str = ""
     """Where the application is mounted, decoded, without a final slash."""
     planners: tuple[Planner, ...] = ()
-    """What is known at request time; asked in order, each plan is carried out."""
+    """Asked in order for each GET, before the application runs; every plan is carried out."""
     push_event: bool = True
     """Offer ASGI's push event. False for applications whose middleware fails on it (Starlette's `BaseHTTPMiddleware`):
     `h3push.push`, Link fields and manifests work all the same."""
@@ -63,16 +63,16 @@ class ASGIHandler:
         state: dict[str, Any] | None = None,
     ) -> None:
         self.app = app
-        """What answers."""
+        """The application."""
         self.settings = settings
         """How it is run."""
         self.delivery = DeliveryState(patience=settings.push_wait)
-        """What became of the pushes and hints, over all connections."""
+        """State and counters of pushes and hints, over all connections."""
         self.state = state
         """The lifespan's state."""
 
     def __call__(self, request: Request) -> Response | Awaitable[None]:
-        """Answer one request. What is known to go with it goes out in this very call, before the application runs."""
+        """Answer one request. Its planners' pushes and hints go out in this very call, before the application runs."""
         method = request.method
         if method == "CONNECT":
             return Response(501)  # ASGI has no scope for tunnels, and a 2xx would open one
@@ -117,7 +117,7 @@ class ASGIHandler:
         )
 
     def _check_complete(self, request: Request, cycle: Cycle) -> None:
-        """A response that only looks complete must not reach a cache."""
+        """Raise for an incomplete response: one that only looks complete must not reach a cache."""
         if cycle.state is CycleState.DONE or request.disconnected or request.response_ended:
             return
         if cycle.request_failure is not None:

@@ -28,15 +28,15 @@ class LifespanState(Enum):
     """How far the application's life has come."""
 
     NOT_STARTED = "not started"
-    """Nothing was asked of it."""
+    """It has not been asked to start."""
     STARTING = "starting"
-    """It was told to start and has not answered."""
+    """It was asked to start and has not answered."""
     RUNNING = "running"
     """It has started."""
     UNSUPPORTED = "without lifespan"
     """It raised instead of answering: most applications without lifespan do."""
     STOPPING = "stopping"
-    """It was told to stop and has not answered."""
+    """It was asked to stop and has not answered."""
     STOPPED = "stopped"
     """It is over."""
 
@@ -51,7 +51,7 @@ class Lifespan:
 
     def __init__(self, app: ASGIApplication, *, timeout: float = 60.0) -> None:
         self.state: dict[str, Any] = {}
-        """What the application put into `scope["state"]`; each request gets a shallow copy."""
+        """The application's `scope["state"]`; each request gets a shallow copy."""
         self.stage = LifespanState.NOT_STARTED
         """How far it has come."""
         self._app = app
@@ -76,7 +76,7 @@ class Lifespan:
                 await self._end_task()
 
     async def shutdown(self) -> None:
-        """Stop the application; what goes wrong is logged, for the server stops in any case."""
+        """Stop the application. Failures are logged: the server stops in any case."""
         try:
             if self.stage is LifespanState.RUNNING:
                 self.stage = LifespanState.STOPPING
@@ -93,7 +93,7 @@ class Lifespan:
         await self._end_task()
 
     async def _end_task(self) -> None:
-        """The application's life is over, whether it noticed or not; one that ignores its cancellation is not waited for."""
+        """Cancel the application's task, and wait a moment for it: one that ignores its cancellation must not hold us up."""
         self.stage = LifespanState.STOPPED
         task = self._task
         if task is None:
@@ -104,7 +104,7 @@ class Lifespan:
             logger.error("the application's lifespan does not end, although it was cancelled")
 
     async def _ask(self, message: Message, what: str) -> str | None:
-        """Tell the application something, and wait for its answer: what went wrong, or `None`."""
+        """Send the application an event and wait for its answer: a failure, or `None`."""
         self._answered.clear()
         self._failure = None
         self._inbox.put_nowait(message)

@@ -1,4 +1,4 @@
-"""From `module:app` to an application, and what can be told of it before it runs."""
+"""From `module:app` to an application, and the mistakes that can be found before it runs."""
 
 import importlib
 import inspect
@@ -17,7 +17,7 @@ _DROPS_THE_PUSH_EVENT = "GZipMiddleware"
 
 
 class LoadError(ValueError):
-    """The application cannot be found; the sentence says which part of `module:app` is wrong."""
+    """The application cannot be found or is none; the sentence says which part of `module:app` is wrong."""
 
 
 def load_app(target: str, *, factory: bool = False, app_dir: Path | None = None) -> ASGIApplication:
@@ -89,7 +89,7 @@ def _is_loading(filename: str) -> bool:
 
 
 def survives_push_event(app: object) -> bool:
-    """False when the application has middleware that fails on ASGI's push event; tells what to use instead.
+    """False when the application has middleware that fails on ASGI's push event; a warning names what to use instead.
 
     Starlette and FastAPI list their middleware in `user_middleware`. Their `BaseHTTPMiddleware`, and with it every
     `@app.middleware("http")`, raises when the application pushes, and only on servers that offer the event.

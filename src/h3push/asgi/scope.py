@@ -1,4 +1,4 @@
-"""From a request to the scope that ASGI describes."""
+"""The ASGI scope of a request."""
 
 import ssl
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ TLS_1_3 = 0x0304
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFacts:
-    """What all scopes of one connection have in common."""
+    """Values that all scopes of one connection share."""
 
     server: tuple[str, int]
     """Address and port that the connection came to."""
@@ -32,7 +32,7 @@ def build_scope(
     marker: Mapping[str, object],
     offers_push: bool,
 ) -> Scope:
-    """The scope of one request, promised ones included.
+    """Build the scope of one request, promised ones included.
 
     Args:
         request: the request.
@@ -76,12 +76,12 @@ def build_scope(
 
 
 def decoded_path(raw_path: bytes) -> str:
-    """The path as ASGI has it: percent-decoded, then UTF-8; what is no UTF-8 is replaced."""
+    """Decode a path as ASGI wants it: percent-encoding first, then UTF-8, with U+FFFD for anything else."""
     return (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("utf-8", "replace")
 
 
 def scope_headers(head: RequestHead) -> Fields:
-    """The header fields, with Host first: ASGI has no `:authority`."""
+    """The header fields, with Host first, made from `:authority`, for which ASGI has no other place."""
     fields, authority = head.fields, head.authority
     if b"host" in dict(fields):
         fields = [field for field in fields if field[0] != b"host"]
@@ -89,7 +89,7 @@ def scope_headers(head: RequestHead) -> Fields:
 
 
 def takes_trailers(fields: Sequence[Field]) -> bool:
-    """True when the client says `TE: trailers` (RFC 9110 section 10.1.4): others may drop them, so none are sent."""
+    """True when the client says `TE: trailers` (RFC 9110 section 10.1.4); to others none are sent, for they may drop them."""
     return b"te" in dict(fields) and any(name == b"te" and b"trailers" in value.lower() for name, value in fields)
 
 
@@ -115,7 +115,7 @@ def _read_tls_facts(request: Request) -> dict[str, Any]:
 
 
 def _subject(der: bytes) -> str:
-    """The name in a client's certificate (RFC 4514); imported when a client has one, for it takes its time."""
+    """The name in a client's certificate (RFC 4514). cryptography is imported here because few servers ask for certificates."""
     from cryptography import x509
 
     return x509.load_der_x509_certificate(der).subject.rfc4514_string()

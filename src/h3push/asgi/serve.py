@@ -1,4 +1,4 @@
-"""An ASGI application as an HTTP/3 server: lifespan, handler, counters."""
+"""An HTTP/3 server for an ASGI application: its lifespan, its handler and its counters."""
 
 import asyncio
 import os
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Everything that a server counts; live, so that reading twice tells what happened between."""
+    """A live view of everything that a server counts: the difference of two readings is the work between them."""
 
     server: ServerCounters
     """Connections, requests, and pushes by their end."""
     delivery: DeliveryCounters
-    """What went out which way, and why something was not pushed."""
+    """Resources by the way they took, and by the reason why one was not pushed."""
 
     @property
     def promised(self) -> int:
@@ -42,7 +42,7 @@ class Counters:
 
     @property
     def fulfilled(self) -> int:
-        """Pushed responses that were sent whole."""
+        """Pushes whose whole response the client has acknowledged."""
         return self.server.pushes_fulfilled
 
     @property
@@ -57,8 +57,8 @@ class Counters:
 
     @property
     def pushed_bytes(self) -> int:
-        """Content of pushed responses that are over."""
-        return self.delivery.pushed_bytes
+        """Content of pushed responses, in bytes."""
+        return self.server.push.content_bytes
 
 
 class ASGIServer:
@@ -70,9 +70,9 @@ class ASGIServer:
 
     def __init__(self, server: Server, handler: ASGIHandler, lifespan: Lifespan | None) -> None:
         self.server = server
-        """What listens."""
+        """The listening half."""
         self.handler = handler
-        """What runs the application."""
+        """The handler, which runs the application."""
         self._lifespan = lifespan
 
     async def __aenter__(self) -> "ASGIServer":
@@ -119,7 +119,7 @@ class ASGIServer:
 
     @property
     def counters(self) -> Counters:
-        """What happened so far."""
+        """The work done so far."""
         return Counters(self.server.counters, self.handler.delivery.counters)
 
 
@@ -177,7 +177,7 @@ def serve_asgi(
 
 
 def manifest_planner(manifest: Manifest) -> Planner:
-    """A planner that looks pages up in a manifest."""
+    """Make a planner that looks pages up in a manifest."""
 
     def plan(request: Request) -> PushPlan | None:
         return manifest.plan(request.path)

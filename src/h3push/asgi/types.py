@@ -1,16 +1,16 @@
-"""The shapes of ASGI 3 (asgiref 3, HTTP spec version 2.5), as far as this server speaks of them."""
+"""ASGI 3 (HTTP spec version 2.5, lifespan 2.0): its types, and the names of its events and extensions."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
-"""What an application is told of a connection: one request, or the server's lifespan."""
+"""The description of one request, or of the server's lifespan, that an application is called with."""
 
 Message = MutableMapping[str, Any]
 """An event in either direction; `type` says which."""
 
 Receive = Callable[[], Awaitable[Message]]
-"""Gives the application the next event."""
+"""Waits for the next event for the application."""
 
 Send = Callable[[Message], Awaitable[None]]
 """Takes an event from the application."""
@@ -31,7 +31,7 @@ EARLY_HINT = "http.response.early_hint"
 """Extension and event: a 103 with Link fields."""
 
 INFORMATIONAL = "http.response.informational"
-"""Gunicorn's event for any interim response; it is in no specification and nobody advertises it."""
+"""Gunicorn's event for any interim response. It is in no specification, and nobody advertises it."""
 
 TRAILERS = "http.response.trailers"
 """Extension and event: a trailer section."""
@@ -43,11 +43,11 @@ ZEROCOPYSEND = "http.response.zerocopysend"
 """Extension and event: a part of a file by its descriptor."""
 
 TLS = "tls"
-"""Extension: facts of the handshake."""
+"""Extension: the TLS handshake."""
 
 H3PUSH = "h3push"
-"""Our own extension: who is pushed and why, and the object that `h3push.push` works through."""
+"""Our own extension: push ID and initiator of a pushed request, and the object that `h3push.push` works through."""
 
 
 class ClientGoneError(OSError):
-    """The client does not want the response any more: what is sent goes nowhere. ASGI asks for an `OSError` here."""
+    """The client no longer wants the response, so `send` has nowhere to send to. ASGI asks for an `OSError` here."""

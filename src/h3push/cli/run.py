@@ -1,4 +1,4 @@
-"""The life of `h3push serve`: listen, say so, reload certificates on SIGHUP, stop on SIGINT and SIGTERM.
+"""One run of `h3push serve`: listen, say so, reload the certificate on SIGHUP, stop on SIGINT and SIGTERM.
 
 The first signal to stop lets what is under way finish, and Ctrl-C says what that is; the second one ends it. Everything is said
 on stderr, for stdout has the access log.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from h3push.server.server import Server
 
 CERTIFICATE_CHECK = 24 * 3600.0
-"""Seconds between two looks at the certificate: days are what it is counted in."""
+"""Seconds between two looks at the certificate, whose life is counted in days."""
 
 
 def run(options: ServeOptions) -> None:
@@ -78,7 +78,7 @@ class Run:
     # the certificate
 
     def reload(self) -> None:
-        """Read the certificate anew, for connections that begin from now on. When it cannot be used the old one stays."""
+        """Reload the certificate for new connections; keep the old one when the new one cannot be used."""
         try:
             files = self._options.certificates()
             self._server.set_tls(load_certificate(files))
@@ -89,7 +89,7 @@ class Run:
         self._say_expiry()
 
     def _watch_certificate(self) -> None:
-        """Say when the certificate ends soon, now and once a day; one of `--dev` is renewed instead."""
+        """Warn of a certificate that expires soon, now and once a day; renew one of `--dev` instead."""
         if self._check is not None and self._files.cafile is not None:
             with suppress(CommandFailed):  # the old one is good for days
                 self._server.set_tls(load_certificate(self._options.certificates()))
@@ -130,7 +130,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def ready_line(options: ServeOptions, files: CertificateFiles, port: int) -> str:
-    """Tell what is served where, and what to trust."""
+    """The line that says where the server is, and which certificate to trust."""
     trust = f"CA file {files.cafile}" if files.cafile is not None else f"certificate {files.certfile}"
     return f"serving {options.target} at {server_url(options.host, port)} ({trust})"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from h3push.server.server import Server
 
 MAX_PUSH_BYTES = 1 << 30
-"""Pushed content that one page may cause: 1 GiB. The content is the user's own; what bounds it is `--push-limit`."""
+"""Pushed content that one page may cause: 1 GiB. It is the user's own content, and `--push-limit` bounds it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class ServeOptions:
     target: str
     """The directory to serve, or `module:app`."""
     factory: bool
-    """Whether `app` is a function that makes the application."""
+    """True when the target names a function that makes the application."""
     app_dir: Path | None
-    """Where the application's module is; `None`: in the working directory."""
+    """The directory of the application's module; `None`: the working directory."""
     manifest: Path | None
     """A push manifest."""
     host: str
@@ -54,9 +54,9 @@ class ServeOptions:
     port: int
     """UDP port; 0 takes a free one."""
     certificates: Callable[[], CertificateFiles]
-    """Where the certificate is; a development certificate is made or renewed by this call. Raises `CommandFailed`."""
+    """Finds the certificate; makes or renews one for development. Raises `CommandFailed`."""
     push: bool
-    """Whether anything is pushed; when not, a directory's pages are sent alone, and applications' pushes become hints."""
+    """False: a directory's pages are sent alone, and an application's pushes become hints."""
     push_limit: int
     """Resources that one page may push."""
     push_wait: float
@@ -64,11 +64,11 @@ class ServeOptions:
     charset: str | None
     """Encoding of the directory's text; `None`: each file says its own."""
     follow_symlinks: bool
-    """Whether links out of the directory are followed."""
+    """True when links out of the directory are followed."""
     access_log: bool
-    """Whether to print a line for each response."""
+    """True to print a line for each response."""
     log_format: "LogFormat"
-    """How such a line looks."""
+    """The format of these lines."""
 
     @property
     def directory(self) -> Path | None:

@@ -110,8 +110,6 @@ class DeliveryCounters:
     """How many went out which way."""
     refusals: Counter[WhyNot] = field(default_factory=Counter)
     """How many were not pushed, by reason; those that were hinted at instead are in `ways` as well."""
-    pushed_bytes: int = 0
-    """Content of pushed responses that are over."""
     left_out: int = 0
     """Resources that a bound kept out of a plan."""
     fields_refused: int = 0

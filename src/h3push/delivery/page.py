@@ -96,7 +96,6 @@ class DeliveryState:
         push = request.fulfils
         if push is None:
             return
-        self.counters.pushed_bytes += request.bytes_sent
         cut_off = push.state is PushState.CANCELLED and push.cancelled_by is CancelledBy.LOCAL
         memory = self.memory(request)
         if memory is not None and (cut_off or (failed and not request.disconnected)):

@@ -1,4 +1,4 @@
-"""The access log: a row for each response when it is over, pushed ones with their ID, initiator and outcome.
+"""The access log: one row for each response, written when it is over; pushed ones with their ID, initiator and outcome.
 
 As text, for people::
 
@@ -6,10 +6,10 @@ As text, for people::
     2026-11-28T18:35:19.131Z 127.0.0.1:50412 "GET /guide/a.css HTTP/3" 200 832 push 0 for /guide/
     2026-11-28T18:35:19.131Z 127.0.0.1:50412 "GET /guide/b.png HTTP/3" 200 1024 push 1 for /guide/ (cancelled by the client)
 
-As JSON lines, for programs: the fields of `Row`, one object a line. In text, what a client chose stays percent-encoded or is
-escaped, so that nothing it sends can break a line or drive a terminal; JSON escapes by itself.
+As JSON lines, for programs: the fields of `Row`, one object a line. In text, everything that a client chose is escaped, so that
+it can neither break a line nor drive a terminal; JSON escapes by itself.
 
-Theory of operation. A row is opened when its request is there (`ConnectionLog.begin`). The response itself says how it ends:
+Theory of operation. A row is opened when its request arrives (`ConnectionLog.begin`). The response itself says how it ends:
 `ended`, `given_up` or `unwanted`. When QUIC has not taken nearly all of a response by then, as with a large file, the row waits
 until it has, or until the client stops it.
 """
@@ -30,7 +30,7 @@ from h3push.server.request import Request
 logger = logging.getLogger("h3push.server")
 
 LogFormat = Literal["text", "json"]
-"""How rows are written."""
+"""The format of the rows."""
 
 
 class Outcome(Enum):
@@ -50,10 +50,10 @@ class Outcome(Enum):
 
 @dataclass(slots=True)  # not frozen, which would triple its price
 class Row:
-    """What the log says of one response."""
+    """One row: the facts of one response."""
 
     time: datetime
-    """When the request was there, UTC; written in RFC 3339 with milliseconds."""
+    """Arrival of the request, UTC; written in RFC 3339 with milliseconds."""
     client: str
     """Address and port."""
     method: str
@@ -75,7 +75,7 @@ class Row:
     initiator: str | None = None
     """Path of the page that it was pushed with."""
     user_agent: str | None = None
-    """What the client calls itself."""
+    """The client's User-Agent."""
 
     def text(self) -> str:
         """The row as a line of text."""
@@ -104,11 +104,11 @@ def _timestamp(time: datetime) -> str:
 class AccessLog:
     """Writes rows to a stream.
 
-    A stream that cannot be written (a full disk) loses the rows meanwhile, and a line in the log of errors says so once. When
-    nobody reads it any more (a closed pipe), logging ends. Serving goes on in any case.
+    While the stream cannot be written, as on a full disk, rows are lost, which is logged once. When nobody reads it any more (a
+    closed pipe), the access log ends. Serving goes on in any case.
 
     Arguments:
-        stream: where the lines go; give one without a buffer, or a row that could not be written may come later in part.
+        stream: receives the lines. Give one without a buffer: a buffer keeps part of a row that could not be written for later.
         log_format: "text" or "json".
     """
 
@@ -118,16 +118,16 @@ class AccessLog:
         self._said_so = False
 
     def connection(self, waiting: Callable[[int], int], high_water: int) -> "ConnectionLog":
-        """The log of one connection.
+        """Open the log of one connection.
 
         Args:
-            waiting: tells how many bytes of a stream QUIC has not taken.
-            high_water: a response of which fewer bytes wait counts as taken.
+            waiting: returns how many bytes of a stream QUIC has not taken.
+            high_water: a response counts as taken when no more bytes than this wait.
         """
         return ConnectionLog(self, waiting, high_water)
 
     def write(self, row: Row) -> None:
-        """Write a row. Never raises for the stream."""
+        """Write a row. Errors of the stream are not raised."""
         if self._stream is None:
             return
         try:
@@ -153,7 +153,7 @@ class ConnectionLog:
         self._open: dict[OpenRow, None] = {}
 
     def begin(self, request: Request) -> None:
-        """A request is there."""
+        """Open a row for a request that has arrived."""
         row = request.writer.row = OpenRow(self, request)
         self._open[row] = None
 
@@ -166,7 +166,7 @@ class ConnectionLog:
         return self.waiting(stream_id) <= self._high_water
 
     def drained(self, stream_id: int) -> None:
-        """QUIC took most of what waited on a stream."""
+        """QUIC has taken most of what waited on a stream."""
         for row in self._of(stream_id):
             row.ended()
 
@@ -194,7 +194,7 @@ class ConnectionLog:
 
 
 class OpenRow:
-    """A row whose response is not over. What happens after it was written is too late for it."""
+    """The row of a response that is not over. It is written once; later news of the response change nothing."""
 
     __slots__ = ("_began", "_log", "_request", "_since", "_written")
 
@@ -206,26 +206,26 @@ class OpenRow:
         self._written = False
 
     def is_sent_on(self, stream_id: int) -> bool:
-        """True when the response has ended, and that is its stream."""
+        """True when this is the stream of the response, and its end has been handed to QUIC."""
         return self._request.response_ended and self._request.stream_id == stream_id
 
     def ended(self) -> None:
-        """The end of the response was handed to QUIC: the row is written as soon as QUIC has taken what is before it."""
+        """Write the row of a response whose end was handed to QUIC, unless QUIC has yet to take what precedes it."""
         if self._log.is_taken(self._request.stream_id):
             self._write(Outcome.FAILED if self._request.failed else Outcome.COMPLETE, self._request.bytes_sent)
 
     def given_up(self) -> None:
-        """The response is about to be reset by us."""
+        """Write the row of a response that we are about to reset."""
         self.write(Outcome.FAILED if self._request.failed else Outcome.CANCELLED_BY_SERVER)
 
     def unwanted(self, error: Exception) -> None:
-        """Nobody takes the response any more."""
+        """Write the row of a response that nobody takes any more."""
         push = self._request.fulfils
         by_us = isinstance(error, Timeout) or (push is not None and push.cancelled_by is CancelledBy.LOCAL)
         self.write(Outcome.CANCELLED_BY_SERVER if by_us else Outcome.CANCELLED_BY_CLIENT)
 
     def write(self, outcome: Outcome) -> None:
-        """Write the row of a response that is not whole; nothing when it was written."""
+        """Write the row of a response that is not whole, unless it has been written."""
         if not self._written:
             self._write(outcome, self._request.bytes_sent - self._log.waiting(self._request.stream_id))
 
@@ -253,5 +253,5 @@ class OpenRow:
 
 
 def printable(text: str) -> str:
-    """Text from a peer, with everything but printable ASCII escaped."""
+    """Escape everything but printable ASCII in text from a peer."""
     return text.encode("unicode_escape").decode("ascii").replace('"', "%22")

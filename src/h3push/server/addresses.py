@@ -1,4 +1,4 @@
-"""Where a server listens: the addresses that its host stands for, all bound at one port.
+"""The addresses that a server's host stands for, all bound at one port.
 
 "localhost" is 127.0.0.1 and ::1, and some clients try only one of them. So a server has a socket for each address of its host,
 and shares everything else between them.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Address = tuple[str, int]
 
 LOOPBACK = ("127.0.0.1", "::1")
-"""What "localhost" is, whatever the machine's hosts file says (RFC 6761 section 6.3)."""
+"""The addresses of "localhost", whatever the machine's hosts file says (RFC 6761 section 6.3)."""
 
 ATTEMPTS = 10
 """Free ports that are tried until one is free at every address."""
@@ -27,7 +27,7 @@ _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 async def resolve(host: str, port: int) -> list[Address]:
-    """The addresses of a host, IPv4 first. `OSError` when it has none."""
+    """Look up the addresses of a host, IPv4 first. `OSError` when it has none."""
     if host == "localhost":
         return [(address, port) for address in LOOPBACK]
     if _is_address(host):
@@ -49,7 +49,7 @@ def _is_address(host: str) -> bool:
 def bind_all(addresses: list[Address], bind: Callable[[Address], "Driver"]) -> list["Driver"]:
     """Bind every address, with one port for all where 0 asks for a free one.
 
-    Addresses that this machine does not have are left out, as long as there is one that it has.
+    Addresses that this machine lacks are left out, as long as it has one of them.
 
     Raises:
         OSError: none can be bound, or one is taken.

@@ -1,15 +1,14 @@
-"""Certificates for development: a CA of one's own, made once, and a server certificate that it signed.
+"""Certificates for development: a certificate authority of one's own, and a server certificate that it signs.
 
 Both live in one directory (`state_directory`)::
 
-    ca.pem       the CA's certificate: what a client is told to trust (`--cacert`)
-    ca.key       its key; whoever has it can be any server for those who trust the CA (mode 0600)
+    ca.pem       the CA's certificate, for clients to trust (`--cacert`)
+    ca.key       its key; whoever has it can pose as any server to those who trust the CA (mode 0600)
     server.pem   the server's certificate and the CA's
     server.key   its key (mode 0600)
 
-Made once and used again, so that a CA that was trusted stays trusted; files that are there and make no CA are an error, for they
-may be somebody's. Each file is written whole or not at all, keys before the certificates that need them, and a lock keeps two
-starting servers apart.
+They are made once and used again, so that a CA stays trusted. Files in its place that make no CA are an error: they may be
+somebody's own. Each file is written whole or not at all, and a key before its certificate. A lock keeps starting servers apart.
 """
 
 import fcntl
@@ -35,22 +34,22 @@ CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=30)
 """Short, because it renews itself; Chromium takes at most 14 days only for certificates pinned by hash."""
 RENEW_BEFORE = timedelta(days=7)
-"""A certificate that ends within this time is made anew."""
+"""A certificate that expires within this time is made anew."""
 BACKDATE = timedelta(hours=1)
-"""Valid from an hour ago: clocks of development machines and their containers differ."""
+"""Certificates are valid from an hour ago: the clocks of a machine and its containers differ."""
 WARN_BEFORE = timedelta(days=7)
-"""A certificate of the user's own that ends within this time is worth a line; so short a time only for one that lives long."""
+"""A certificate of the user's own that expires within this time, or a tenth of its life if that is less, is worth a line."""
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-"""Names that every development certificate is for."""
+"""Names in every development certificate."""
 
 
 class AuthorityError(ValueError):
-    """The files of the CA are there and cannot be used; the sentence names them."""
+    """The files of the CA exist and cannot be used; the sentence names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DevelopmentCertificates:
-    """The files to serve with and to trust."""
+    """The files to serve with, and the file to trust."""
 
     cafile: Path
     """The CA's certificate, PEM."""
@@ -61,7 +60,7 @@ class DevelopmentCertificates:
 
 
 def state_directory() -> Path:
-    """Where state that outlives a run belongs: `$XDG_STATE_HOME/h3push`, by default `~/.local/state/h3push`.
+    """The directory for state that outlives a run: `$XDG_STATE_HOME/h3push`, by default `~/.local/state/h3push`.
 
     A relative `$XDG_STATE_HOME` is ignored, as the XDG Base Directory Specification demands.
     """
@@ -74,12 +73,12 @@ def state_directory() -> Path:
 def development_certificates(
     directory: Path, names: Iterable[str] = (), *, now: datetime | None = None
 ) -> DevelopmentCertificates:
-    """The certificates in `directory`, made or renewed where necessary, for `LOCAL_NAMES` and `names`.
+    """Make or renew the certificates in `directory` where necessary, for `LOCAL_NAMES` and `names`.
 
     Raises:
         OSError: the directory cannot be made or written to.
-        AuthorityError: `ca.pem` or `ca.key` is there and cannot be used.
-        ValueError: a name that no certificate can be for.
+        AuthorityError: `ca.pem` and `ca.key` exist and cannot be used.
+        ValueError: a name that cannot stand in a certificate.
     """
     now = now or datetime.now(UTC)
     wanted = dict.fromkeys([*LOCAL_NAMES, *(name for name in names if not _is_wildcard_address(name))])
@@ -93,10 +92,7 @@ def development_certificates(
 
 
 def expiry_notice(certfile: Path, *, now: datetime | None = None) -> str | None:
-    """A line about a certificate that is expired, about to be, or not valid yet; `None` for one that is none of these.
-
-    "About to be" is `WARN_BEFORE`, or the last tenth of a short life.
-    """
+    """A line about a certificate that has expired, is about to expire (`WARN_BEFORE`), or is not valid yet; else `None`."""
     now = now or datetime.now(UTC)
     try:
         leaf = x509.load_pem_x509_certificates(certfile.read_bytes())[0]
@@ -116,7 +112,7 @@ _Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
 def _load_authority(directory: Path, now: datetime) -> _Pair | None:
-    """The CA; `None` when there is none yet, or its time is over."""
+    """The CA; `None` when there is none yet, or it expires soon."""
     certfile, keyfile = directory / "ca.pem", directory / "ca.key"
     there = [file for file in (certfile, keyfile) if file.exists()]
     if len(there) < 2:
@@ -140,7 +136,7 @@ def _ends_soon(certificate: x509.Certificate, now: datetime) -> bool:
 
 
 def _load(certfile: Path, keyfile: Path) -> _Pair | None:
-    """A certificate with its key; `None` when one is absent or broken, or they are no pair."""
+    """A certificate with its key; `None` when either is absent or broken, or they do not belong together."""
     try:
         certificate = x509.load_pem_x509_certificates(certfile.read_bytes())[0]
         key = serialization.load_pem_private_key(keyfile.read_bytes(), password=None)
@@ -152,7 +148,7 @@ def _load(certfile: Path, keyfile: Path) -> _Pair | None:
 
 
 def _serves(certificate: x509.Certificate, authority: x509.Certificate, names: Iterable[str]) -> bool:
-    """True when the CA signed the certificate and it is for all of `names`."""
+    """True when the CA signed the certificate and all of `names` stand in it."""
     try:
         certificate.verify_directly_issued_by(authority)
         held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -248,7 +244,7 @@ def _certificate_bytes(certificate: x509.Certificate) -> bytes:
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    """Replace a file whole: readers see the old one or the new one."""
+    """Replace a file at once: readers see the old one or the new one."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as opened:
@@ -264,7 +260,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """One process at a time; the lock goes away with its process."""
+    """Let one process in at a time; the lock ends with its process."""
     with (directory / ".lock").open("w") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""A server's TLS settings from files, with what is wrong with them in one sentence; and who refuses its certificate."""
+"""A server's TLS settings from files, and the clients that refuse its certificate."""
 
 import logging
 import os
@@ -12,12 +12,12 @@ FilePath = str | os.PathLike[str]
 
 
 def load_tls(certfile: FilePath, keyfile: FilePath, *, key_log_file: FilePath | None = None) -> _quic.ServerTls:
-    """TLS settings for one certificate.
+    """Make TLS settings for one certificate.
 
     Args:
         certfile: the certificate chain, PEM.
         keyfile: its private key, PEM.
-        key_log_file: where the secrets of all connections are appended (NSS key log), for Wireshark.
+        key_log_file: the secrets of all connections are appended to it (NSS key log), for Wireshark.
 
     Raises:
         ValueError: a file that cannot be read or used; the sentence names it.
@@ -34,7 +34,7 @@ def load_tls(certfile: FilePath, keyfile: FilePath, *, key_log_file: FilePath | 
 
 
 def _read_pem(path: FilePath, what: str) -> bytes:
-    """The bytes of a PEM file. A file that was cut off is told apart here, for what parsers say of one is not clear."""
+    """Read a PEM file. A truncated one is found here, because parsers do not say clearly what is wrong with it."""
     try:
         pem = Path(path).read_bytes()
     except OSError as error:
@@ -62,7 +62,7 @@ CERTIFICATE_ALERTS = {
 """Alerts that are about the certificate of the other side (RFC 8446 section 6.2)."""
 
 REFUSAL_INTERVAL = 60.0
-"""Seconds between two lines about one reason: anybody may refuse a certificate as often as he likes."""
+"""Seconds between two lines with the same reason: anybody can refuse a certificate again and again."""
 
 
 class CertificateRefusals:
@@ -72,7 +72,7 @@ class CertificateRefusals:
         self._last: dict[int, float] = {}
 
     def handshake_failed(self, address: tuple[str, int], error_code: int | None, now: float) -> None:
-        """A handshake ended with this QUIC error code; `now` in seconds."""
+        """Take note of a handshake that ended with a QUIC error code; `now` in seconds."""
         alert = -1 if error_code is None else error_code - TLS_ALERT
         reason = CERTIFICATE_ALERTS.get(alert)
         if reason is None or now - self._last.get(alert, -REFUSAL_INTERVAL) < REFUSAL_INTERVAL:
