@@ -27,7 +27,7 @@ from report import markdown_table, text_table, write_section
 
 from h3push import Client, Request, Response
 from h3push.files.directory import Directory
-from h3push.files.plans import PushingDirectory
+from h3push.files.handler import DirectoryHandler
 from h3push.lab.emulation import HOST, Link
 from h3push.lab.page_load import load_page
 from h3push.testing import World, in_world
@@ -145,7 +145,7 @@ class Workload:
 WORKLOADS = (
     Workload(
         "A page of 10 resources, 74 kB",
-        lambda root: PushingDirectory(Directory(root)),
+        lambda root: DirectoryHandler(Directory(root)),
         load_whole_page,
         PAGE_BYTES,
         8_000,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from h3push import serve
 from h3push.files.directory import Directory
-from h3push.files.plans import PushingDirectory
+from h3push.files.handler import DirectoryHandler
 
 
 async def main() -> None:
     port, certificate, key, root = sys.argv[1:]
-    handler = PushingDirectory(Directory(Path(root)))
+    handler = DirectoryHandler(Directory(Path(root)))
     async with serve(handler, "127.0.0.1", int(port), certfile=certificate, keyfile=key) as server:
         print("ready", flush=True)
         await server.wait_closed()

@@ -8,7 +8,7 @@ import pytest
 
 from h3push.cli import main
 from h3push.files.directory import Directory
-from h3push.files.plans import PushingDirectory
+from h3push.files.handler import DirectoryHandler
 from h3push.runtime.settings import ServerSettings
 from h3push.server.certificates import development_certificates
 from h3push.server.server import serve
@@ -70,7 +70,7 @@ def start(certificates):
 
 @pytest.fixture(scope="session")
 def server(start, site):
-    return start(PushingDirectory(Directory(site)))
+    return start(DirectoryHandler(Directory(site)))
 
 
 @pytest.fixture

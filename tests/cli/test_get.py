@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from h3push.files.directory import Directory
-from h3push.files.plans import PushingDirectory
+from h3push.files.handler import DirectoryHandler
 from h3push.plans.page import PageScanSettings
 from h3push.server.certificates import development_certificates
 from h3push.server.response import Response
@@ -308,7 +308,7 @@ def test_a_thousand_pushes_through_a_window_of_ten(run, start, tmp_path):
     for n in range(1_000):
         (tmp_path / f"{n}.png").write_text(str(n))
     scan_settings = PageScanSettings(max_resources=1_000)
-    many = start(PushingDirectory(Directory(tmp_path), promise_wait=5, scan_settings=scan_settings))
+    many = start(DirectoryHandler(Directory(tmp_path), push_wait=5, scan_settings=scan_settings))
     told = json.loads(run("get", "-k", "--json", "--max-pushes", "10", many.url).out)
     assert [push["state"] for push in told["pushes"]] == ["fulfilled"] * 1_000
     assert [push["body_sha256"] for push in told["pushes"]] == [

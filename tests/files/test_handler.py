@@ -153,7 +153,7 @@ def test_a_page_that_is_held_open_for_credit_waits(root):
         return await reading, bodies
 
     result, tasks, _ = visit(
-        root, scenario, max_pushes=2, promise_wait=1.0, planners=(bringing("/small", "/empty", "/large"),)
+        root, scenario, max_pushes=2, push_wait=1.0, planners=(bringing("/small", "/empty", "/large"),)
     )
     assert result == (b"page", [SMALL, b"", LARGE])
     assert tasks == 1

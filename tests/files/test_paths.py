@@ -8,8 +8,8 @@ import pytest
 
 from h3push.files.known import KnownFiles
 from h3push.files.media_types import check_charset, content_type, media_types
-from h3push.files.notices import Notices
 from h3push.files.paths import FoundFile, MovedTo, Root
+from h3push.runtime.notices import Notices
 
 
 @pytest.fixture

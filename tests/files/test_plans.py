@@ -7,7 +7,7 @@ import pytest
 
 from h3push.client.response import ReceivedState
 from h3push.files.directory import Directory
-from h3push.files.plans import PushingDirectory
+from h3push.files.handler import DirectoryHandler
 from h3push.plans.page import PageScanSettings
 from h3push.runtime.settings import ServerSettings
 from h3push.testing import LinkSettings, in_world, make_identity
@@ -30,7 +30,7 @@ def site(tmp_path):
 
 def visit(root, scenario, *, max_pushes=100, server_settings=None, link=LINK, **options):
     """Run `scenario(client, handler)` against a server of `root`; its result."""
-    handler = PushingDirectory(Directory(root), **options)
+    handler = DirectoryHandler(Directory(root), **options)
     return in_world(
         handler,
         lambda world: scenario(world.client, handler),
@@ -275,7 +275,7 @@ def test_a_thousand_pushes_go_through_a_window_of_ten_when_the_page_waits_for_cr
         root,
         scenario,
         max_pushes=10,
-        promise_wait=5.0,
+        push_wait=5.0,
         scan_settings=PageScanSettings(max_resources=1_000),
         server_settings=ServerSettings(max_pushes_per_request=1_000),
     )
@@ -295,7 +295,7 @@ def test_a_client_that_gives_no_more_credit_does_not_keep_the_page_open(site):
         assert len([push async for push in response.pushes()]) == 2  # ends when the page's stream does
         return asyncio.get_running_loop().time() - begin, handler.totals
 
-    seconds, totals = visit(root, scenario, max_pushes=2, promise_wait=1.0)
+    seconds, totals = visit(root, scenario, max_pushes=2, push_wait=1.0)
     assert 1.0 < seconds < 1.5
     assert (totals.promised, totals.refused) == (2, 3)
 

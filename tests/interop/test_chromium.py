@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from h3push.files.directory import Directory
-from h3push.files.plans import PushingDirectory
+from h3push.files.handler import DirectoryHandler
 from h3push.server.certificates import DevelopmentCertificates
 from h3push.server.server import ServerCounters
 
@@ -20,7 +20,7 @@ class Run:
     """One load of the site, which the tests below look at from several sides."""
 
     def __init__(self, certificates: DevelopmentCertificates, directory: Path) -> None:
-        self.handler = PushingDirectory(Directory(SITE))
+        self.handler = DirectoryHandler(Directory(SITE))
         self.counters = ServerCounters()
         self.log = run(lambda: self._load(certificates, directory), seconds=90)
 

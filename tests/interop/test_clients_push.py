@@ -9,7 +9,7 @@ import pytest
 
 import h3push
 from h3push.files.directory import Directory
-from h3push.files.plans import PushingDirectory
+from h3push.files.handler import DirectoryHandler
 from h3push.server.certificates import DevelopmentCertificates
 
 from .harness import Page, content, our_server, run
@@ -406,7 +406,7 @@ def test_the_bundled_site(stack: Stack, certificates: DevelopmentCertificates) -
     site = Path(str(importlib.resources.files("h3push") / "site"))
 
     async def scenario() -> None:
-        handler = PushingDirectory(Directory(site))
+        handler = DirectoryHandler(Directory(site))
         async with (
             our_server(certificates, handler) as server,
             stranger_client(stack, certificates, server.address[1]) as client,

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from h3push.plans.cache import BoundedMemory, PlanCache, PlanCacheSettings, Stamp
+from h3push.plans.bounds import BoundedCache
+from h3push.plans.cache import PlanCache, PlanCacheSettings, Stamp
 from h3push.plans.html import HtmlDocument
 from h3push.plans.page import PageScanSettings, scan_page
 from h3push.testing.virtual import run_virtual
@@ -21,6 +22,12 @@ class Site:
     def __init__(self, files):
         self.files = {path: content.encode() for path, content in files.items()}
         self.bytes_read = 0
+
+    def is_page(self, path):
+        return path.endswith((".html", "/"))
+
+    def is_there(self, path):
+        return path in self.files
 
     def stamp(self, path):
         content = self.files.get(path)
@@ -102,7 +109,7 @@ def test_plans_are_bounded_by_bytes():
 
 def test_memory_is_exact_about_its_bytes():
     """What is replaced or goes is not counted any more."""
-    memory = BoundedMemory[str, str](10, lambda key, value: len(key) + len(value))
+    memory = BoundedCache[str, str](10, lambda key, value: len(key) + len(value))
     for key, value in [("a", "1234"), ("a", "12"), ("b", "12"), ("c", "123")]:
         memory.keep(key, value)
     assert (memory.bytes, len(memory)) == (10, 3)

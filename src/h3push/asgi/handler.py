@@ -1,7 +1,7 @@
 """The handler that runs an ASGI application for each request and each push."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,15 +10,12 @@ from h3push.asgi.push import marker_of
 from h3push.asgi.scope import build_scope
 from h3push.asgi.types import ASGIApplication, ClientGoneError, Scope
 from h3push.delivery.page import DeliveryState, PageDelivery
-from h3push.plans.plan import PushPlan
+from h3push.plans.planner import Planner
 from h3push.runtime.settings import ServerSettings
 from h3push.server.request import Request
 from h3push.server.response import Response
 
 logger = logging.getLogger("h3push.server")
-
-Planner = Callable[[Request], PushPlan | None]
-"""Names what goes with a page, from its request alone: a manifest, a scan of the file that will be sent."""
 
 
 class ApplicationError(RuntimeError):
@@ -66,7 +63,7 @@ class ASGIHandler:
         """The application."""
         self.settings = settings
         """How it is run."""
-        self.delivery = DeliveryState(patience=settings.push_wait)
+        self.delivery = DeliveryState(push_wait=settings.push_wait)
         """State and counters of pushes and hints, over all connections."""
         self.state = state
         """The lifespan's state."""

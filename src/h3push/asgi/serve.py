@@ -8,14 +8,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from h3push import _quic
-from h3push.asgi.handler import ASGIHandler, ASGISettings, Planner, for_applications
+from h3push.asgi.handler import ASGIHandler, ASGISettings, for_applications
 from h3push.asgi.lifespan import Lifespan, LifespanState
 from h3push.asgi.loading import survives_push_event
 from h3push.asgi.types import ASGIApplication
-from h3push.delivery.decision import DeliveryCounters, WhyNot
+from h3push.delivery.counters import DeliveryCounters
+from h3push.delivery.decision import WhyNot
 from h3push.h3.config import H3Config
 from h3push.plans.manifest import Manifest, load_manifest
 from h3push.plans.plan import PushPlan
+from h3push.plans.planner import Planner
 from h3push.runtime.settings import ServerSettings
 from h3push.server.access_log import AccessLog
 from h3push.server.counters import ServerCounters

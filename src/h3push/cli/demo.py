@@ -54,14 +54,14 @@ async def fetch_over_loopback(root: Path) -> "PageLoad":
     """Serve `root` on a free port with certificates of its own, and load its page with pushes."""
     from h3push.client.client import connect
     from h3push.files.directory import Directory
-    from h3push.files.plans import PushingDirectory
+    from h3push.files.handler import DirectoryHandler
     from h3push.lab.page_load import load_page
     from h3push.server.certificates import development_certificates
     from h3push.server.server import serve
 
     with tempfile.TemporaryDirectory(prefix="h3push-demo-") as directory:
         made = development_certificates(Path(directory))
-        handler = PushingDirectory(Directory(root))
+        handler = DirectoryHandler(Directory(root))
         async with serve(handler, port=0, certfile=made.certfile, keyfile=made.keyfile) as server:
             url = f"https://localhost:{server.address[1]}/"
             address = server.address

@@ -132,7 +132,6 @@ def _directory_handler(root: Path, options: ServeOptions, manifest: "Manifest | 
     from h3push.asgi.serve import manifest_planner
     from h3push.files.directory import Directory
     from h3push.files.handler import DirectoryHandler
-    from h3push.files.plans import PushingDirectory
     from h3push.plans.page import PageScanSettings
 
     planners = () if manifest is None else (manifest_planner(manifest),)
@@ -140,10 +139,9 @@ def _directory_handler(root: Path, options: ServeOptions, manifest: "Manifest | 
         directory = Directory(root, charset=options.charset, follow_symlinks=options.follow_symlinks)
     except ValueError as error:
         raise CommandFailed(str(error)) from None
-    if not options.push:
-        return DirectoryHandler(directory, planners=planners)
-    scan = PageScanSettings(max_resources=options.push_limit)
-    return PushingDirectory(directory, scan_settings=scan, promise_wait=options.push_wait, planners=planners)
+    scan_settings = PageScanSettings(max_resources=options.push_limit) if options.push else None
+    push_wait = options.push_wait if options.push else 0.0
+    return DirectoryHandler(directory, scan_settings=scan_settings, planners=planners, push_wait=push_wait)
 
 
 def _manifest(options: ServeOptions) -> "Manifest | None":

@@ -11,9 +11,7 @@ and has no credit for takes the second row, so that it is at least told.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from urllib.parse import quote
@@ -100,20 +98,6 @@ WORTH_A_HINT = frozenset(
     }
 )
 """What was not pushed for one of these reasons is hinted at; the client decides."""
-
-
-@dataclass(slots=True)
-class DeliveryCounters:
-    """What became of the resources that pages were to be accompanied by."""
-
-    ways: Counter[Way] = field(default_factory=Counter)
-    """How many went out which way."""
-    refusals: Counter[WhyNot] = field(default_factory=Counter)
-    """How many were not pushed, by reason; those that were hinted at instead are in `ways` as well."""
-    left_out: int = 0
-    """Resources that a bound kept out of a plan."""
-    fields_refused: int = 0
-    """Link values that were not sent, for the characters in them."""
 
 
 _SEPARATORS = re.compile(r"[\s,;]+")

@@ -7,7 +7,8 @@ One 103, because Chromium acts on the first 103 of a response only. Repeated, be
 import asyncio
 from collections.abc import Iterable, Iterator
 
-from h3push.delivery.decision import DeliveryCounters, Way
+from h3push.delivery.counters import DeliveryCounters
+from h3push.delivery.decision import Way
 from h3push.errors import LocalProtocolError
 from h3push.http.fields import Field, Fields
 from h3push.http.links import FieldInjectionError, parse_links

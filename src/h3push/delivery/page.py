@@ -12,11 +12,11 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from h3push.delivery.counters import DeliveryCounters
 from h3push.delivery.decision import (
     AGREED,
     DELIVERY,
     WORTH_A_HINT,
-    DeliveryCounters,
     Moment,
     Way,
     WhyNot,
@@ -66,7 +66,7 @@ class DeliveryState:
 
     counters: DeliveryCounters = field(default_factory=DeliveryCounters)
     """What became of everything so far."""
-    patience: float = 0.0
+    push_wait: float = 0.0
     """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
     the time anew. Only for clients whose limit has moved before: with a fixed number of pushes none would come. 0: what has no
     credit at once is not pushed."""
@@ -180,7 +180,7 @@ class PageDelivery:
         if push is not None:
             return self._done(resource, Way.PUSH, None, push)
         assert why_not is not None
-        more_may_come = self._state.patience > 0 and self.request.connection.core.push_limit_moves
+        more_may_come = self._state.push_wait > 0 and self.request.connection.core.push_limit_moves
         if why_not is WhyNot.NO_CREDIT and more_may_come:
             self._waiting = (*self._waiting, resource)
             return Delivered(resource.path, Way.NONE, why_not)
@@ -237,10 +237,10 @@ class PageDelivery:
         return bool(self._waiting)
 
     async def wait_for_credit(self) -> None:
-        """Promise what had no credit as the client gives more; ends when it gives none for longer than the server's patience."""
+        """Promise what had no credit as the client gives more; ends when it gives none for `push_wait` seconds."""
         while self._waiting:
             try:
-                async with asyncio.timeout(self._state.patience):
+                async with asyncio.timeout(self._state.push_wait):
                     await self._promise_when_possible(self._waiting[0])
             except TimeoutError:
                 break

@@ -1,59 +1,78 @@
-"""A directory as a handler of this server: every file is answered in the handler's call.
+"""A directory as a handler of this server: each file, and with each page what it needs.
 
 Theory of operation. What a directory answers is known when the request is there: no task, no scope and no events are needed to
-send it, and a page is on its way before anything that is pushed with it. Planners are asked for whole pages alone: who has the
-page already (304) most likely has the rest too, and costs no scan. Only what has to wait goes the way of every ASGI
-application (`DirectoryApp`): a push without a stream, a page that is held open for credit, content above the high-water mark.
+send it. Planners are asked for whole pages alone: who has the page already (304) most likely has the rest too, and costs no scan.
+What goes with a page is promised before its first byte: a promise that comes after the reference crosses the client's own request
+on the way, and both are answered (RFC 9114 section 4.6 asks for this order). What is promised is sent behind the page; the core's
+priorities see to that. A client that takes no pushes is told the same as 103 Early Hints.
 
-Both ways give the same response, for `Directory` decides it for both. A directory says nothing of freshness, so all that a
-connection's memory learns from a response is that it was asked for.
+A response is sent in the handler's call wherever that is possible. A task is for what has to wait: a push without a stream, a
+page that is held open for credit, content above the high-water mark.
+
+A directory says nothing of freshness, so all that a connection's memory learns from a response is that it was asked for.
 """
 
 import logging
 from collections.abc import Awaitable
 from http import HTTPStatus
 
-from h3push.asgi.handler import ASGIHandler, ASGISettings, Planner
-from h3push.delivery.page import PageDelivery
+from h3push.delivery.counters import PushTotals
+from h3push.delivery.page import DeliveryState, PageDelivery
 from h3push.errors import LocalProtocolError, NoStreamCredit
-from h3push.files.app import DirectoryApp
 from h3push.files.directory import Answer, Directory
+from h3push.files.pages import DirectoryPages
 from h3push.http.content import FileContent
 from h3push.http.fields import Fields
 from h3push.http.headers import Headers
+from h3push.plans.cache import PlanCache
+from h3push.plans.page import PageScanSettings
 from h3push.plans.plan import PushPlan
+from h3push.plans.planner import Planner, ScanPlanner
 from h3push.server.request import Request
 from h3push.server.response import Response
 
 logger = logging.getLogger("h3push.server")
 
 
-class DirectoryHandler(ASGIHandler):
-    """Handler for `h3push.serve`: the files of a directory, and with each of them what planners name.
+class DirectoryHandler:
+    """Handler for `h3push.serve`: the files of a directory, and with each page what it needs.
 
     Arguments:
         directory: what to serve.
-        planners: tell what goes with a page.
-        promise_wait: `ASGISettings.push_wait`, seconds.
+        scan_settings: bounds of a scan of a page; `None`: pages are not read for what they need.
+        planners: further ways to tell what goes with a page, asked before the page itself is read.
+        push_wait: seconds that a page is held open, after all of its content, for more push credit; 0: it is not.
     """
 
     def __init__(
         self,
         directory: Directory,
         *,
+        scan_settings: PageScanSettings | None = PageScanSettings(),  # noqa: B008 - frozen
         planners: tuple[Planner, ...] = (),
-        promise_wait: float = 0.0,
+        push_wait: float = 0.0,
     ) -> None:
-        settings = ASGISettings(planners=planners, push_wait=promise_wait)
-        super().__init__(DirectoryApp(directory), settings)
         self.directory = directory
         """What is served."""
+        self.delivery = DeliveryState(push_wait=push_wait)
+        """What became of the pushes and hints, over all connections."""
+        self._scans = None if scan_settings is None else ScanPlanner(DirectoryPages(directory), scan_settings)
+        self._planners: tuple[Planner, ...] = planners if self._scans is None else (*planners, self._scans)
 
-    # `None` tells this server that the response was sent; where an application runs there is no such result.
-    def __call__(self, request: Request) -> Response | Awaitable[None] | None:  # type: ignore[override]
-        """Answer one request."""
+    @property
+    def plans(self) -> PlanCache | None:
+        """What the pages need; `None` when they are not read."""
+        return None if self._scans is None else self._scans.plans
+
+    @property
+    def totals(self) -> PushTotals:
+        """What became of the resources that pages needed, over all connections."""
+        return PushTotals.of(self.delivery.counters, 0 if self._scans is None else self._scans.missing)
+
+    def __call__(self, request: Request) -> Response | Awaitable[None] | None:
+        """Answer one request; `None` when that is done."""
         if request.method == "CONNECT":
-            return super().__call__(request)
+            return Response(HTTPStatus.NOT_IMPLEMENTED)  # a 2xx would open a tunnel
         answer = self.directory.answer(request)
         plans = self._plans(request) if answer.status == HTTPStatus.OK else []
         delivery = self._begin_delivery(request, plans) if plans else None
@@ -61,12 +80,12 @@ class DirectoryHandler(ASGIHandler):
             self.delivery.asked(request)
         if self._send(request, answer, delivery):
             return None
-        return self._run(request, delivery or self.delivery.page(request))
+        return self._send_waiting(request, answer, delivery)
 
     def _plans(self, request: Request) -> list[PushPlan]:
         if request.method != "GET":
             return []
-        return [plan for planner in self.settings.planners if (plan := planner(request)) is not None]
+        return [plan for planner in self._planners if (plan := planner(request)) is not None]
 
     def _begin_delivery(self, request: Request, plans: list[PushPlan]) -> PageDelivery:
         delivery = self.delivery.page(request)
@@ -81,16 +100,50 @@ class DirectoryHandler(ASGIHandler):
             return False
         sent, failed = False, True
         try:
-            links = [] if delivery is None else delivery.hints.link_fields(answer.fields)
+            links = [] if delivery is None else delivery.link_fields(answer.fields)
             sent = (bool(links) and _sent_with_links(request, answer, links)) or _sent(request, answer, answer.fields)
             failed = False
         finally:
             if sent or failed:
-                if delivery is None:
-                    self.delivery.ended(request, failed=failed)
-                else:
-                    delivery.ended(failed=failed)
+                self._end(request, delivery, failed=failed)
         return sent
+
+    async def _send_waiting(self, request: Request, answer: Answer, delivery: PageDelivery | None) -> None:
+        """Send a response piece by piece, and hold it open for promises that wait for credit."""
+        failed = True
+        try:
+            links = [] if delivery is None else delivery.link_fields(answer.fields)
+            await _start(request, answer, links)
+            hold = delivery is not None and delivery.waits_for_credit
+            if isinstance(answer.content, FileContent):
+                part = answer.content
+                await request.send_file(part.path, part.offset, part.length, end_stream=not hold)
+            else:
+                await request.send(answer.content, end_stream=not hold)
+            if delivery is not None and hold:
+                await delivery.wait_for_credit()
+                request.writer.write(b"", True)
+            failed = False
+        finally:
+            self._end(request, delivery, failed=failed)
+
+    def _end(self, request: Request, delivery: PageDelivery | None, *, failed: bool) -> None:
+        if delivery is None:
+            self.delivery.ended(request, failed=failed)
+        else:
+            delivery.ended(failed=failed)
+
+
+async def _start(request: Request, answer: Answer, links: Fields) -> None:
+    """Start a response with its Link fields, or without them where the client has no room for both."""
+    if links:
+        try:
+            await request.start_response(answer.status, Headers.wrap(answer.fields + links))
+        except LocalProtocolError:
+            logger.debug("%r: no room for Link fields beside the file's own", request)
+        else:
+            return
+    await request.start_response(answer.status, Headers.wrap(answer.fields))
 
 
 def _sent_with_links(request: Request, answer: Answer, links: Fields) -> bool:

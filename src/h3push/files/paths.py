@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
-from h3push.files.notices import Notices
+from h3push.runtime.notices import Notices
 
 logger = logging.getLogger("h3push.server")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from h3push.files.directory import Directory
-from h3push.files.plans import PushingDirectory
+from h3push.files.handler import DirectoryHandler
 from h3push.lab.page_load import PageLoad, load_page
 from h3push.testing.link import LinkSettings
 from h3push.testing.world import World, in_world
@@ -44,5 +44,5 @@ def emulated_page_load(root: Path, path: str, link: Link, *, max_pushes: int | N
     async def load(world: World) -> PageLoad:
         return await load_page(world.client, f"https://{HOST}{path}", started=0.0)
 
-    handler = PushingDirectory(Directory(root))
+    handler = DirectoryHandler(Directory(root))
     return in_world(handler, load, host=HOST, link=link.settings(), max_pushes=max_pushes)

@@ -22,28 +22,19 @@ Where pages come from is a `PageSource`: a directory, a proxy's cache, a test's 
 
 import asyncio
 import logging
-import threading
-import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from h3push.http.url import target_of
+from h3push.plans.bounds import BoundedCache, Pause, TimeShare
 from h3push.plans.css import CssScan
 from h3push.plans.page import PageScanSettings, scan_page
 from h3push.plans.plan import PushPlan
 
 logger = logging.getLogger("h3push.server")
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
-RUN_FOR = 0.0005
-PAUSE_FOR = 0.0001
-"""Seconds that the thread runs, and then leaves to others."""
 
 
 class Stamp(NamedTuple):
@@ -57,6 +48,12 @@ class Stamp(NamedTuple):
 
 class PageSource(Protocol):
     """Where pages and style sheets are read from."""
+
+    def is_page(self, path: str) -> bool:
+        """True when what is at a `:path` is a page of HTML, if anything is."""
+
+    def is_there(self, path: str) -> bool:
+        """False when a request for a `:path` would certainly fail: then nothing is promised."""
 
     def stamp(self, path: str) -> Stamp | None:
         """The present state of what is at a `:path`; `None` when nothing is there. Asked in the event loop, often."""
@@ -86,63 +83,6 @@ class PlanCacheSettings:
     """Seconds of scans that may come at once after a pause, so that nobody else waits longer: some hundred common pages."""
     max_waiting_scans: int = 256
     """Pages that wait for the thread. Further ones go out with what the short scan found, and wait at their next request."""
-
-
-class BoundedMemory(Generic[K, V]):
-    """A dictionary that holds at most so many bytes, as `size_of` tells them; the entry that was used longest ago goes first.
-
-    May be used by several threads.
-    """
-
-    def __init__(self, max_bytes: int, size_of: Callable[[K, V], int]) -> None:
-        self._entries: OrderedDict[K, V] = OrderedDict()
-        self._max_bytes = max_bytes
-        self._size_of = size_of
-        self._lock = threading.Lock()
-        self.bytes = 0
-        """Held at present."""
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def get(self, key: K) -> V | None:
-        """What was kept for `key`."""
-        with self._lock:
-            value = self._entries.get(key)
-            if value is not None:
-                self._entries.move_to_end(key)
-            return value
-
-    def keep(self, key: K, value: V) -> None:
-        """Keep something, in place of what was kept for `key`."""
-        with self._lock:
-            if key in self._entries:
-                self.bytes -= self._size_of(key, self._entries.pop(key))
-            self._entries[key] = value
-            self.bytes += self._size_of(key, value)
-            while self.bytes > self._max_bytes:
-                self.bytes -= self._size_of(*self._entries.popitem(last=False))
-
-
-class TimeShare:
-    """How much time something may take: a share of all time, and so much at once after a pause. Times in seconds."""
-
-    def __init__(self, share: float, burst: float) -> None:
-        self._share = share
-        self._burst = burst
-        self._left = burst
-        self._refilled_at: float | None = None
-
-    def wait(self, now: float) -> float:
-        """Seconds until something may begin; 0 when it may now."""
-        if self._refilled_at is not None:
-            self._left = min(self._burst, self._left + (now - self._refilled_at) * self._share)
-        self._refilled_at = now
-        return 0.0 if self._left > 0 else max(-self._left / self._share, 0.001)
-
-    def spend(self, seconds: float) -> None:
-        """Something has taken so long."""
-        self._left -= seconds
 
 
 class _KeptPlan(NamedTuple):
@@ -178,8 +118,8 @@ class PlanCache:
         self._scan_settings = scan_settings
         self._loop_settings = replace(scan_settings, max_work=min(settings.loop_work, scan_settings.max_work))
         self._settings = settings
-        self._plans = BoundedMemory[str, _KeptPlan](settings.max_plan_bytes, _plan_bytes)
-        self._sheets = BoundedMemory[str, _KeptSheet](settings.max_sheet_bytes, _sheet_bytes)
+        self._plans = BoundedCache[str, _KeptPlan](settings.max_plan_bytes, _plan_bytes)
+        self._sheets = BoundedCache[str, _KeptSheet](settings.max_sheet_bytes, _sheet_bytes)
         self._share = TimeShare(settings.share, settings.burst)
         self._clock = clock
         self._waiting: deque[str] = deque()
@@ -224,7 +164,7 @@ class PlanCache:
         in_loop = settings is self._loop_settings
         stamp, html = read
         sheets = _Sheets(self._source, self._sheets, settings.max_sheet_bytes, in_loop=in_loop)
-        pause = _nothing if in_loop else _Pause()
+        pause = _nothing if in_loop else Pause()
         plan = scan_page(url, html or b"", sheets.load, settings, sheets.keep, pause)
         return _KeptPlan(plan, (stamp, *(sheets.stamps[path] for path in plan.sheets)))
 
@@ -270,18 +210,6 @@ class PlanCache:
         return asyncio.get_running_loop().time() if self._clock is None else self._clock()
 
 
-class _Pause:
-    """Lets other threads run. CPython would let them wait five milliseconds for each system call that they make."""
-
-    def __init__(self) -> None:
-        self._since = time.perf_counter()
-
-    def __call__(self) -> None:
-        if time.perf_counter() - self._since > RUN_FOR:
-            time.sleep(PAUSE_FOR)
-            self._since = time.perf_counter()
-
-
 def _nothing() -> None:
     pass
 
@@ -289,7 +217,7 @@ def _nothing() -> None:
 class _Sheets:
     """The style sheets of one scan: what they name where that is kept, else their bytes. What the scan then reads is kept."""
 
-    def __init__(self, source: PageSource, kept: BoundedMemory[str, _KeptSheet], limit: int, *, in_loop: bool) -> None:
+    def __init__(self, source: PageSource, kept: BoundedCache[str, _KeptSheet], limit: int, *, in_loop: bool) -> None:
         self.stamps: dict[str, Stamp | None] = {}
         """State of each sheet that was asked for, by path."""
         self._source = source

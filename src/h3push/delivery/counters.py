@@ -1,0 +1,53 @@
+"""Counts of what became of the resources that pages were to be accompanied by.
+
+What became of each push is counted by the core (`h3.push.counters`); this counts what became of each resource, pushed or not.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from h3push.delivery.decision import Way, WhyNot
+
+
+@dataclass(slots=True)
+class DeliveryCounters:
+    """Resources by what became of them, over all connections; live."""
+
+    ways: Counter[Way] = field(default_factory=Counter)
+    """How many went out which way."""
+    refusals: Counter[WhyNot] = field(default_factory=Counter)
+    """How many were not pushed, by reason; those that were hinted at instead are in `ways` as well."""
+    left_out: int = 0
+    """Resources that a bound kept out of a plan."""
+    fields_refused: int = 0
+    """Link values that were not sent, for the characters in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushTotals:
+    """What became of the resources that requested pages needed, over all connections."""
+
+    promised: int
+    """Promises sent."""
+    refused: int
+    """Not promised: the client gave no credit for it, or is going away."""
+    given_before: int
+    """Not promised: this connection has it already."""
+    missing: int
+    """Not promised: the page names it, and there is no such file."""
+    left_out: int
+    """Not promised: over the bound on resources of one page."""
+    hinted: int
+    """Named in a 103 or a Link field instead."""
+
+    @classmethod
+    def of(cls, counters: DeliveryCounters, missing: int) -> "PushTotals":
+        """The totals of a server, from what its deliveries counted."""
+        return cls(
+            promised=counters.ways[Way.PUSH],
+            refused=sum(counters.refusals[one] for one in (WhyNot.NO_CREDIT, WhyNot.LIMIT, WhyNot.GOING_AWAY)),
+            given_before=counters.refusals[WhyNot.HAS_IT],
+            missing=missing,
+            left_out=counters.left_out,
+            hinted=counters.ways[Way.EARLY_HINT] + counters.ways[Way.LINK],
+        )
