@@ -36,6 +36,14 @@ pub struct Settings {
     pub low_water: u64,
     /// Connections in all; further ones are refused.
     pub max_connections: usize,
+    /// Connections of one address (of one /64 with IPv6) that has proved itself; further ones are refused.
+    pub max_connections_per_address: usize,
+    /// When places run out, a connection on which no request is open and nothing was sent or received for so long gives way.
+    pub evict_idle_after: Duration,
+    /// Bytes that server connections may hold in all, beyond their first windows.
+    pub byte_budget: u64,
+    /// The part of it that one address may have.
+    pub byte_budget_per_address: u64,
     /// Server handshakes under way from which on addresses have to be proved.
     pub retry_above: usize,
     /// Ask the owner about each new client.
@@ -72,6 +80,10 @@ impl Default for Settings {
             high_water: 64 << 10,
             low_water: 16 << 10,
             max_connections: 10_000,
+            max_connections_per_address: 1_000,
+            evict_idle_after: Duration::from_secs(10),
+            byte_budget: 1 << 30,
+            byte_budget_per_address: 256 << 20,
             retry_above: 1_000,
             ask_incoming: false,
             first_read_unidirectional: 0,
@@ -85,6 +97,12 @@ impl Default for Settings {
         }
     }
 }
+
+/// With what a server connection begins: unread bytes, and bytes that wait for acknowledgment. Most need no more; the rest of their
+/// windows is granted from the budget.
+pub const FIRST_RECEIVE_WINDOW: u64 = 64 << 10;
+/// See `FIRST_RECEIVE_WINDOW`.
+pub const FIRST_SEND_WINDOW: u64 = 128 << 10;
 
 /// Stream counts and windows above this are a mistake, not a wish (and a stream count costs memory at once).
 pub const MAX_STREAMS: u64 = 1 << 20;

@@ -134,6 +134,10 @@ class Transport:
         high_water: int = 65536,
         low_water: int = 16384,
         max_connections: int = 10000,
+        max_connections_per_address: int = 1000,
+        evict_idle_after: float = 10.0,
+        byte_budget: int = 1073741824,
+        byte_budget_per_address: int = 268435456,
         retry_above: int = 1000,
         ask_incoming: bool = False,
         first_read_unidirectional: int = 0,
@@ -148,7 +152,11 @@ class Transport:
         """Times in seconds, windows in bytes.
 
         `handshake_timeout`: a connection not CONNECTED by then is closed. `send_window`: bytes in flight and unacknowledged per
-        connection. `high_water`/`low_water`: see DRAINED. `max_connections`: beyond it, new connections are refused.
+        connection. `high_water`/`low_water`: see DRAINED. `max_connections`: beyond it, a connection that was of no use
+        for `evict_idle_after` gives way (no request open, nothing sent or received but PINGs), or else new ones are refused.
+        `max_connections_per_address`: of one IPv4 address, or /64 of IPv6. `byte_budget`: a server's connections begin with
+        64 KiB to be unread and 128 KiB to be acknowledged; the rest of their windows is granted from this, for all connections
+        together, and `byte_budget_per_address` of it to one address; without a grant they go on with those.
         `retry_above`: with so many handshakes under way, new clients must prove their address (Retry).
         `first_read_unidirectional`: when not 0, the first read of a peer's unidirectional stream is cut to so many bytes and
         the stream is paused until `resume`. `congestion`: "cubic" or "new_reno". `idle_timeout` 0: none.

@@ -22,13 +22,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     INTERNAL_ERROR,
+    places::{Account, Neighbour},
     quinn::{Happening, Link, LinkEvent, ReadEnd},
     streams::{FILE_PIECE, Outgoing, Pumped, Sink, Took},
 };
 use crate::{
     events::{End, EndKind, Event, Handle, Payload},
     files::Source,
-    settings::Settings,
+    settings::{FIRST_RECEIVE_WINDOW, FIRST_SEND_WINDOW, Settings},
 };
 
 /// How long a peer has to answer after the kernel said that nobody is there: so many round trips, and so much more for its
@@ -67,6 +68,12 @@ struct Queue {
     served: u64,
 }
 
+/// Which windows are the full ones of the settings, not the first ones.
+struct Wide {
+    send: bool,
+    receive: bool,
+}
+
 /// A file, where to begin in it, and how many bytes of it to send.
 pub type FilePart = (Arc<Source>, u64, u64);
 
@@ -90,6 +97,15 @@ pub struct Conn {
     pub sending: bool,
     #[cfg(test)]
     pub sabotaged: bool,
+    /// Whom it belongs to, on a server, and whether it counts among that one's connections.
+    pub place: Option<Neighbour>,
+    /// See `place`.
+    pub counts: bool,
+    account: Option<Account>,
+    wide: Wide,
+    taken: u64,
+    heard_at: Instant,
+    used_at: Instant,
     remote: SocketAddr,
     connected: bool,
     handshake_deadline: Option<Instant>,
@@ -109,7 +125,7 @@ pub struct Conn {
 
 impl Conn {
     /// A connection whose handshake begins.
-    pub fn new(link: Link, handle: Handle, now: Instant, settings: &Settings) -> Self {
+    pub fn new(link: Link, handle: Handle, now: Instant, settings: &Settings, account: Option<Account>) -> Self {
         Self {
             handle,
             open: true,
@@ -120,6 +136,13 @@ impl Conn {
             sending: false,
             #[cfg(test)]
             sabotaged: false,
+            place: None,
+            counts: false,
+            wide: Wide { send: account.is_none(), receive: account.is_none() },
+            account,
+            taken: 0,
+            heard_at: now,
+            used_at: now,
             remote: link.remote(),
             connected: false,
             handshake_deadline: now.checked_add(settings.handshake_timeout),
@@ -141,6 +164,7 @@ impl Conn {
     /// Take in a datagram.
     pub fn heard(&mut self, now: Instant, event: LinkEvent) {
         self.link.handle(event);
+        self.heard_at = now;
         self.set_ping(now);
     }
 
@@ -193,6 +217,7 @@ impl Conn {
         let mut end = None;
         while let Some(happening) = self.link.poll() {
             if self.open {
+                self.used_at = self.heard_at;
                 self.happened(happening, settings, told, &mut end);
             }
         }
@@ -220,6 +245,35 @@ impl Conn {
     /// The handshake is over, one way or the other; true once.
     pub fn take_handshake_over(&mut self) -> bool {
         (self.connected || !self.open) && std::mem::take(&mut self.handshaking)
+    }
+
+    /// When it was last of use, if it may be given up for somebody else: no request is open on it. PINGs are of no use.
+    pub fn idle_since(&mut self) -> Option<Instant> {
+        (self.open && self.connected && self.link.open_requests() == 0).then_some(self.used_at)
+    }
+
+    /// Have more wait for acknowledgment, if the budget has room; true when that is more than before.
+    fn widen_send(&mut self, settings: &Settings) -> bool {
+        let more = settings.send_window.saturating_sub(FIRST_SEND_WINDOW);
+        let granted = !self.wide.send && more > 0 && self.account.as_mut().is_some_and(|account| account.ask(more));
+        if granted {
+            self.wide.send = true;
+            self.link.widen_send(settings.send_window);
+        }
+        granted
+    }
+
+    /// Somebody really uploads: have more be unread, if the budget has room.
+    fn count_taken(&mut self, bytes: usize, settings: &Settings) {
+        self.taken += bytes as u64;
+        let more = settings.connection_receive_window.saturating_sub(FIRST_RECEIVE_WINDOW);
+        if self.taken >= FIRST_RECEIVE_WINDOW / 2
+            && more > 0
+            && self.account.as_mut().is_some_and(|account| account.ask(more))
+        {
+            self.wide.receive = true;
+            self.link.widen_receive(settings.connection_receive_window);
+        }
     }
 
     /// The handshake was done, whatever came then.
@@ -363,6 +417,9 @@ impl Conn {
                 self.paused.insert(stream);
             }
         }
+        if !self.wide.receive {
+            self.count_taken(data.len(), settings);
+        }
         if !data.is_empty() || fin {
             told.push(Event::Data { conn, stream, data, fin });
         }
@@ -415,7 +472,12 @@ impl Conn {
                     }
                     return 0;
                 }
-                Took::Blocked => {}
+                Took::Blocked => {
+                    drop(sink);
+                    if self.widen_send(settings) {
+                        return self.write_shared(stream, data, fin, settings);
+                    }
+                }
             }
         }
         let outgoing = &mut self.queues.entry(stream).or_default().outgoing;
@@ -503,6 +565,9 @@ impl Conn {
         }
         if queue.outgoing.take_drained(settings.low_water) {
             told.push(Event::Drained { conn: self.handle, stream });
+        }
+        if pumped == Pumped::Blocked && self.widen_send(settings) {
+            return self.pump(stream, turn, settings, told);
         }
         match pumped {
             Pumped::Empty | Pumped::Gone => drop(self.queues.remove(&stream)),

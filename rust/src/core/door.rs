@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    Core, contained,
+    Core, NO_ERROR, contained,
+    places::Neighbour,
     quinn::{Incoming, Reply},
 };
 use crate::events::{Event, Handle};
@@ -16,7 +17,16 @@ const MAX_REPLIES: usize = 1024;
 
 impl Core {
     pub(super) fn knock(&mut self, now: Instant, incoming: Incoming) {
-        if !self.accepting || self.occupied >= self.settings.max_connections {
+        let whom = Neighbour::at(incoming.remote_address());
+        let proved = incoming.remote_address_validated();
+        let crowded = self.places.connections_of(whom) >= self.settings.max_connections_per_address;
+        let full = self.open >= self.settings.max_connections;
+        if !self.accepting {
+            self.refuse_now(incoming);
+        } else if (crowded || full) && !proved {
+            // Nobody loses a place to an address that may be somebody else's.
+            self.retry_now(incoming);
+        } else if crowded || (full && !self.make_room(now)) {
             self.refuse_now(incoming);
         } else if self.settings.ask_incoming {
             self.incoming_serial += 1;
@@ -31,6 +41,23 @@ impl Core {
         } else {
             self.accept_now(now, incoming);
         }
+    }
+
+    /// Close the connection that was of no use for longest, if there is one that may give way. True when there is a place then.
+    fn make_room(&mut self, now: Instant) -> bool {
+        // Those that are closed live on for some round trips, to answer what is still under way.
+        if self.occupied >= self.settings.max_connections.saturating_mul(2) {
+            return false;
+        }
+        let idle = self.conns.iter_mut().flatten().filter_map(|conn| Some((conn.idle_since()?, conn.handle)));
+        let Some((since, idlest)) = idle.min() else {
+            return false;
+        };
+        if now.saturating_duration_since(since) < self.settings.evict_idle_after {
+            return false;
+        }
+        self.close(idlest, NO_ERROR, b"the place is needed");
+        true
     }
 
     /// Handshakes that hold a place: those under way, and those that failed a short while ago.

@@ -24,6 +24,7 @@ mod calls;
 mod conn;
 mod door;
 mod drive;
+mod places;
 mod timers;
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ use bytes::Bytes;
 
 use self::{
     conn::{Conn, Told},
+    places::{Neighbour, Places},
     quinn::{Hub, Identity, Incoming, Reply, TlsFacts},
     timers::Timers,
 };
@@ -122,6 +124,7 @@ pub struct Core {
     replies: VecDeque<Reply>,
     buffer: Vec<u8>,
     files: Arc<Files>,
+    places: Places,
 }
 
 impl Core {
@@ -133,6 +136,7 @@ impl Core {
         client: Option<Arc<rustls::ClientConfig>>,
         whole_packets: bool,
     ) -> Self {
+        let places = Places::new(&settings);
         let files = Files::new(settings.max_open_files);
         let settings = Arc::new(settings);
         let mut hub = Hub::new(settings.clone(), identity, whole_packets);
@@ -159,6 +163,7 @@ impl Core {
             replies: VecDeque::new(),
             buffer: Vec::new(),
             files,
+            places,
         }
     }
 
@@ -186,7 +191,11 @@ impl Core {
         if self.conns.len() <= slot {
             self.conns.resize_with(slot + 1, || None);
         }
-        self.conns[slot] = Some(Box::new(Conn::new(link, handle, now, &self.settings)));
+        let place = link.is_server().then(|| Neighbour::at(link.remote()));
+        let account = place.map(|whom| self.places.open(whom));
+        let mut conn = Box::new(Conn::new(link, handle, now, &self.settings, account));
+        conn.place = place;
+        self.conns[slot] = Some(conn);
         self.occupied += 1;
         self.open += 1;
         self.touch(slot);
@@ -210,6 +219,25 @@ impl Core {
         if conn.take_held_back() {
             self.held_back.push(slot);
         }
+        self.count_place(slot);
+    }
+
+    /// Count a server's connection among those of its address while it is connected, and close the one that is too many: of
+    /// handshakes that ran side by side, each found a place.
+    fn count_place(&mut self, slot: usize) {
+        let Some(conn) = self.conns.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
+        let (counts, handle) = (conn.was_connected() && conn.open, conn.handle);
+        let Some(whom) = conn.place.filter(|_| counts != conn.counts) else {
+            return;
+        };
+        conn.counts = counts;
+        if !counts {
+            self.places.discount(whom);
+        } else if self.places.count(whom) > self.settings.max_connections_per_address {
+            self.close(handle, NO_ERROR, b"too many connections of this address");
+        }
     }
 
     fn remove(&mut self, slot: usize) {
@@ -220,6 +248,9 @@ impl Core {
                 self.leave_handshake(!conn.was_connected());
             }
             self.timers.set(slot, None);
+            if let Some(whom) = conn.place {
+                self.places.close(whom, conn.counts);
+            }
             contained(|| drop(conn));
         }
     }

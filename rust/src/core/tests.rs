@@ -10,10 +10,10 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Core, Flushed, INTERNAL_ERROR, Sent, quinn::Identity};
+use super::{Core, Flushed, INTERNAL_ERROR, Sent, places::Neighbour, quinn::Identity};
 use crate::{
     events::{End, EndKind, Event, Handle},
-    settings::Settings,
+    settings::{FIRST_RECEIVE_WINDOW, FIRST_SEND_WINDOW, Settings},
     tls,
 };
 
@@ -1036,4 +1036,103 @@ fn an_unreachable_server_ends_a_handshake_at_once() {
     pair.cores[CLIENT].unreachable(Some(address(CLIENT).ip()), 113);
     pair.exchange();
     assert_eq!(pair.end_of(CLIENT).map(|end| end.kind), Some(EndKind::Unreachable), "a router may have told it");
+}
+
+/// PINGs alone do not hold a place that somebody else could use; an open request does (issue 9, point 5).
+#[test]
+fn the_idlest_gives_way_when_places_run_out() {
+    let settings = Settings { max_connections: 2, evict_idle_after: Duration::from_secs(5), ..Settings::default() };
+    let client = Settings { keep_alive: Some(Duration::from_millis(500)), ..Settings::default() };
+    let mut pair = Pair::new(client, settings);
+    let (idle, _) = pair.connected();
+    pair.run(Duration::from_secs(1));
+    let (asking, _) = pair.connected();
+    let stream = pair.cores[CLIENT].open(asking, false).expect("credit");
+    pair.cores[CLIENT].write(asking, stream, b"a request that is not over", false);
+    pair.run(Duration::from_secs(3));
+    pair.connect();
+    pair.run(Duration::from_millis(100));
+    assert_eq!(pair.end_of(CLIENT).expect("an end").code, Some(2), "nobody was idle for so long");
+    pair.run(Duration::from_secs(2));
+    pair.events[CLIENT].clear();
+    let newcomer = pair.connect();
+    pair.run(Duration::from_millis(100));
+    assert!(pair.has(CLIENT, |event| matches!(event, Event::Connected { conn, .. } if *conn == newcomer)));
+    let end = pair.end_of(CLIENT).expect("an end");
+    assert_eq!((end.kind, end.code), (EndKind::ByApplication, Some(super::NO_ERROR)));
+    assert!(pair.cores[CLIENT].info(idle).is_none() && pair.cores[CLIENT].info(asking).is_some());
+    assert_eq!(pair.cores[SERVER].connection_count(), 2);
+}
+
+/// One address does not get every place, and whoever only claims an address takes none of its places (issue 9, point 5).
+#[test]
+fn an_address_has_so_many_places() {
+    let settings = Settings { max_connections_per_address: 2, ..Settings::default() };
+    let mut pair = Pair::new(Settings::default(), settings);
+    let (first, _) = pair.connected();
+    pair.connected();
+    let refused = |pair: &mut Pair| {
+        pair.events[CLIENT].clear();
+        pair.connect();
+        pair.run(Duration::from_millis(200));
+        pair.end_of(CLIENT).is_some_and(|end| end.code == Some(2))
+    };
+    assert!(refused(&mut pair));
+    pair.client_address.set_ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)));
+    assert_eq!(pair.cores[SERVER].places.connections_of(Neighbour::at(pair.client_address)), 0);
+    pair.client_address = address(CLIENT);
+    pair.cores[CLIENT].close(first, 0, b"");
+    pair.run(Duration::from_millis(200));
+    assert!(!refused(&mut pair), "a place is free again");
+}
+
+/// Windows beyond the first ones come out of one budget; whoever finds it used up goes on with the first ones (issue 9, point 5).
+#[test]
+fn one_budget_bounds_what_all_connections_hold() {
+    for (byte_budget, wide) in [(0, false), (100 << 20, true)] {
+        let mut pair = Pair::new(Settings::default(), Settings { byte_budget, ..Settings::default() });
+        let (ours, theirs) = pair.connected();
+        let stream = pair.cores[SERVER].open(theirs, true).expect("credit");
+        let waiting = pair.cores[SERVER].write(theirs, stream, &vec![1; 5_000_000], true);
+        assert_eq!(5_000_000 - waiting > FIRST_SEND_WINDOW + 32_000, wide, "{waiting}");
+        let up = pair.cores[CLIENT].open(ours, false).expect("credit");
+        pair.cores[CLIENT].write(ours, up, &vec![2; 2_000_000], true);
+        pair.run(Duration::from_secs(20));
+        assert_eq!(pair.data(CLIENT, stream), (vec![1; 5_000_000], true), "slower, but whole");
+        assert_eq!(pair.data(SERVER, up), (vec![2; 2_000_000], true));
+        assert_eq!(pair.cores[SERVER].places.granted() > 0, wide);
+        pair.cores[CLIENT].close(ours, 0, b"");
+        pair.run(Duration::from_secs(10));
+        assert_eq!(pair.cores[SERVER].places.granted(), 0);
+    }
+}
+
+/// Before anything of it was read, nobody makes a server hold more than the first window (issue 9, point 5).
+#[test]
+fn unread_bytes_are_few_before_somebody_reads() {
+    let mut pair = settled();
+    let (ours, theirs) = pair.connected();
+    pair.run(Duration::from_secs(1));
+    let before = pair.cores[SERVER].stats(theirs).expect("known").0.received_bytes;
+    for _ in 0..8 {
+        let stream = pair.cores[CLIENT].open(ours, false).expect("credit");
+        pair.cores[SERVER].pause(theirs, stream);
+        pair.cores[CLIENT].write(ours, stream, &vec![2; 200_000], true);
+    }
+    pair.run(Duration::from_secs(5));
+    let received = pair.cores[SERVER].stats(theirs).expect("known").0.received_bytes - before;
+    assert!(received < FIRST_RECEIVE_WINDOW + 10_000, "{received}");
+}
+
+/// What is written to a stream that was reset is dropped, also while the connection has no credit: nobody would ever ask for it.
+#[test]
+fn a_stream_that_was_reset_takes_nothing() {
+    let mut pair = settled();
+    let (ours, _) = pair.connected();
+    let stream = pair.cores[CLIENT].open(ours, true).expect("credit");
+    pair.cores[CLIENT].write(ours, stream, &vec![1; 3_000_000], false);
+    pair.cores[CLIENT].reset(ours, stream, 1);
+    pair.cores[CLIENT].set_priority(ours, stream, 5);
+    assert_eq!(pair.cores[CLIENT].write(ours, stream, &[1; 1000], true), 0);
+    assert_eq!(pair.cores[CLIENT].stats(ours).expect("known").1, 0);
 }

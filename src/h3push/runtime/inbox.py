@@ -28,14 +28,35 @@ class FlowControl(Protocol):
         """Go on with it."""
 
 
+class UnreadBudget:
+    """Unread content of many messages together. Beyond `limit` bytes, none of them gets further ahead of its reader."""
+
+    __slots__ = ("held", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        """Bytes that may be unread."""
+        self.held = 0
+        """Bytes that are unread."""
+
+
 class Incoming:
     """Content of one received message, on its way to one reader."""
 
-    __slots__ = ("_chunks", "_control", "_error", "_high_water", "_paused", "_stream_id", "_timeout", "_unread",
+    __slots__ = ("_budget", "_chunks", "_control", "_error", "_high_water", "_paused", "_stream_id", "_timeout", "_unread",
                  "_waiter", "ended", "expected", "received", "trailers")  # fmt: skip
 
-    def __init__(self, control: FlowControl, stream_id: int, *, high_water: int, timeout: float) -> None:
+    def __init__(
+        self,
+        control: FlowControl,
+        stream_id: int,
+        *,
+        high_water: int,
+        timeout: float,
+        budget: UnreadBudget | None = None,
+    ) -> None:
         self._control = control
+        self._budget = budget
         self._stream_id = stream_id
         self._high_water = high_water
         self._timeout = timeout
@@ -64,12 +85,18 @@ class Incoming:
             self._chunks.append(data)
             self._unread += len(data)
             self.received += len(data)
+            if self._budget is not None:
+                self._budget.held += len(data)
         if end:
             self.ended = True
-        elif self._unread > self._high_water and not self._paused:
+        elif not self._paused and self._is_full():
             self._paused = True
             self._control.pause(self._stream_id)
         wake(self._waiter)
+
+    def _is_full(self) -> bool:
+        budget = self._budget
+        return self._unread > self._high_water or (budget is not None and budget.held > budget.limit)
 
     def finish(self, trailers: Headers) -> None:
         """The trailer section, which is the end."""
@@ -86,6 +113,8 @@ class Incoming:
     def discard(self) -> None:
         """Drop what is unread."""
         self._chunks.clear()
+        if self._budget is not None:
+            self._budget.held -= self._unread
         self._unread = 0
 
     # the reader
@@ -105,6 +134,8 @@ class Incoming:
             await self._wait()
         chunk = self._chunks.popleft()
         self._unread -= len(chunk)
+        if self._budget is not None:
+            self._budget.held -= len(chunk)
         if self._paused and self._unread <= self._high_water // 4:
             self._paused = False
             self._control.resume(self._stream_id)

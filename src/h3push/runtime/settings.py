@@ -39,7 +39,25 @@ class ServerSettings:
     """What the server answers for ("example.com", "example.com:4433"), compared without case and with 443 as the default port; a
     request for another one gets 421 (RFC 9110 section 15.5.20). None: any, as suits one site behind one certificate."""
     max_connections: int = 10_000
-    """Connections at once; beyond it new ones are refused. An idle one costs some 40 KB."""
+    """Connections at once. Beyond it the idlest gives way (`evict_idle_after`), or new ones are refused. An idle one costs some
+    40 KB."""
+    max_connections_per_address: int = 1_000
+    """Connections of one IPv4 address, or of one /64 of IPv6; further ones are refused. Raise it behind a relay, whose clients
+    share an address."""
+    evict_idle_after: float = 10.0
+    """When places run out, a connection with no open request, on which nothing but PINGs went for so long, is closed for whoever
+    has proved its address."""
+    first_request_timeout: float | None = 30.0
+    """A connection on which no request came for so long after the handshake is closed: PINGs alone do not hold it. Browsers that
+    connect ahead have their request within seconds."""
+    byte_budget: int = 1024 * MIB
+    """What all connections may hold together in QUIC, sent and not acknowledged or received and not read, beyond the first 64 KiB
+    (receiving) and 128 KiB (sending) of each. A connection that finds it used up goes on with those."""
+    byte_budget_per_address: int = 256 * MIB
+    """The part of `byte_budget` that one IPv4 address, or /64 of IPv6, may have."""
+    unread_budget: int = 256 * MIB
+    """Request content of all connections together that waits for handlers. Beyond it each stream is paused with its first unread
+    piece, instead of at `receive_high_water`."""
     max_concurrent_requests: int = 100
     """Handlers that run at once for one connection, pushes apart (the QUIC stream limit is the same number). It counts
     handlers, not streams: a request that is reset holds its place until its handler is done (CVE-2023-44487)."""
@@ -84,6 +102,10 @@ class ServerSettings:
             high_water=self.send_high_water,
             low_water=self.send_high_water // 4,
             max_connections=self.max_connections,
+            max_connections_per_address=self.max_connections_per_address,
+            evict_idle_after=self.evict_idle_after,
+            byte_budget=self.byte_budget,
+            byte_budget_per_address=self.byte_budget_per_address,
             max_open_files=self.max_open_files,
         )
 

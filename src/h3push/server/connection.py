@@ -61,6 +61,7 @@ class ServerConnection(Channel):
         self.pushes.log = self.log
         self._authorities = server.authorities
         self._connected = False
+        self._first_request_by: float | None = None
         self._heads = OpenHeads(self.settings.request_timeout)
 
     # the endpoint's calls
@@ -113,6 +114,8 @@ class ServerConnection(Channel):
         """The handshake is done."""
         self.counters.connections += 1
         self._connected = True
+        if self.settings.first_request_timeout is not None:
+            self._first_request_by = self._endpoint.loop.time() + self.settings.first_request_timeout
 
     def file_failed(self, stream_id: int, reason: str) -> None:
         """A file was not sent to its end: what was sent of it is no whole response."""
@@ -130,6 +133,8 @@ class ServerConnection(Channel):
         if self._heads.deadlines:
             first = self._heads.deadline
             deadline = first if deadline is None or (first is not None and first < deadline) else deadline
+        if self._first_request_by is not None:
+            deadline = self._first_request_by if deadline is None else min(self._first_request_by, deadline)
         return look if deadline is None or (look is not None and look < deadline) else deadline
 
     def handle_timeout(self, now: float) -> None:
@@ -142,6 +147,9 @@ class ServerConnection(Channel):
         if self.next_look is not None and self.next_look <= now:
             for response in self.look(now, pending=bool(self.requests or self.pushes.live)):
                 self._give_up(response)
+        if self._first_request_by is not None and self._first_request_by <= now:
+            self._first_request_by = None
+            self.close("no request came (first_request_timeout)")
 
     def closed(self, _kind: str, error_code: int | None, reason: str) -> None:
         """The connection is over; `receive` has been told."""
@@ -159,6 +167,7 @@ class ServerConnection(Channel):
 
     def _request(self, event: h3.RequestReceived) -> None:
         stream_id = event.stream_id
+        self._first_request_by = None
         if self._heads.deadlines:
             self._heads.end(stream_id)
         if self._heads.unwanted and self._heads.take_unwanted(stream_id):
@@ -174,14 +183,15 @@ class ServerConnection(Channel):
         self.counters.requests += 1
         request = Request(self, self.pushes, stream_id, event.request)
         if not event.end_stream:
-            settings = self.settings
-            request.take_content(
-                Incoming(self, stream_id, high_water=settings.receive_high_water, timeout=settings.read_timeout)
-            )
+            request.take_content(self._incoming(stream_id))
             self.requests[stream_id] = request
         if self.log is not None:
             self.log.begin(request)
         self.runner.run(request)
+
+    def _incoming(self, stream_id: int) -> Incoming:
+        mark, seconds = self.settings.receive_high_water, self.settings.read_timeout
+        return Incoming(self, stream_id, high_water=mark, timeout=seconds, budget=self.server.unread)
 
     def _too_large(self, event: h3.RequestTooLarge) -> None:
         self._heads.end(event.stream_id)
@@ -213,10 +223,12 @@ class ServerConnection(Channel):
         if stream_id is not None:
             self.requests.pop(stream_id, None)
             content = request.content
-            if content is not None and not content.ended:
-                # RFC 9114 section 4.1: the rest of the request is not needed, and that is no error.
-                self.core.stop_stream(stream_id, ErrorCode.H3_NO_ERROR)
-                self.schedule_flush()
+            if content is not None:
+                content.discard()
+                if not content.ended:
+                    # RFC 9114 section 4.1: the rest of the request is not needed, and that is no error.
+                    self.core.stop_stream(stream_id, ErrorCode.H3_NO_ERROR)
+                    self.schedule_flush()
         if self.server.is_shutting_down:
             self.server.note_end()
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from h3push.http.fields import Field
 from h3push.http.url import Authorities
+from h3push.runtime.inbox import UnreadBudget
 from h3push.runtime.settings import ServerSettings
 from h3push.server.access_log import AccessLog
 from h3push.server.counters import ServerCounters
@@ -23,6 +24,7 @@ class ConnectionOwner(Protocol):
     authorities: Authorities | None
     refusals: CertificateRefusals
     is_shutting_down: bool
+    unread: UnreadBudget
     date: Callable[[], Field | None]
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":

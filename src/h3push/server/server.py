@@ -16,6 +16,7 @@ from h3push.quic.adapter import Driver
 from h3push.quic.driver import open_driver
 from h3push.runtime.descriptors import raise_descriptor_limit
 from h3push.runtime.endpoint import Endpoint
+from h3push.runtime.inbox import UnreadBudget
 from h3push.runtime.settings import ServerSettings
 from h3push.runtime.signal import Signal
 from h3push.server.access_log import AccessLog
@@ -62,6 +63,8 @@ class Server:
         """`ServerSettings.authorities`."""
         self.counters = ServerCounters()
         """What happened so far."""
+        self.unread = UnreadBudget(settings.unread_budget)
+        """Request content of all connections that waits for handlers."""
         self.refusals = CertificateRefusals()
         """Tells of clients that refuse the certificate."""
         self._bind = (host, port)

@@ -22,7 +22,10 @@ use super::{
     session::{ClientCrypto, ServerCrypto},
     varint,
 };
-use crate::{settings::Settings, tls};
+use crate::{
+    settings::{FIRST_RECEIVE_WINDOW, Settings},
+    tls,
+};
 
 /// Undecided clients at a time, and bytes of their further Initials (per client, in all).
 pub const MAX_INCOMING: usize = 1024;
@@ -60,6 +63,7 @@ pub enum ConnectFailed {
 pub struct Hub {
     pub(super) endpoint: quinn_proto::Endpoint,
     transport: Arc<TransportConfig>,
+    server_transport: Arc<TransportConfig>,
     settings: Arc<Settings>,
     token_key: Arc<provider::hkdf::Prk>,
     tokens: Arc<quinn_proto::TokenMemoryCache>,
@@ -80,7 +84,8 @@ impl Hub {
         let token_key = provider::hkdf::Salt::new(provider::hkdf::HKDF_SHA256, &[]).extract(&identity.token_key);
         Self {
             endpoint: quinn_proto::Endpoint::new(Arc::new(config), None, whole_packets, None),
-            transport: Arc::new(transport_config(&settings)),
+            transport: Arc::new(transport_config(&settings, u64::MAX)),
+            server_transport: Arc::new(transport_config(&settings, FIRST_RECEIVE_WINDOW)),
             settings,
             token_key: Arc::new(token_key),
             tokens: Arc::default(),
@@ -93,7 +98,7 @@ impl Hub {
         let config = server.map(|tls| {
             let crypto = Arc::new(ServerCrypto { suite: tls::initial_suite(tls.crypto_provider()), tls });
             let mut config = quinn_proto::ServerConfig::new(crypto, self.token_key.clone());
-            config.transport_config(self.transport.clone());
+            config.transport_config(self.server_transport.clone());
             config.migration(self.settings.migration);
             config.max_incoming(MAX_INCOMING);
             config.incoming_buffer_size(INCOMING_BYTES);
@@ -182,7 +187,7 @@ impl Hub {
     }
 }
 
-fn transport_config(settings: &Settings) -> TransportConfig {
+fn transport_config(settings: &Settings, first_window: u64) -> TransportConfig {
     let mut config = TransportConfig::default();
     let idle = IdleTimeout::try_from(settings.idle_timeout).ok().filter(|_| !settings.idle_timeout.is_zero());
     config
@@ -190,7 +195,7 @@ fn transport_config(settings: &Settings) -> TransportConfig {
         .max_concurrent_bidi_streams(varint(settings.max_bidirectional_streams))
         .max_concurrent_uni_streams(varint(settings.max_unidirectional_streams))
         .stream_receive_window(varint(settings.stream_receive_window))
-        .receive_window(varint(settings.connection_receive_window))
+        .receive_window(varint(settings.connection_receive_window.min(first_window)))
         .send_window(settings.send_window)
         .crypto_buffer_size(CRYPTO_BYTES)
         .initial_rtt(settings.initial_rtt)

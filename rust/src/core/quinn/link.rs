@@ -12,7 +12,7 @@ use quinn_proto::{ConnectionError, ConnectionHandle, Dir, Side, StreamEvent};
 use super::{LinkEvent, Packet, congestion::Releasable, hub::Hub, session::TlsFacts, varint};
 use crate::{
     events::{End, EndKind},
-    settings::Settings,
+    settings::{FIRST_SEND_WINDOW, Settings},
     tls,
 };
 
@@ -77,7 +77,23 @@ pub struct Link {
 
 impl Link {
     pub(super) fn new(connection: quinn_proto::Connection, settings: &Settings) -> Self {
-        Self { connection, accepted: [0; 2], send_window: settings.send_window }
+        let first = if connection.side() == Side::Server { FIRST_SEND_WINDOW } else { u64::MAX };
+        Self { connection, accepted: [0; 2], send_window: settings.send_window.min(first) }
+    }
+
+    /// Let so many bytes wait for acknowledgment.
+    pub fn widen_send(&mut self, window: u64) {
+        self.send_window = window;
+    }
+
+    /// Let so many bytes be unread; the peer is told.
+    pub fn widen_receive(&mut self, window: u64) {
+        self.connection.set_receive_window(varint(window));
+    }
+
+    /// Requests, so to say: bidirectional streams of the peer that are not over.
+    pub fn open_requests(&mut self) -> u64 {
+        self.connection.streams().remote_open_streams(Dir::Bi)
     }
 
     /// Take in a datagram.

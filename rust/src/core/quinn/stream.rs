@@ -11,6 +11,8 @@ use crate::{
 
 /// What streams of the highest priority may write beyond the send window, in bytes: control streams say little.
 const CRITICAL_ROOM: u64 = 64 << 10;
+/// The priority of streams that were reset.
+const ABANDONED: i32 = i32::MIN;
 /// What streams of negative priority may have waiting, however small the congestion window is.
 const LEAST_AHEAD: u64 = 32 << 10;
 
@@ -94,14 +96,18 @@ impl Link {
     /// RESET_STREAM.
     pub fn reset(&mut self, stream: u64, code: u64) {
         if let Some(mut sender) = self.sender(stream) {
+            // Marked, for quinn tells that a stream takes nothing any more only while the connection has credit.
+            let _ = sender.set_priority(ABANDONED);
             let _ = sender.reset(varint(code));
         }
     }
 
     /// Streams with a higher number go first.
     pub fn set_priority(&mut self, stream: u64, priority: i32) {
-        if let Some(mut sender) = self.sender(stream) {
-            let _ = sender.set_priority(priority);
+        if self.priority(stream) != ABANDONED
+            && let Some(mut sender) = self.sender(stream)
+        {
+            let _ = sender.set_priority(priority.max(ABANDONED + 1));
         }
     }
 
@@ -147,6 +153,9 @@ impl Link {
     /// The stream, with as much of the send window open as its priority deserves.
     fn writer(&mut self, stream: u64) -> Option<quinn_proto::SendStream<'_>> {
         let priority = self.priority(stream);
+        if priority == ABANDONED {
+            return None;
+        }
         let window = self.window_for(priority);
         self.connection.set_send_window(window);
         self.sender(stream)
