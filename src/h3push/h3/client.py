@@ -18,39 +18,28 @@ from h3push.errors import (
 from h3push.h3.config import H3Config
 from h3push.h3.connection import H3Connection
 from h3push.h3.events import (
-    CancelledBy,
     Event,
     GoawayReceived,
     MessageFailed,
-    PushCancelled,
-    PushPromiseReceived,
-    PushRefused,
     RequestUnprocessed,
     StopSendingReceived,
     StreamReset,
 )
 from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
-from h3push.h3.push.client_book import ClientPush, ClientPushes
+from h3push.h3.push.client import OrphanStream, PushReceiver
+from h3push.h3.push.client_book import ClientPush, ClientPushBook
 from h3push.h3.push.counters import PushCounters
-from h3push.h3.push.rules import PushRefusal, refusal_of
-from h3push.h3.push.states import ClientPushAction, ClientPushInput, ClientPushState
-from h3push.h3.response_receiver import OrphanStream, PushStream, ResponseReceiver
+from h3push.h3.response_receiver import PushStream, ResponseReceiver
 from h3push.h3.transport import Transport
 from h3push.http.fields import (
-    Fields,
     RequestHead,
-    parse_promised_request,
     request_fields,
 )
 from h3push.http.priority import Priority, encode_priority
 from h3push.wire.frames import (
     encode_priority_update,
-    encode_single_varint,
     frame_header,
-    parse_push_promise,
-    parse_single_varint,
 )
-from h3push.wire.qpack import FieldSectionTooLarge
 from h3push.wire.registry import FrameType, Role
 
 
@@ -75,9 +64,8 @@ class H3ClientConnection(H3Connection[MessageSender]):
         is_authoritative: Callable[[bytes], bool] | None = None,
     ) -> None:
         super().__init__(transport, config)
-        self._pushes = ClientPushes(self.config)
-        self._is_authoritative = is_authoritative
-        self._authorities: set[bytes] = set()
+        self._pushes = ClientPushBook(self.config)
+        self._pushing = PushReceiver(self, self._pushes, self._own_streams, self._shutdown, is_authoritative)
 
     # ---------------------------------------------------------------- requests
 
@@ -121,7 +109,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
         self._senders[stream_id] = sender
         self._receivers[stream_id] = ResponseReceiver(stream_id, request, self)
         if request.authority is not None:
-            self._authorities.add(request.authority)
+            self._pushing.authorities.add(request.authority)
         self._transport.write(stream_id, frame, end_stream)
         if end_stream:
             self._sending_ended(stream_id)
@@ -143,9 +131,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
         if (stream_id is None) == (push_id is None):
             raise LocalProtocolError("give a stream ID or a push ID")
         if push_id is not None:
-            push = self._pushes.find(push_id)
-            if push is None or push.state is ClientPushState.ORPHAN:
-                raise LocalProtocolError(f"push {push_id} is not a promised push under way")
+            self._pushing.check_reprioritised(push_id)
         frame_type = FrameType.PRIORITY_UPDATE_REQUEST if push_id is None else FrameType.PRIORITY_UPDATE_PUSH
         element = stream_id if stream_id is not None else push_id
         assert element is not None
@@ -181,37 +167,15 @@ class H3ClientConnection(H3Connection[MessageSender]):
         Raises:
             LocalProtocolError: no such push was promised.
         """
-        self._move_push(push_id, ClientPushInput.CANCEL, CancelledBy.LOCAL)
+        self._pushing.cancel(push_id)
 
     def release_push(self, push_id: int) -> None:
         """With `release_pushes=False`: the application is done with a push, its credit goes back to the server."""
-        self._pushes.release(push_id)
-        self._grant()
+        self._pushing.release(push_id)
 
     def promise_received(self, receiver: ResponseReceiver, payload: bytes) -> bool:
         """A PUSH_PROMISE arrived on a request stream (called by its receiver). False while it waits for the encoder stream."""
-        push_id, section = parse_push_promise(payload)
-        self._pushes.check_push_id(push_id, "PUSH_PROMISE")
-        try:
-            fields = receiver.section(section)
-        except FieldSectionTooLarge:
-            self._refuse(push_id, None, PushRefusal.TOO_LARGE)
-            return True
-        if fields is None:
-            return False
-        self._pushes.check_repeat(push_id, fields)
-        try:
-            request = parse_promised_request(fields)
-        except H3StreamError:
-            self._refuse(push_id, None, PushRefusal.MALFORMED)
-            return True
-        named = (b":authority", request.authority) in fields  # a Host field will not do (section 4.6)
-        refusal = self._why_not_use(push_id, request, named)
-        if refusal is not None:
-            self._refuse(push_id, request, refusal)
-        else:
-            self._promised(receiver.stream_id, push_id, request, fields)
-        return True
+        return self._pushing.promise_received(receiver, payload)
 
     def tunnel_opened(self, stream_id: int) -> None:
         """CONNECT was answered with 2xx: from now on we send DATA only (called by the receiver; RFC 9114 section 4.4)."""
@@ -223,78 +187,8 @@ class H3ClientConnection(H3Connection[MessageSender]):
         """Add an event (called by receivers)."""
         self._events.append(event)
 
-    def _why_not_use(self, push_id: int, request: RequestHead, named: bool) -> PushRefusal | None:
-        if self._shutdown.excludes(push_id):
-            return PushRefusal.GOING_AWAY
-        refusal = refusal_of(request)
-        if refusal is None and not (named and self._speaks_for(request.authority)):
-            refusal = PushRefusal.AUTHORITY
-        return refusal
-
-    def _speaks_for(self, authority: bytes | None) -> bool:
-        if authority is None or authority in self._authorities:
-            return authority is not None
-        return self._is_authoritative is not None and self._is_authoritative(authority)
-
-    def _promised(self, stream_id: int, push_id: int, request: RequestHead, fields: Fields) -> None:
-        action, push = self._pushes.apply(push_id, ClientPushInput.RECEIVE_PROMISE, self._now)
-        if not action & ClientPushAction.TELL_PROMISE:
-            self.spend("promises of pushes that are over")
-            return
-        repeated = push.promises > 1
-        if repeated:
-            self.spend("promises that are repeated")
-        push.request, push.fields = request, fields
-        self._pushes.tell(push)
-        self._events.append(PushPromiseReceived(stream_id, push_id, request, repeated))
-        if action & ClientPushAction.DELIVER:
-            self._deliver(push, push.held, push.held_end)
-            push.held = b""
-
-    def _refuse(self, push_id: int, request: RequestHead | None, refusal: PushRefusal) -> None:
-        self.spend("promises that cannot be used")
-        by = _REFUSED_BY.get(refusal, CancelledBy.REFUSED)
-        self._move_push(push_id, ClientPushInput.REFUSE, by, refusal=refusal, request=request)
-
-    def _move_push(
-        self,
-        push_id: int,
-        happened: ClientPushInput,
-        by: CancelledBy | None,
-        error_code: int | None = None,
-        *,
-        refusal: PushRefusal = PushRefusal.CALLED_OFF,
-        request: RequestHead | None = None,
-    ) -> None:
-        """Move a push along its table, and put on the wire and tell what the table says.
-
-        The application that has heard of the push is told who ended it (`by`, `error_code`), any other why there is none
-        (`refusal`, `request`).
-        """
-        action, push = self._pushes.apply(push_id, happened, self._now, by)
-        if action is not ClientPushAction.NOTHING:
-            if action & ClientPushAction.SEND_CANCEL_PUSH:
-                self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
-            if action & ClientPushAction.STOP and push.stream_id is not None:
-                self._stop_push_stream(push.stream_id, error_code or ErrorCode.H3_REQUEST_CANCELLED)
-            if action & ClientPushAction.TELL and by is not None:
-                self._events.append(PushCancelled(push_id, by, error_code))
-            if action & ClientPushAction.TELL_REFUSED:
-                self._pushes.counters.refused[refusal] += 1
-                self._events.append(PushRefused(push_id, request, refusal))
-        self._grant()
-
-    def _stop_push_stream(self, stream_id: int, error_code: int) -> None:
-        receiver = self._receivers.get(stream_id)
-        if receiver is not None:
-            self._abandon(receiver, error_code)
-        else:
-            self._unidirectional.pop(stream_id, None)
-            self._transport.stop(stream_id, error_code)
-            self._sections.decoder.cancel(stream_id)
-
-    def _deliver(self, push: ClientPush, data: bytes, end: bool) -> None:
-        """Read a push stream as the response to its promised request."""
+    def receive_push(self, push: ClientPush, data: bytes, end: bool) -> None:
+        """Read a push stream, of which `data` is the beginning, as the response to its promised request (called by pushes)."""
         stream_id = push.stream_id
         assert stream_id is not None
         assert push.request is not None
@@ -304,45 +198,30 @@ class H3ClientConnection(H3Connection[MessageSender]):
         self._transport.resume(stream_id)
         self.receive_message(receiver, data, end)
 
-    def _grant(self) -> None:
-        """Raise MAX_PUSH_ID by what has been finished (section 7.2.7); after our GOAWAY nothing more is granted."""
-        if self.is_closed or self._shutdown.sent is not None:
-            return
-        limit = self._pushes.grant()
-        if limit is not None:
-            self._own_streams.write_control(encode_single_varint(FrameType.MAX_PUSH_ID, limit))
+    def hold_push(self, push: ClientPush) -> None:
+        """Keep what comes on a push stream in the push, and pause it (called by pushes)."""
+        assert push.stream_id is not None
+        self._unidirectional[push.stream_id] = OrphanStream(push)
+        self._transport.pause(push.stream_id)  # the header may have taken more than the first read
+
+    def stop_push(self, stream_id: int, error_code: int) -> None:
+        """Take no more of a push stream (called by pushes)."""
+        receiver = self._receivers.get(stream_id)
+        if receiver is not None:
+            self._abandon(receiver, error_code)
+        else:
+            self._unidirectional.pop(stream_id, None)
+            self._transport.stop(stream_id, error_code)
+            self._sections.decoder.cancel(stream_id)
 
     def _first_control_frames(self) -> bytes:
-        limit = self._pushes.grant()
-        if limit is None:
-            return b""
-        steps = range(max(0, limit - 1) if self.config.grant_in_two_steps else limit, limit + 1)
-        return b"".join(encode_single_varint(FrameType.MAX_PUSH_ID, step) for step in steps)
-
-    # ---------------------------------------------------------------- push streams
+        return self._pushing.first_grant()
 
     def push_stream_announced(self, stream_id: int) -> None:
-        if self._pushes.max_push_id is None:
-            raise H3ConnectionError(ErrorCode.H3_ID_ERROR, "a push stream, and no push was allowed")
+        self._pushing.stream_announced()
 
     def push_stream_opened(self, stream_id: int, push_id: int, data: bytes, end: bool) -> None:
-        self._pushes.check_push_id(push_id, "a push stream")
-        action, push = self._pushes.apply(push_id, ClientPushInput.RECEIVE_STREAM, self._now)
-        push.stream_id = stream_id
-        if action is ClientPushAction.DELIVER and not self._shutdown.excludes(push_id):
-            self._deliver(push, data, end)
-        elif action is ClientPushAction.HOLD and not self._shutdown.excludes(push_id):
-            push.held, push.held_end = data, end
-            self._unidirectional[stream_id] = OrphanStream(push)
-            self._transport.pause(stream_id)  # the header may have taken more than the first read
-        elif action is ClientPushAction.STOP:
-            self._stop_push_stream(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
-            self._grant()
-        else:
-            going_away = PushRefusal.GOING_AWAY
-            self._move_push(
-                push_id, ClientPushInput.REFUSE, CancelledBy.GOAWAY, refusal=going_away, request=push.request
-            )
+        self._pushing.stream_opened(stream_id, push_id, data, end)
 
     # ---------------------------------------------------------------- messages
 
@@ -358,26 +237,20 @@ class H3ClientConnection(H3Connection[MessageSender]):
         self._flood.earn()
         if isinstance(receiver, ResponseReceiver) and receiver.push_id is not None:
             self._unidirectional.pop(receiver.stream_id, None)
-            self._move_push(receiver.push_id, ClientPushInput.RECEIVE_END, None)
+            self._pushing.ended(receiver.push_id)
 
     def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:
         push_id = receiver.push_id if isinstance(receiver, ResponseReceiver) else None
         if push_id is None:
             self._events.append(StreamReset(receiver.stream_id, error_code, None))
         else:
-            self._push_reset(push_id, error_code)
-
-    def _push_reset(self, push_id: int, error_code: int) -> None:
-        """The server reset a push stream: it called the push off if it says so, else it could not go on."""
-        called_off = error_code == ErrorCode.H3_REQUEST_CANCELLED
-        by = CancelledBy.PEER if called_off else CancelledBy.FAILED
-        self._move_push(push_id, ClientPushInput.RECEIVE_RESET, by, error_code)
+            self._pushing.reset(push_id, error_code)
 
     def _reset_received(self, stream_id: int, error_code: int) -> None:
         stream = self._unidirectional.get(stream_id)
         super()._reset_received(stream_id, error_code)
         if isinstance(stream, OrphanStream):
-            self._push_reset(stream.push_id, error_code)
+            self._pushing.reset(stream.push_id, error_code)
 
     def _message_stopped(self, stream_id: int, error_code: int) -> None:
         if stream_id in self._senders:
@@ -389,18 +262,12 @@ class H3ClientConnection(H3Connection[MessageSender]):
             super()._message_failed(receiver, error)
             return
         self._events.append(MessageFailed(receiver.stream_id, error, push_id))
-        self._move_push(push_id, ClientPushInput.FAIL, CancelledBy.MALFORMED, error.error_code)
+        self._pushing.failed(push_id, error.error_code)
 
     # ---------------------------------------------------------------- the server's control stream
 
     def control_handlers(self) -> dict[int, Callable[[bytes], None]]:
-        return {**super().control_handlers(), FrameType.CANCEL_PUSH: self._cancel_push_received}
-
-    def _cancel_push_received(self, payload: bytes) -> None:
-        push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
-        self._pushes.check_push_id(push_id, "CANCEL_PUSH")
-        self.spend("CANCEL_PUSH frames")
-        self._move_push(push_id, ClientPushInput.RECEIVE_CANCEL_PUSH, CancelledBy.PEER)
+        return {**super().control_handlers(), FrameType.CANCEL_PUSH: self._pushing.cancel_push_received}
 
     def _goaway_received(self, payload: bytes) -> None:
         identifier = self._parse_goaway(payload)
@@ -415,12 +282,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
         return self._pushes.next_deadline()
 
     def _expire(self) -> None:
-        for push_id in self._pushes.expired(self._now):
-            self._move_push(push_id, ClientPushInput.EXPIRE, CancelledBy.TIMEOUT, refusal=PushRefusal.NO_PROMISE)
+        self._pushing.expire(self.now)
 
     def _first_unseen(self) -> int:
         return self._pushes.next_unseen
-
-
-_REFUSED_BY = {PushRefusal.GOING_AWAY: CancelledBy.GOAWAY, PushRefusal.MALFORMED: CancelledBy.MALFORMED}
-"""How a push ends that was promised again in a way that is refused."""

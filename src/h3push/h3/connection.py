@@ -13,7 +13,7 @@ Who owns which stream::
     unidirectional, from the peer      all of them          PeerStreams, which reads what they are; push streams are the role's
                                                             business: refused by a server, a receiver on a client
     unidirectional, our own            control, QPACK       OwnStreams, opened by `start`
-                                       push                 the server's PushServing
+                                       push                 the server's PushSender
 
 A received stream that has ended in both directions is forgotten at once. QUIC delivers nothing for a stream after its end, its
 reset or our STOP_SENDING, so whatever arrives on an unknown stream begins a new one.
@@ -70,8 +70,10 @@ class H3Connection(ABC, Generic[Sender]):
         self.is_closed = False
         """True when the connection is over; every further call does nothing or raises `StreamStateError`."""
 
+        self.now = 0.0
+        """Time of the `receive_*` call that came last, in seconds of the caller's clock."""
+
         self._transport = transport
-        self._now = 0.0
         self._events: list[Event] = []
 
         self._receivers: dict[int, MessageReceiver] = {}
@@ -92,7 +94,7 @@ class H3Connection(ABC, Generic[Sender]):
         Call it as soon as streams can be opened. It may be called again; what could not be opened for want of credit is
         tried again when credit comes.
         """
-        self._now = now
+        self.now = now
         if self.is_closed or not self._own_streams.can_be_opened():
             return
         self._own_streams.open(self._first_control_frames())
@@ -101,7 +103,7 @@ class H3Connection(ABC, Generic[Sender]):
 
     def receive_data(self, stream_id: int, data: bytes, fin: bool, now: float) -> list[Event]:
         """Data of a stream arrived, and with `fin` its end. Returns what happened."""
-        self._now = now
+        self.now = now
         if self.is_closed:
             return []
         try:
@@ -135,7 +137,7 @@ class H3Connection(ABC, Generic[Sender]):
 
     def receive_acknowledged(self, stream_id: int, now: float) -> list[Event]:
         """Everything we wrote to a stream, and its end, has been acknowledged."""
-        self._now = now
+        self.now = now
         if not self.is_closed:
             self._acknowledged(stream_id)
         return self._take_events()
@@ -333,7 +335,7 @@ class H3Connection(ABC, Generic[Sender]):
 
     def _guarded(self, now: float, action: Callable[[*Arguments], None], *arguments: *Arguments) -> list[Event]:
         """Run what the peer caused; a connection error ends the connection."""
-        self._now = now
+        self.now = now
         if self.is_closed:
             return []
         try:
@@ -363,7 +365,7 @@ class H3Connection(ABC, Generic[Sender]):
 
     def spend(self, what: str) -> None:
         """Count something that cost us work and brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
-        self._flood.spend(self._now, what)
+        self._flood.spend(self.now, what)
 
     # ---------------------------------------------------------------- messages
 

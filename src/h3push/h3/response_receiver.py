@@ -1,4 +1,4 @@
-"""A response as a client reads it, on a request stream or a push stream, and a push stream whose promise has not come."""
+"""A response as a client reads it, on a request stream or a push stream."""
 
 from typing import Protocol
 
@@ -12,7 +12,6 @@ from h3push.h3.events import (
     TrailersReceived,
 )
 from h3push.h3.message import MessageInput, MessageReceiver, SectionDecoder
-from h3push.h3.push.client_book import ClientPush
 from h3push.h3.push.counters import PushCounters
 from h3push.http.fields import Fields, RequestHead, parse_response, parse_trailers
 from h3push.http.semantics import has_no_content
@@ -118,21 +117,3 @@ class PushStream:
 
     def receive(self, data: bytes, end: bool) -> None:
         self._connection.receive_message(self._receiver, data, end)
-
-
-class OrphanStream:
-    """Bytes of a push stream without a promise: held.
-
-    The transport gives no more than the first few until `resume`; when those cut the header, one delivery more, which the
-    stream's window bounds.
-    """
-
-    __slots__ = ("_push", "push_id")
-
-    def __init__(self, push: ClientPush) -> None:
-        self._push = push
-        self.push_id = push.push_id
-
-    def receive(self, data: bytes, end: bool) -> None:
-        self._push.held += data
-        self._push.held_end = end

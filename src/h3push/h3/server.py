@@ -38,8 +38,8 @@ from h3push.h3.known import known_response, may_look_up, requests
 from h3push.h3.message import MessageInput, MessageReceiver, MessageState
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.rules import PushRefusal, error_of
-from h3push.h3.push.server import PushServing
-from h3push.h3.push.server_book import ServerPush, ServerPushes
+from h3push.h3.push.server import PushSender
+from h3push.h3.push.server_book import ServerPush, ServerPushBook
 from h3push.h3.push.states import ServerPushInput, ServerPushState
 from h3push.h3.request_receiver import RequestReceiver, ResponseSender, parse_whole_request
 from h3push.h3.transport import Transport
@@ -66,12 +66,11 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     ) -> None:
         """`push_counters`: counts the pushes of several connections together; one's own when `None`."""
         super().__init__(transport, config)
-        self._pushes = ServerPushes(self.config, push_counters)
-        self._pushing = PushServing(
+        self._pushes = ServerPushBook(self.config, push_counters)
+        self._pushing = PushSender(
             self,
             transport,
             self._pushes,
-            senders=self._senders,
             own_streams=self._own_streams,
             sections=self._sections,
             shutdown=self._shutdown,
@@ -382,6 +381,14 @@ class H3ServerConnection(H3Connection[ResponseSender]):
     def tell(self, event: Event) -> None:
         """Add an event (called by receivers and pushes)."""
         self._events.append(event)
+
+    def begin_push(self, stream_id: int, sender: ResponseSender) -> None:
+        """Take the response of a push (called by pushes)."""
+        self._senders[stream_id] = sender
+
+    def drop_push(self, stream_id: int) -> None:
+        """Forget the response of a push (called by pushes)."""
+        self._senders.pop(stream_id, None)
 
     def _apply_priority(self, stream_id: int, sender: ResponseSender) -> None:
         number = transport_priority(sender.priority, order=sender.order, pushed=sender.push_id is not None)

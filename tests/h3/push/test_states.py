@@ -6,8 +6,8 @@ import pytest
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError, StreamStateError
 from h3push.h3.config import H3Config
-from h3push.h3.push.client_book import ClientPush, ClientPushes
-from h3push.h3.push.server_book import ServerPush, ServerPushes
+from h3push.h3.push.client_book import ClientPush, ClientPushBook
+from h3push.h3.push.server_book import ServerPush, ServerPushBook
 from h3push.h3.push.states import (
     CLIENT_PUSH,
     SERVER_PUSH,
@@ -41,9 +41,9 @@ def name(pair):
     return f"{pair[0].name}-{pair[1].name}"
 
 
-def server_in(state: ServerPushState) -> ServerPushes:
+def server_in(state: ServerPushState) -> ServerPushBook:
     """A server's pushes, with push 0 in that state (or nothing promised)."""
-    pushes = ServerPushes(H3Config())
+    pushes = ServerPushBook(H3Config())
     pushes.max_push_id = 9
     if state is ServerPushState.UNPROMISED:
         return pushes
@@ -63,9 +63,9 @@ def server_in(state: ServerPushState) -> ServerPushes:
     return pushes
 
 
-def client_in(state: ClientPushState, config: H3Config = WINDOW_OF_FOUR) -> ClientPushes:
+def client_in(state: ClientPushState, config: H3Config = WINDOW_OF_FOUR) -> ClientPushBook:
     """A client's pushes, with push 0 in that state."""
-    pushes = ClientPushes(config)
+    pushes = ClientPushBook(config)
     pushes.grant()
     path = {
         ClientPushState.UNKNOWN: [],

@@ -12,7 +12,7 @@ also released it. IDs that the application never heard of (refused, orphaned, ca
 `remembered_pushes`; before that, that an ID is finished is all that is known, kept as ranges (`IdRanges`). A second push
 stream for a forgotten ID is stopped instead of being answered with H3_ID_ERROR (RFC 9114 section 6.2.2 asks for detection only).
 
-This module decides and remembers; `h3.client` puts on the wire what it decides.
+This module decides and remembers; `h3.push.client` puts on the wire what it decides.
 """
 
 from collections import OrderedDict
@@ -54,7 +54,7 @@ class ClientPush:
     """True when the application has heard of it."""
 
 
-class ClientPushes:
+class ClientPushBook:
     """All pushes of one connection, on the client."""
 
     def __init__(self, config: H3Config) -> None:

@@ -7,7 +7,7 @@ Theory of operation
 carries that out: every action of the push table has its frames, resets and events in `_act`.
 
 A promise needs two credits, a push ID and a unidirectional stream, and both are asked for before anything is written. Promised
-pushes that have no stream yet have theirs spoken for (`ServerPushes.unopened`), so that opening it cannot fail later. QUIC is
+pushes that have no stream yet have theirs spoken for (`ServerPushBook.unopened`), so that opening it cannot fail later. QUIC is
 asked for some streams at a time: credit is never taken back, so what is left of it is known here.
 
 A push stream that is open is a sender of the connection like that of a response: content, end and acknowledgment come from there.
@@ -24,7 +24,7 @@ from h3push.h3.events import CancelledBy, Event, MaxPushIdReceived, PriorityUpda
 from h3push.h3.known import known_promise
 from h3push.h3.own_streams import OwnStreams
 from h3push.h3.push.rules import PushRefusal, error_of
-from h3push.h3.push.server_book import ServerPush, ServerPushes
+from h3push.h3.push.server_book import ServerPush, ServerPushBook
 from h3push.h3.push.states import ServerPushAction, ServerPushInput
 from h3push.h3.request_receiver import ResponseSender
 from h3push.h3.sections import FieldSections
@@ -46,8 +46,8 @@ STREAM_CREDIT_AHEAD = 8
 """Push streams that QUIC is asked for beyond what is needed now, so that a page's pushes do not ask one by one."""
 
 
-class PushOwner(Protocol):
-    """What pushes ask of, and tell, their connection."""
+class PushSenderOwner(Protocol):
+    """The connection, as its pushes use it."""
 
     @property
     def config(self) -> H3Config:
@@ -59,15 +59,20 @@ class PushOwner(Protocol):
     def tell(self, event: Event) -> None:
         """Add an event."""
 
+    def begin_push(self, stream_id: int, sender: ResponseSender) -> None:
+        """Take the response of a push, which is sent on this stream from now on."""
 
-class PushServing:
-    """Puts on the wire what becomes of the pushes of one connection. Raises what `H3ServerConnection` says of its methods.
+    def drop_push(self, stream_id: int) -> None:
+        """Forget the response of a push: nothing more is sent on its stream."""
+
+
+class PushSender:
+    """Carries out what becomes of the pushes of one server connection. Raises what `H3ServerConnection` says of its methods.
 
     Args:
         owner: the connection.
         transport: the QUIC connection.
         pushes: where each push stands.
-        senders: the connection's messages that are being sent; those of open push streams are added and removed here.
         own_streams: the control stream is for CANCEL_PUSH.
         sections: encodes promises.
         shutdown: after the client's GOAWAY nothing more is promised.
@@ -78,7 +83,6 @@ class PushServing:
         "_owner",
         "_pushes",
         "_sections",
-        "_senders",
         "_shutdown",
         "_stream_credit",
         "_transport",
@@ -87,11 +91,10 @@ class PushServing:
 
     def __init__(
         self,
-        owner: PushOwner,
+        owner: PushSenderOwner,
         transport: Transport,
-        pushes: ServerPushes,
+        pushes: ServerPushBook,
         *,
-        senders: dict[int, ResponseSender],
         own_streams: OwnStreams,
         sections: FieldSections,
         shutdown: Shutdown,
@@ -101,7 +104,6 @@ class PushServing:
         self._owner = owner
         self._transport = transport
         self._pushes = pushes
-        self._senders = senders
         self._own_streams = own_streams
         self._sections = sections
         self._shutdown = shutdown
@@ -176,7 +178,7 @@ class PushServing:
         """Open the stream of a push for a response to be sent on it; returns the stream ID."""
         push = self._pushes.get(push_id)
         stream_id, priority = self._open(push, priority)
-        self._senders[stream_id] = ResponseSender(push.request, priority, push_id, push_id)
+        self._owner.begin_push(stream_id, ResponseSender(push.request, priority, push_id, push_id))
         self._transport.write(stream_id, push_stream_header(push_id), False)
         return stream_id
 
@@ -229,7 +231,7 @@ class PushServing:
         if action & ServerPushAction.SEND_CANCEL_PUSH:
             self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
         if action & ServerPushAction.RESET and push.stream_id is not None:
-            self._senders.pop(push.stream_id, None)
+            self._owner.drop_push(push.stream_id)
             self._transport.reset(push.stream_id, error_code)
         if action & ServerPushAction.TELL:
             code = error_code if push.stream_id is not None else None

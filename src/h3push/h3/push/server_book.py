@@ -40,7 +40,7 @@ class ServerPush:
     """Who called it off, when somebody did."""
 
 
-class ServerPushes:
+class ServerPushBook:
     """All pushes of one connection, on the server."""
 
     def __init__(self, config: H3Config, counters: PushCounters | None = None) -> None:

@@ -7,8 +7,8 @@ A push ID is allowed by the client (MAX_PUSH_ID), bound to a request by the serv
 streams), and answered once on a push stream. Either side may call it off. Because promise, push stream and CANCEL_PUSH travel
 on three different streams, they reach the client in any order; the server sees only CANCEL_PUSH and STOP_SENDING come back.
 
-Whether a push ID is within the limit is asked *before* these tables (`server.ServerPushes`, `client.ClientPushes`); whether a
-promised request may be used at all is asked before them too, and its answer is the input REFUSE.
+Whether a push ID is within the limit is asked *before* these tables, by the books; whether a promised request may be used at
+all is asked before them too, and its answer is the input REFUSE.
 
 The server's side of one push ID::
 
