@@ -49,7 +49,7 @@ class BytesPart:
 
 
 Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes] | FileContent | None
-"""What `content=` arguments take. `str` is sent as UTF-8."""
+"""Taken by every `content=` argument. `str` is sent as UTF-8."""
 
 Body = bytes | Iterable[bytes] | AsyncIterable[bytes] | FileContent
 """Content after `normalize`."""

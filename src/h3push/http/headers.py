@@ -6,7 +6,7 @@ from functools import lru_cache
 from h3push.http.fields import Field, Fields
 
 HeadersLike = Mapping[str, str] | Iterable[tuple[str, str] | tuple[bytes, bytes]]
-"""What every `headers=` argument takes: a mapping, pairs of `str` or `bytes`, or `Headers`."""
+"""Taken by every `headers=` argument: a mapping, pairs of `str` or `bytes`, or `Headers`."""
 
 
 class Headers(Mapping[str, str]):

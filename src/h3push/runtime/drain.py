@@ -15,7 +15,7 @@ class Drain:
     """The wait of one sender whose stream has too much queued."""
 
     LEAST_PROGRESS = 16 * 1024
-    """What a peer has to take within the time-out, in bytes: whoever takes a little now and then holds as much as one who takes
+    """Bytes that a peer has to take within the time-out: whoever takes a little now and then holds as much as one who takes
     nothing."""
 
     __slots__ = ("_drained", "_waiter")

@@ -58,7 +58,7 @@ class Owner(Protocol):
         """The handshake is done and the core has started."""
 
     def receive(self, events: list[Event]) -> None:
-        """What the core made of something that arrived."""
+        """Take the events that the core made of something that arrived."""
 
     def quiet(self, stream_id: int) -> None:
         """Data arrived on a stream and the core had nothing to tell."""

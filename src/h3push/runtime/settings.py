@@ -36,8 +36,9 @@ class ServerSettings:
     """After the last response of a graceful shutdown, the client has so long to acknowledge it and close by itself."""
 
     authorities: tuple[str, ...] | None = None
-    """What the server answers for ("example.com", "example.com:4433"), compared without case and with 443 as the default port; a
-    request for another one gets 421 (RFC 9110 section 15.5.20). None: any, as suits one site behind one certificate."""
+    """Authorities that the server answers for ("example.com", "example.com:4433"), compared without case and with 443 as the
+    default port; a request for another one gets 421 (RFC 9110 section 15.5.20). None: any, as suits one site behind one
+    certificate."""
     max_connections: int = 10_000
     """Connections at once. Beyond it the idlest gives way (`evict_idle_after`), or new ones are refused. An idle one costs some
     40 KB."""

@@ -71,7 +71,7 @@ class Channel(ABC):
         self.streams = CreditQueue()
         """Pushed responses that wait for their stream."""
         self.tied: dict[object, Any] = {}
-        """What others tie to this connection, each under a key of its own; gone with the connection."""
+        """State that others tie to this connection, each under a key of its own; gone with the connection."""
         self.next_look: float | None = None
         """When what is pending is looked at next, in loop time; `None` while nothing is."""
         self._endpoint = endpoint

@@ -7,7 +7,7 @@ from h3push.h3.push.counters import PushCounters
 
 @dataclass(slots=True)
 class ServerCounters:
-    """What a server did so far. Nothing that was refused, cancelled or rejected is missing here."""
+    """Counts of everything that a server did. Nothing that was refused, cancelled or rejected is missing here."""
 
     connections: int = 0
     """Connections whose handshake was completed."""

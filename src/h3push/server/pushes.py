@@ -116,7 +116,7 @@ class ServerPushes:
         return promised
 
     def _authority(self, initiating: RequestHead, named: str | None) -> bytes | None:
-        """What stands in a promise for `named`; `PushNotAllowed` when the client need not believe that we answer for it."""
+        """The authority that a promise shows for `named`; `PushNotAllowed` when the client need not believe that it is ours."""
         own = initiating.authority
         if named is None or own is None:
             return own

@@ -67,7 +67,7 @@ class Request(RequestView):
     content: Incoming | None = None
     """The request's content; `None` when it has none."""
     content_failure: Exception | None = None
-    """What the last attempt to read the request's content raised: the client's failure, not one of the handler's own."""
+    """The last failure to read the request's content: the client's doing, not one of the handler's own errors."""
     task: "asyncio.Task[None] | None" = None
     """The handler's task, if it needed one."""
     task_began: bool = False
@@ -251,7 +251,7 @@ class Request(RequestView):
 
     @property
     def budget(self) -> PushBudget:
-        """What this request may cost by pushes; a pushed one shares the budget of the request that caused it."""
+        """Pays for the pushes of this request; a pushed one shares the budget of the request that caused it."""
         budget = self._budget
         if budget is None:
             head, settings = self.head, self.connection.settings

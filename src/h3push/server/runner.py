@@ -29,7 +29,7 @@ from h3push.server.request import Request
 from h3push.server.response import Response
 
 Handler = Callable[[Request], Response | Awaitable[Response | None] | None]
-"""What a server calls for every request and every push. `None`: the handler has sent the response itself."""
+"""Called by a server for every request and every push. `None`: the handler has sent the response itself."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 """Runs a coroutine as a task."""

@@ -51,7 +51,7 @@ class Server:
         driver: Driver | None,
     ) -> None:
         self.handler = handler
-        """What answers requests and pushes."""
+        """Answers requests and pushes."""
         self.config = config
         """Bounds and switches of the protocol."""
         self.settings = settings
@@ -62,7 +62,7 @@ class Server:
         self.authorities = None if named is None else Authorities(named)
         """`ServerSettings.authorities`."""
         self.counters = ServerCounters()
-        """What happened so far."""
+        """Counts everything that happened so far."""
         self.unread = UnreadBudget(settings.unread_budget)
         """Request content of all connections that waits for handlers."""
         self.refusals = CertificateRefusals()

@@ -70,7 +70,7 @@ class ResponseWriter:
     push: Push | None = None
     """The push that it fulfils, if any."""
     budget: PushBudget | None = None
-    """What pays for it, if it is pushed."""
+    """Pays for it, if it is pushed."""
     failed: bool = False
     """True when our side could not make it whole: the handler raised, or a file was cut short."""
     row: ResponseRow | None = None
