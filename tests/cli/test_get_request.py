@@ -169,8 +169,16 @@ def test_cookies_go_round(ask, run, echo, tmp_path):
         ("/deep", "elsewhere", "3"),
     }
     assert all(len(line) == 7 and line[4] for line in lines)  # curl wants every column
+    assert {line[0] for line in lines} == {"localhost"}  # and knows no localhost.local
     assert sorted(ask("-b", jar)["headers"]["cookie"].split("; ")) == ["kept=2", "session=1"]
     assert ask("-b", tmp_path / "absent")["headers"].get("cookie") is None
+
+
+def test_cookies_can_be_printed(run, echo):
+    """-c - prints the jar behind the content."""
+    out = run("get", "-k", "-c", "-", f"{echo.url}set").out.decode()
+    assert out.startswith("set# Netscape HTTP Cookie File")
+    assert "\tsession\t1" in out
 
 
 def test_cookies_that_a_redirect_sets_are_sent_on(run, start):

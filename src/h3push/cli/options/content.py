@@ -7,8 +7,8 @@ it is read once before.
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -35,7 +35,7 @@ class Text:
         """Tell how many bytes."""
         return len(self.data)
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """Give all of it."""
         yield self.data
 
@@ -66,7 +66,7 @@ class FilePart:
                 return os.fstat(descriptor).st_size
             return sum(len(self._strip(data)) for data in iter(lambda: os.read(descriptor, READ_BYTES), b""))
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """Give its bytes, piece by piece."""
         with self._failures(), self._open() as descriptor:
             while data := await _read(descriptor):
@@ -119,9 +119,10 @@ class PartsContent:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self._parts:
-            async for data in part.stream():
-                if data:
-                    yield data
+            async with aclosing(part.stream()) as stream:  # a file is closed when its upload is given up
+                async for data in stream:
+                    if data:
+                        yield data
 
 
 async def _read(descriptor: int) -> bytes:

@@ -4,11 +4,19 @@ import os
 from email.message import Message
 from http.cookiejar import LoadError, MozillaCookieJar
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, cast
 from urllib.request import Request
 
+import rich_click as click
+
 from h3push.cli.failures import CommandFailed, ExitCode, file_failure
 from h3push.http.headers import Headers
+
+STANDARD_OUTPUT = "-"
+"""The file name that means standard output."""
+LOCAL = ".local"
+"""The jar's ending for hosts without a dot; in a file, which curl may read, they stand as they are."""
 
 
 class Cookies:
@@ -23,6 +31,7 @@ class Cookies:
         self._fixed = "; ".join(cookies.strip("; ") for cookies in given if "=" in cookies)
         files = [name for name in given if "=" not in name]
         self._target = target
+        self._dotless: set[str] = set()
         self._jar = MozillaCookieJar() if files or target is not None else None
         for name in files:
             if name:  # an empty name only turns the jar on, as in curl
@@ -45,20 +54,34 @@ class Cookies:
         for value in headers.get_all("set-cookie"):
             message["Set-Cookie"] = value
         response = cast("Any", _Response(message))
-        self._jar.extract_cookies(response, Request(url))  # noqa: S310 - as above
+        request = Request(url)  # noqa: S310 - as above
+        if "." not in request.host:
+            self._dotless.add(request.host.partition(":")[0])
+        self._jar.extract_cookies(response, request)
 
     def save(self) -> None:
-        """Write the file of `-c`."""
+        """Write the file of `-c`; `-` is standard output."""
         if self._target is None or self._jar is None:
             return
         self._jar.clear_expired_cookies()
         for cookie in self._jar:
-            if cookie.expires is None:
-                cookie.expires = 0  # a session's cookie, as curl writes it
+            host = cookie.domain.removesuffix(LOCAL)
+            cookie.domain = host if host in self._dotless else cookie.domain
+            cookie.expires = cookie.expires or 0
         try:
-            self._jar.save("/dev/stdout" if self._target == "-" else self._target, True, True)
+            if self._target == STANDARD_OUTPUT:
+                self._print()
+            else:
+                self._jar.save(self._target, ignore_discard=True, ignore_expires=True)
         except OSError as error:
             raise file_failure(error, "write", self._target, ExitCode.WRITE_ERROR) from None
+
+    def _print(self) -> None:
+        """The jar writes only files that it opens itself; an opened /dev/stdout would begin at its first byte again."""
+        assert self._jar is not None
+        with NamedTemporaryFile("r", encoding="utf-8") as file:
+            self._jar.save(file.name, ignore_discard=True, ignore_expires=True)
+            click.echo(file.read(), nl=False)
 
     def _load(self, name: str) -> None:
         assert self._jar is not None
@@ -66,14 +89,18 @@ class Cookies:
             return  # as in curl: the first run has none yet
         try:
             self._jar.load(name, ignore_discard=True, ignore_expires=True)
-        except OSError as error:
+        except (LoadError, UnicodeDecodeError):
             sentence = f"{name} is no file of cookies in Netscape's format"
-            if isinstance(error, LoadError):
-                raise CommandFailed(sentence, ExitCode.READ_ERROR) from None
+            raise CommandFailed(sentence, ExitCode.READ_ERROR) from None
+        except OSError as error:
             raise file_failure(error, "read", name, ExitCode.READ_ERROR) from None
-        for cookie in self._jar:
-            if cookie.expires == 0:
-                cookie.expires = None
+        loaded, self._jar = self._jar, MozillaCookieJar()
+        for cookie in loaded:
+            if "." not in cookie.domain:
+                self._dotless.add(cookie.domain)
+                cookie.domain += LOCAL
+            cookie.expires = cookie.expires or None
+            self._jar.set_cookie(cookie)
         self._jar.clear_expired_cookies()
 
 
