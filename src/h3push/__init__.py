@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from h3push.asgi.serve import ASGIServer, serve_asgi
     from h3push.client.client import Client, connect
     from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
-    from h3push.delivery.decision import Way, WhyNot
+    from h3push.delivery.decision import Way
     from h3push.delivery.page import Delivered
     from h3push.errors import (
         ConnectFailed,
@@ -82,7 +82,7 @@ _HOMES = {
     "h3push.server.server": "Server serve",
     "h3push.runtime.settings": "ClientSettings ServerSettings",
     "h3push.runtime.inbox": "ContentTooLarge",
-    "h3push.delivery.decision": "Way WhyNot",
+    "h3push.delivery.decision": "Way",
     "h3push.delivery.page": "Delivered",
     "h3push.errors": (
         "ConnectFailed ConnectionClosed ErrorCode H3ConnectionError H3PushError H3StreamError "
@@ -149,7 +149,6 @@ __all__ = [
     "push_nowait",
     "Delivered",
     "Way",
-    "WhyNot",
     # a client
     "connect",
     "Client",

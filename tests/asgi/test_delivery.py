@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import h3push
-from h3push.delivery.decision import Way, WhyNot
+from h3push.delivery.decision import Way
+from h3push.h3.push.rules import PushRefusal
 from h3push.plans.manifest import parse_manifest
 
 from .harness import ROUND_TRIP, World, hints, in_world, now, pushed_paths, respond, visit
@@ -147,7 +148,7 @@ def test_every_source_at_once_is_one_set_of_pushes() -> None:
     app = thinking(0.1, before=[event, EARLY[0]], page=[(b"link", b"</c.css>; rel=preload")])
     paths, _, counters = visit(app, max_pushes=10, manifest=MANIFEST)
     assert paths == ["/a.css", "/b.js", "/f.woff2", "/c.css"]
-    assert counters.delivery.refusals == {WhyNot.HAS_IT: 2}
+    assert counters.delivery.refusals == {PushRefusal.HAS_IT: 2}
 
 
 @pytest.mark.parametrize("wrong", [b"</a>; rel=preload\r\nset-cookie: a=b", b"</a\x00>; rel=preload"])
@@ -196,7 +197,7 @@ def test_the_helper_pushes_hints_or_says_why_not() -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/":
-            said.append([(one.way, one.why_not) for one in await h3push.push(scope, "/a.css", "/b.js", "rel")])
+            said.append([(one.way, one.refusal) for one in await h3push.push(scope, "/a.css", "/b.js", "rel")])
             await asyncio.sleep(0.1)
         await respond(send)
 
@@ -204,8 +205,12 @@ def test_the_helper_pushes_hints_or_says_why_not() -> None:
     response = visit(app)[1]
     assert len(response.informational) == 1
     assert said == [
-        [(Way.PUSH, None), (Way.PUSH, None), (Way.NONE, WhyNot.RELATIVE)],
-        [(Way.EARLY_HINT, WhyNot.NOT_AGREED), (Way.EARLY_HINT, WhyNot.NOT_AGREED), (Way.NONE, WhyNot.RELATIVE)],
+        [(Way.PUSH, None), (Way.PUSH, None), (Way.NONE, PushRefusal.RELATIVE)],
+        [
+            (Way.EARLY_HINT, PushRefusal.NOT_ALLOWED_BY_CLIENT),
+            (Way.EARLY_HINT, PushRefusal.NOT_ALLOWED_BY_CLIENT),
+            (Way.NONE, PushRefusal.RELATIVE),
+        ],
     ]
 
 
@@ -362,14 +367,14 @@ def test_a_chain_of_pushes_does_not_lead_back_into_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "why_not"),
+    ("field", "refusal"),
     [
-        ({"save-data": "on"}, WhyNot.SAVE_DATA),
-        ({"accept-push-policy": "none"}, WhyNot.PUSH_POLICY),
-        ({"accept-push-policy": '"none"'}, WhyNot.PUSH_POLICY),
+        ({"save-data": "on"}, PushRefusal.SAVE_DATA),
+        ({"accept-push-policy": "none"}, PushRefusal.PUSH_POLICY),
+        ({"accept-push-policy": '"none"'}, PushRefusal.PUSH_POLICY),
     ],
 )
-def test_save_data_and_push_policy_are_obeyed(field: dict[str, str], why_not: WhyNot) -> None:
+def test_save_data_and_push_policy_are_obeyed(field: dict[str, str], refusal: PushRefusal) -> None:
     """No push, and the event is not offered; a hint leaves the choice with the client."""
     offered = []
 
@@ -381,7 +386,7 @@ def test_save_data_and_push_policy_are_obeyed(field: dict[str, str], why_not: Wh
     assert paths == []
     assert offered == [False]
     assert hints(response) == HINTS
-    assert counters.delivery.refusals == {why_not: 3}
+    assert counters.delivery.refusals == {refusal: 3}
 
 
 # time

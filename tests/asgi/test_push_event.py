@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import h3push
-from h3push.delivery.decision import Way, WhyNot
+from h3push.delivery.decision import Way
+from h3push.h3.push.rules import PushRefusal
 
 from .harness import World, hints, in_world, now, respond
 from .harness import visit as visit_page
@@ -77,29 +78,29 @@ def test_question_3_decoded_or_encoded(path: str, wire: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "why_not"),
+    ("path", "refusal"),
     [
-        ("rel.css", WhyNot.RELATIVE),
-        ("?v=1", WhyNot.RELATIVE),
-        ("//evil.example/x.css", WhyNot.FOREIGN),
-        ("/\\evil.example/x.css", WhyNot.FOREIGN),
-        ("https://evil.example/x.css", WhyNot.FOREIGN),
-        ("http://origin.example/x.css", WhyNot.FOREIGN),
-        ("javascript:alert(1)", WhyNot.FOREIGN),
-        ("/x\r\nset-cookie: a=b", WhyNot.INVALID),
-        ("/x\x00", WhyNot.INVALID),
-        ("/\ud800", WhyNot.INVALID),
-        ("", WhyNot.INVALID),
-        (None, WhyNot.INVALID),
-        (b"/bytes.css", WhyNot.INVALID),
+        ("rel.css", PushRefusal.RELATIVE),
+        ("?v=1", PushRefusal.RELATIVE),
+        ("//evil.example/x.css", PushRefusal.AUTHORITY),
+        ("/\\evil.example/x.css", PushRefusal.AUTHORITY),
+        ("https://evil.example/x.css", PushRefusal.AUTHORITY),
+        ("http://origin.example/x.css", PushRefusal.AUTHORITY),
+        ("javascript:alert(1)", PushRefusal.AUTHORITY),
+        ("/x\r\nset-cookie: a=b", PushRefusal.MALFORMED),
+        ("/x\x00", PushRefusal.MALFORMED),
+        ("/\ud800", PushRefusal.MALFORMED),
+        ("", PushRefusal.MALFORMED),
+        (None, PushRefusal.MALFORMED),
+        (b"/bytes.css", PushRefusal.MALFORMED),
     ],
 )
-def test_question_4_relative_foreign_and_broken_paths(path: Any, why_not: WhyNot) -> None:
+def test_question_4_relative_foreign_and_broken_paths(path: Any, refusal: PushRefusal) -> None:
     """Refused without raising, counted, and the page is whole."""
     paths, response, counters = visit(site(path, "/good.css"))
     assert paths == ["/good.css"]
     assert response.status == 200
-    assert counters.delivery.refusals == {why_not: 1}
+    assert counters.delivery.refusals == {refusal: 1}
 
 
 def test_a_whole_url_of_the_same_origin_is_as_good_as_its_path() -> None:
@@ -164,7 +165,7 @@ def test_fields_that_would_break_out_are_refused(field: tuple[bytes, bytes]) -> 
     event = {"type": "http.response.push", "path": "/a.css", "headers": [field]}
     paths, response, counters = visit(site(event))
     assert (paths, response.status) == ([], 200)
-    assert counters.delivery.refusals == {WhyNot.INVALID: 1}
+    assert counters.delivery.refusals == {PushRefusal.MALFORMED: 1}
 
 
 def test_question_6_a_pushed_page_pushes_on_the_original_request_stream() -> None:
@@ -199,7 +200,7 @@ def test_a_pushed_page_that_comes_too_late_to_push_does_without() -> None:
 
     paths, _, counters = visit(app)
     assert paths == ["/frame.html"]
-    assert counters.delivery.refusals == {WhyNot.TOO_LATE: 1}
+    assert counters.delivery.refusals == {PushRefusal.RESPONSE_ENDED: 1}
 
 
 def test_question_7_no_credit_is_no_error_and_is_counted() -> None:
@@ -253,7 +254,7 @@ def test_question_9_priority_method_and_duplicates() -> None:
     paths, _, counters = visit(site(*events, also=look))
     assert paths == ["/low.css", "/head"]
     assert methods["/head"] == "HEAD"
-    assert counters.delivery.refusals == {WhyNot.HAS_IT: 1, WhyNot.INVALID: 1}
+    assert counters.delivery.refusals == {PushRefusal.HAS_IT: 1, PushRefusal.METHOD: 1}
 
 
 def test_a_cancelled_push_is_a_disconnect_in_its_application() -> None:
@@ -289,7 +290,7 @@ def test_a_promise_that_names_a_validator_is_not_made() -> None:
     event = {"type": "http.response.push", "path": "/a.css", "headers": [(b"if-none-match", b'"1"')]}
     paths, _, counters = visit(site(event))
     assert paths == []
-    assert counters.delivery.refusals == {WhyNot.VALIDATOR: 1}
+    assert counters.delivery.refusals == {PushRefusal.VALIDATOR: 1}
 
 
 def test_pushing_may_be_turned_off_for_a_server() -> None:

@@ -7,9 +7,9 @@ left out. They differ in where the names come from; `PageDelivery` decides for a
 from dataclasses import dataclass
 
 from h3push.asgi.types import Message
-from h3push.delivery.decision import Moment, WhyNot, target_to_push
+from h3push.delivery.decision import Moment, target_to_push
 from h3push.delivery.page import Delivered, PageDelivery
-from h3push.h3.push.rules import PUSHABLE_METHODS
+from h3push.h3.push.rules import PUSHABLE_METHODS, PushRefusal
 from h3push.http.fields import Field
 from h3push.http.priority import Priority, parse_priority
 from h3push.plans.links import planned, sort_links
@@ -38,10 +38,10 @@ class PushOptions:
 def deliver_path(delivery: PageDelivery, path: object, options: PushOptions) -> Delivered:
     """Deliver the resource that an application names by a path."""
     target = target_to_push(path, page_url(delivery))
-    if isinstance(target, WhyNot):
+    if isinstance(target, PushRefusal):
         return delivery.refuse(path, target)
     if options.method.encode("latin-1", "replace") not in PUSHABLE_METHODS:
-        return delivery.refuse(path, WhyNot.INVALID)
+        return delivery.refuse(path, PushRefusal.METHOD)
     found = planned(target, options.destination, delivery.request.path)
     resource = PlannedResource(
         target,

@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypedDict, runtime_checkable
 
 from h3push.asgi.events import PushOptions, deliver_path
 from h3push.asgi.types import H3PUSH
-from h3push.delivery.decision import Way, WhyNot
+from h3push.delivery.decision import Way
 from h3push.delivery.page import Delivered, PageDelivery
+from h3push.h3.push.rules import PushRefusal
 from h3push.http.headers import HeadersLike, encode_headers
 from h3push.http.priority import Priority
 
@@ -116,7 +117,7 @@ def push_nowait(
     pusher = find_pusher(request)
     paths = (path, *more)
     if pusher is None:
-        return [Delivered(one, Way.NONE, WhyNot.NOT_AGREED) for one in paths]
+        return [Delivered(one, Way.NONE, PushRefusal.NOT_ALLOWED_BY_CLIENT) for one in paths]
     options = PushOptions(
         destination=as_,
         fields=tuple(encode_headers(headers)),

@@ -13,8 +13,8 @@ from h3push.asgi.lifespan import Lifespan, LifespanState
 from h3push.asgi.loading import survives_push_event
 from h3push.asgi.types import ASGIApplication
 from h3push.delivery.counters import DeliveryCounters
-from h3push.delivery.decision import WhyNot
 from h3push.h3.config import H3Config
+from h3push.h3.push.rules import NO_CREDIT
 from h3push.plans.manifest import Manifest, load_manifest
 from h3push.plans.plan import PushPlan
 from h3push.plans.planner import Planner
@@ -55,7 +55,7 @@ class Counters:
     @property
     def refused_for_credit(self) -> int:
         """Pushes that were not promised because the client's credit was used up."""
-        return self.delivery.refusals[WhyNot.NO_CREDIT]
+        return sum(self.delivery.refusals[one] for one in NO_CREDIT)
 
     @property
     def pushed_bytes(self) -> int:

@@ -6,7 +6,8 @@ What became of each push is counted by the core (`h3.push.counters`); this count
 from collections import Counter
 from dataclasses import dataclass, field
 
-from h3push.delivery.decision import Way, WhyNot
+from h3push.delivery.decision import Way
+from h3push.h3.push.rules import NO_CREDIT, PushRefusal
 
 
 @dataclass(slots=True)
@@ -15,7 +16,7 @@ class DeliveryCounters:
 
     ways: Counter[Way] = field(default_factory=Counter)
     """How many went out which way."""
-    refusals: Counter[WhyNot] = field(default_factory=Counter)
+    refusals: Counter[PushRefusal] = field(default_factory=Counter)
     """How many were not pushed, by reason; those that were hinted at instead are in `ways` as well."""
     left_out: int = 0
     """Resources that a bound kept out of a plan."""
@@ -45,8 +46,8 @@ class PushTotals:
         """The totals of a server, from what its deliveries counted."""
         return cls(
             promised=counters.ways[Way.PUSH],
-            refused=sum(counters.refusals[one] for one in (WhyNot.NO_CREDIT, WhyNot.LIMIT, WhyNot.GOING_AWAY)),
-            given_before=counters.refusals[WhyNot.HAS_IT],
+            refused=sum(counters.refusals[one] for one in (*NO_CREDIT, PushRefusal.LIMIT, PushRefusal.GOING_AWAY)),
+            given_before=counters.refusals[PushRefusal.HAS_IT],
             missing=missing,
             left_out=counters.left_out,
             hinted=counters.ways[Way.EARLY_HINT] + counters.ways[Way.LINK],

@@ -14,10 +14,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
-from urllib.parse import quote
 
+from h3push.h3.push.rules import NO_CREDIT, NOT_AGREED, PushRefusal
 from h3push.http.fields import Field
-from h3push.http.url import origin_of, resolve, target_of
+from h3push.http.url import has_control_characters, origin_of, resolve_push_path
 
 
 class Moment(Enum):
@@ -44,35 +44,6 @@ class Way(Enum):
     """Not at all; the client finds it by itself."""
 
 
-class WhyNot(Enum):
-    """Why a resource was not pushed. None of these is an error."""
-
-    NOT_AGREED = "the client takes no pushes"
-    """It sent no MAX_PUSH_ID, or this server has pushes turned off."""
-    SAVE_DATA = "the client saves data (Save-Data: on)"
-    """RFC 8674's client hint: bytes that were not asked for are unwelcome."""
-    PUSH_POLICY = "the client wants no pushes for this request (Accept-Push-Policy)"
-    """draft-ruellan-http-accept-push-policy: `none`; `head` too, for we have no bodiless push."""
-    HAS_IT = "the client has it from this connection"
-    """Pushed, served, or named with a validator, and fresh."""
-    NO_CREDIT = "the client gives no credit for a further push"
-    """Push IDs or push streams are used up."""
-    LIMIT = "the request has caused as many pushes as it may"
-    """A bound of the server's settings."""
-    GOING_AWAY = "the connection ends"
-    """GOAWAY was sent or received."""
-    TOO_LATE = "the response has ended"
-    """A promise travels on the response that it goes with."""
-    RELATIVE = "a path to push begins with a slash"
-    """What a relative path means depends on a base, and applications and browsers differ in theirs."""
-    FOREIGN = "it lies on another origin"
-    """Only what the request's own origin serves may be pushed."""
-    INVALID = "the path or a field holds what may not stand there"
-    """Control characters, line breaks, an unknown method: nothing of it is sent."""
-    VALIDATOR = "the promised request would name a validator"
-    """Its answer would be 304, of use only to who has the thing."""
-
-
 AGREED = True
 """Row of the table above."""
 
@@ -88,15 +59,7 @@ DELIVERY: Mapping[tuple[bool, Moment], Way] = MappingProxyType(
 )
 """(whether the client takes pushes for this request, moment) -> way."""
 
-WORTH_A_HINT = frozenset(
-    {
-        WhyNot.NOT_AGREED,
-        WhyNot.SAVE_DATA,
-        WhyNot.PUSH_POLICY,
-        WhyNot.NO_CREDIT,
-        WhyNot.LIMIT,
-    }
-)
+WORTH_A_HINT = NOT_AGREED | NO_CREDIT | {PushRefusal.SAVE_DATA, PushRefusal.PUSH_POLICY, PushRefusal.LIMIT}
 """What was not pushed for one of these reasons is hinted at; the client decides."""
 
 
@@ -104,16 +67,16 @@ _SEPARATORS = re.compile(r"[\s,;]+")
 _POLICIES_WITHOUT_PUSH = frozenset({"none", "head"})
 
 
-def refused_by_request(fields: Sequence[Field]) -> WhyNot | None:
+def refused_by_request(fields: Sequence[Field]) -> PushRefusal | None:
     """Whether a request's own fields ask for no pushes: `Save-Data`, `Accept-Push-Policy`."""
     named = dict(fields)
     if b"save-data" not in named and b"accept-push-policy" not in named:
         return None
     for name, value in fields:
         if name == b"save-data" and "on" in _words(value):
-            return WhyNot.SAVE_DATA
+            return PushRefusal.SAVE_DATA
         if name == b"accept-push-policy" and not _POLICIES_WITHOUT_PUSH.isdisjoint(_words(value)):
-            return WhyNot.PUSH_POLICY
+            return PushRefusal.PUSH_POLICY
     return None
 
 
@@ -150,31 +113,22 @@ def promised_fields(of_page: Iterable[Field], given: Iterable[Field], *, credent
     return [(name, value) for name, value in of_page if name in copied and name not in named] + own
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_NOTHING_TO_DO = re.compile(r"/(?:[\w~-][\w.~-]*/)*(?:[\w~-][\w.~-]*)?(?:\?[\w.~=&-]+)?", re.ASCII)
-"""Paths without dot segments whose characters all stand for themselves: nearly all of them."""
 
 
-def target_to_push(path: object, page_url: str) -> str | WhyNot:
+def target_to_push(path: object, page_url: str) -> str | PushRefusal:
     """The `:path` that an application's path means, percent-encoded, or why it is not pushed. Never raises.
 
-    Characters become percent-encoded UTF-8; what is encoded already stays, a `%` that encodes nothing becomes `%25`; a query
-    may follow, a fragment is dropped; `.` and `..` are resolved as every client does. A whole URL of the page's own origin is
-    as good as its path.
+    It means what `resolve_push_path` says, but a relative path and a URL of another origin are refused. A whole URL of the page's
+    own origin is as good as its path.
     """
-    if not isinstance(path, str) or not path or _CONTROL.search(path):
-        return WhyNot.INVALID
-    if _NOTHING_TO_DO.fullmatch(path):
-        return path
+    if not isinstance(path, str) or not path or has_control_characters(path):
+        return PushRefusal.MALFORMED
     if not path.startswith("/") and not _SCHEME.match(path):
-        return WhyNot.RELATIVE
-    url = resolve(page_url, _encoded(path))
-    if url is None:
-        return WhyNot.FOREIGN
-    return target_of(url) if origin_of(url) == origin_of(page_url) else WhyNot.FOREIGN
-
-
-def _encoded(path: str) -> str:
-    return quote(_BARE_PERCENT.sub("%25", path), safe="!#$%&'()*+,-./:;=?@[\\]^_`{|}~")
+        return PushRefusal.RELATIVE
+    try:
+        target, authority = resolve_push_path("/", path)
+    except ValueError:
+        return PushRefusal.AUTHORITY
+    is_own = authority is None or origin_of(f"https://{authority}") == origin_of(page_url)
+    return target if is_own else PushRefusal.AUTHORITY

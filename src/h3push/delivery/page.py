@@ -19,7 +19,6 @@ from h3push.delivery.decision import (
     WORTH_A_HINT,
     Moment,
     Way,
-    WhyNot,
     promised_fields,
     refused_by_request,
 )
@@ -27,23 +26,12 @@ from h3push.delivery.hints import PageHints
 from h3push.delivery.memory import ConnectionMemory, Key, freshness_lifetime, names_validator
 from h3push.errors import LocalProtocolError
 from h3push.h3.events import CancelledBy
-from h3push.h3.push.rules import PushRefusal
+from h3push.h3.push.rules import NO_CREDIT, NOT_AGREED, PushRefusal
 from h3push.http.fields import Field, Fields
 from h3push.plans.links import SortedLinks
 from h3push.plans.plan import PlannedResource, PushPlan
 from h3push.server.push import Push, PushState
 from h3push.server.request import Request
-
-_REFUSALS = {
-    PushRefusal.NOT_ALLOWED_BY_CLIENT: WhyNot.NOT_AGREED,
-    PushRefusal.DISABLED: WhyNot.NOT_AGREED,
-    PushRefusal.NO_PUSH_CREDIT: WhyNot.NO_CREDIT,
-    PushRefusal.NO_STREAM_CREDIT: WhyNot.NO_CREDIT,
-    PushRefusal.GOING_AWAY: WhyNot.GOING_AWAY,
-    PushRefusal.RESPONSE_ENDED: WhyNot.TOO_LATE,
-    PushRefusal.LIMIT: WhyNot.LIMIT,
-}
-_NOT_AGREED = (PushRefusal.NOT_ALLOWED_BY_CLIENT, PushRefusal.DISABLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +42,7 @@ class Delivered:
     """The path, percent-encoded where it could be understood."""
     way: Way
     """How the client gets it, or learns of it."""
-    why_not: WhyNot | None = None
+    refusal: PushRefusal | None = None
     """Why it was not pushed; `None` when it was."""
     push: Push | None = None
     """The push, when there is one: its `state`, `cancel()`, `done()`."""
@@ -126,7 +114,7 @@ class PageDelivery:
         if connection.core.max_push_id is None or self._refused_by_request() is not None:
             return False
         refusal = self.request.push_refusal
-        return refusal not in _NOT_AGREED and refusal is not PushRefusal.GOING_AWAY
+        return refusal not in NOT_AGREED and refusal is not PushRefusal.GOING_AWAY
 
     @property
     def is_conditional(self) -> bool:
@@ -176,25 +164,25 @@ class PageDelivery:
         self, resource: PlannedResource, *, moment: Moment | None = None, credentials: bool = False
     ) -> Delivered:
         """Deliver one resource."""
-        why_not, push = self._try_push(resource, credentials=credentials)
+        refusal, push = self._try_push(resource, credentials=credentials)
         if push is not None:
             return self._done(resource, Way.PUSH, None, push)
-        assert why_not is not None
+        assert refusal is not None
         more_may_come = self._state.push_wait > 0 and self.request.connection.core.push_limit_moves
-        if why_not is WhyNot.NO_CREDIT and more_may_come:
+        if refusal in NO_CREDIT and more_may_come:
             self._waiting = (*self._waiting, resource)
-            return Delivered(resource.path, Way.NONE, why_not)
+            return Delivered(resource.path, Way.NONE, refusal)
         way = Way.NONE
-        if why_not in WORTH_A_HINT and resource.method == "GET":
+        if refusal in WORTH_A_HINT and resource.method == "GET":
             way = DELIVERY[not AGREED, moment or self.moment]
         if way is not Way.NONE and not self.hints.add(resource, way):
             way = Way.NONE
-        return self._done(resource, way, why_not)
+        return self._done(resource, way, refusal)
 
-    def refuse(self, path: object, why_not: WhyNot) -> Delivered:
+    def refuse(self, path: object, refusal: PushRefusal) -> Delivered:
         """Count something that is nothing to deliver."""
-        self.counters.refusals[why_not] += 1
-        return Delivered(str(path), Way.NONE, why_not)
+        self.counters.refusals[refusal] += 1
+        return Delivered(str(path), Way.NONE, refusal)
 
     # hints out
 
@@ -261,57 +249,60 @@ class PageDelivery:
             self._memory = self._state.memory(self.request)
         return self._memory
 
-    def _refused_by_request(self) -> WhyNot | None:
+    def _refused_by_request(self) -> PushRefusal | None:
         return refused_by_request(self.request.head.fields)
 
-    def _try_push(self, resource: PlannedResource, *, credentials: bool) -> tuple[WhyNot | None, Push | None]:
-        why_not = self._why_not(resource)
-        if why_not is not None:
-            return why_not, None
+    def _try_push(self, resource: PlannedResource, *, credentials: bool) -> tuple[PushRefusal | None, Push | None]:
+        refusal = self._refusal(resource)
+        if refusal is not None:
+            return refusal, None
         fields = promised_fields(self.request.head.fields, resource.fields, credentials=credentials)
         try:
             push = self.request.push_nowait(
                 resource.path, method=resource.method, headers=fields, priority=resource.priority
             )
         except (LocalProtocolError, ValueError):
-            return WhyNot.INVALID, None
+            return PushRefusal.MALFORMED, None
         if push.refusal is not None:
-            return _REFUSALS[push.refusal], None
+            return push.refusal, None
         key = self._key(resource.method, push.path)
         self.request.budget.promised.add(key)
         if self.memory is not None:
             self.memory.hold(key)
         return None, push
 
-    def _why_not(self, resource: PlannedResource) -> WhyNot | None:
+    def _refusal(self, resource: PlannedResource) -> PushRefusal | None:
         if names_validator(resource.fields):
-            return WhyNot.VALIDATOR
+            return PushRefusal.VALIDATOR
         refused = self._refused_by_request()
         if refused is not None:
             return refused
-        if self.request.push_refusal in _NOT_AGREED:
-            return WhyNot.NOT_AGREED
+        refused = self.request.push_refusal
+        if refused in NOT_AGREED:
+            return refused
         key = self._key(resource.method, resource.path)
         has_it = self.memory is not None and self.memory.holds(key, self._now())
-        return WhyNot.HAS_IT if has_it or key in self.request.budget.promised else None
+        return PushRefusal.HAS_IT if has_it or key in self.request.budget.promised else None
 
-    def _done(self, resource: PlannedResource, way: Way, why_not: WhyNot | None, push: Push | None = None) -> Delivered:
+    def _done(
+        self, resource: PlannedResource, way: Way, refusal: PushRefusal | None, push: Push | None = None
+    ) -> Delivered:
         self.counters.ways[way] += 1
-        if why_not is not None:
-            self.counters.refusals[why_not] += 1
-        return Delivered(resource.path, way, why_not, push)
+        if refusal is not None:
+            self.counters.refusals[refusal] += 1
+        return Delivered(resource.path, way, refusal, push)
 
     def _give_up_waiting(self) -> None:
         waiting, self._waiting = self._waiting, ()
         for resource in waiting:
-            self._done(resource, Way.NONE, WhyNot.NO_CREDIT)
+            self._done(resource, Way.NONE, PushRefusal.NO_PUSH_CREDIT)
 
     async def _promise_when_possible(self, resource: PlannedResource) -> None:
         """Wait for credit for one resource, or for a reason not to push it at all."""
         while True:
-            why_not, push = self._try_push(resource, credentials=False)
-            if why_not is not WhyNot.NO_CREDIT:
-                self._done(resource, Way.NONE if push is None else Way.PUSH, why_not, push)
+            refusal, push = self._try_push(resource, credentials=False)
+            if refusal not in NO_CREDIT:
+                self._done(resource, Way.NONE if push is None else Way.PUSH, refusal, push)
                 return
             await self.request.wait_for_push_credit()
 

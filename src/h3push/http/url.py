@@ -138,29 +138,36 @@ def _without_dot_segments(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-_SAFE_IN_TARGET = "/%:@!$&'()*+,;=~-._?[]"
-"""Characters of a path with its query that stay as they are (RFC 3986 section 3.3, 3.4); "%" too, so that what is encoded
-already is not encoded again. Square brackets are no path characters, but common in queries, and no server minds them."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_PLAIN = r"(?:[\w!$&()*+,:;=@~./-]|%[0-9A-Fa-f]{2})"
+_PLAIN_PATH = re.compile(rf"/(?!/){_PLAIN}*(?:\?(?:{_PLAIN}|\?)+)?", re.ASCII)
+_NO_HOST = "page.invalid"
+"""Stands for the page's own authority (RFC 6761 keeps .invalid free)."""
 
 
-_PLAIN_PATH = re.compile("[A-Za-z0-9" + re.escape(_SAFE_IN_TARGET) + "]+")
+def has_control_characters(path: str) -> bool:
+    """True for a path with a line break or another character that no URL can have, encoded or not."""
+    return _CONTROL.search(path) is not None
 
 
-@lru_cache(maxsize=1024)
 def resolve_push_path(base: str, path: str) -> tuple[str, str | None]:
-    """Resolve what a handler pushes: (path with query, authority or `None` for that of the request).
+    """Resolve what is to be pushed with the page at `base` (its `:path`): path with query, and authority; `None`: the page's own.
 
-    Absolute paths, paths relative to the request's, and whole https URLs; characters that may not stand in a path are
-    percent-encoded as UTF-8 (`/a b.css` as `/a%20b.css`), the fragment is dropped.
+    Absolute paths, paths relative to the page's, and whole https URLs. Characters become percent-encoded UTF-8 as in a browser
+    (`/a b.css` is `/a%20b.css`); what is encoded already stays, and a `%` that encodes nothing becomes `%25`. `.` and `..` are
+    resolved as every client does, the fragment is dropped. `ValueError` for anything else.
     """
-    if path.startswith("/") and not path.startswith("//"):
-        if _PLAIN_PATH.fullmatch(path):
-            return path, None
-        absolute, authority = path, None
-    else:
-        parts = urlsplit(urljoin("https://base" + base, path))
-        if parts.scheme != "https":
-            raise ValueError(f"only https can be pushed, not {path!r}")
-        absolute = parts.path + ("?" + parts.query if parts.query else "")
-        authority = urlsplit(path).netloc or None
-    return quote(absolute.partition("#")[0] or "/", safe=_SAFE_IN_TARGET), authority
+    if _PLAIN_PATH.fullmatch(path) and "/." not in path and "/%2" not in path:
+        return path, None  # nearly all of them
+    if has_control_characters(path):
+        raise ValueError(f"a path to push has no control characters, as {path!r} has")
+    url = resolve(f"https://{_NO_HOST}{base}", _encoded(path))
+    if url is None:
+        raise ValueError(f"only https can be pushed, not {path!r}")
+    authority = urlsplit(url).netloc
+    return target_of(url), None if authority == _NO_HOST else authority
+
+
+def _encoded(path: str) -> str:
+    return quote(_BARE_PERCENT.sub("%25", path), safe="!#$%&'()*+,-./:;=?@[\\]^_`{|}~")

@@ -26,9 +26,6 @@ PushState = ServerPushState
 
 _OVER = (PushState.UNPROMISED, PushState.FULFILLED, PushState.CANCELLED)
 
-WAITABLE = frozenset({PushRefusal.NO_PUSH_CREDIT, PushRefusal.NO_STREAM_CREDIT})
-"""Refusals that end when the client gives more credit."""
-
 
 class PromisedRequest(Protocol):
     """A promised request, as its push shows it; the handler gets the same object."""

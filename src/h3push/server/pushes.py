@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from h3push.errors import ErrorCode, H3PushError, PushNotAllowed, StreamFailed
 from h3push.h3.events import PushCancelled
-from h3push.h3.push.rules import PUSHABLE_METHODS, PushRefusal, error_of
+from h3push.h3.push.rules import NO_CREDIT, PUSHABLE_METHODS, PushRefusal, error_of
 from h3push.http.fields import RequestHead
 from h3push.http.headers import HeadersLike, declared_length, encode_headers
 from h3push.http.priority import Priority
@@ -21,7 +21,7 @@ from h3push.runtime.credit import CreditQueue
 from h3push.server.access_log import ConnectionLog
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
-from h3push.server.push import WAITABLE, Push, PushState
+from h3push.server.push import Push, PushState
 from h3push.server.request import Request
 
 MISTAKES = frozenset({PushRefusal.METHOD, PushRefusal.CONTENT, PushRefusal.SCHEME, PushRefusal.AUTHORITY})
@@ -64,7 +64,7 @@ class ServerPushes:
     def refusal(self, budget: PushBudget) -> PushRefusal | None:
         """Why a push would be refused now; `None` when one would be promised."""
         refusal = self._core.why_not_push(budget.stream_id)
-        return PushRefusal.LIMIT if (refusal is None or refusal in WAITABLE) and budget.is_spent else refusal
+        return PushRefusal.LIMIT if (refusal is None or refusal in NO_CREDIT) and budget.is_spent else refusal
 
     def promise(
         self,

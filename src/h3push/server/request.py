@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from h3push.errors import ErrorCode, H3PushError, NoStreamCredit, StreamFailed, Timeout
-from h3push.h3.push.rules import PushRefusal
+from h3push.h3.push.rules import NO_CREDIT, PushRefusal
 from h3push.http.content import BytesPart, FileContent, Sink, close_content, send_content
 from h3push.http.fields import RequestHead
 from h3push.http.headers import Headers, HeadersLike, encode_headers, expects_continue
@@ -20,7 +20,7 @@ from h3push.runtime.signal import Signal
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
 from h3push.server.drain_guard import ResponseState
-from h3push.server.push import WAITABLE, Push
+from h3push.server.push import Push
 from h3push.server.response import Response
 from h3push.server.writer import ResponseWriter
 
@@ -296,7 +296,7 @@ class Request(RequestView):
         """
         while True:
             push = self.push_nowait(path, method=method, headers=headers, authority=authority, priority=priority)
-            if not wait or push.refusal not in WAITABLE:
+            if not wait or push.refusal not in NO_CREDIT:
                 return push
             await self._pusher.wait_for_credit()
 

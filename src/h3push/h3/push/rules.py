@@ -55,6 +55,25 @@ class PushRefusal(Enum):
     NO_PROMISE = "its push stream came, and its promise did not come in time (H3Config.push_promise_timeout)"
     """RFC 9114 section 4.6."""
 
+    # What a policy leaves unasked (`h3push.delivery`).
+    SAVE_DATA = "the client saves data (Save-Data: on)"
+    """RFC 8674's client hint: bytes that were not asked for are unwelcome."""
+    PUSH_POLICY = "the client wants no pushes for this request (Accept-Push-Policy)"
+    """draft-ruellan-http-accept-push-policy: `none`; `head` too, for we have no bodiless push."""
+    HAS_IT = "the client has it from this connection"
+    """Pushed, served, or named with a validator, and fresh."""
+    RELATIVE = "a path to push begins with a slash"
+    """What a relative path means depends on a base, and applications and browsers differ in theirs."""
+    VALIDATOR = "the promised request would name a validator"
+    """Its answer would be 304, of use only to who has the thing."""
+
+
+NO_CREDIT = frozenset({PushRefusal.NO_PUSH_CREDIT, PushRefusal.NO_STREAM_CREDIT})
+"""Refusals that end when the client gives more credit."""
+
+NOT_AGREED = frozenset({PushRefusal.NOT_ALLOWED_BY_CLIENT, PushRefusal.DISABLED})
+"""Refusals of every push, for one end has not agreed to any."""
+
 
 def refusal_of(request: RequestHead) -> PushRefusal | None:
     """Why a request may never be pushed, whoever asks; None: nothing about the request itself is against it.
