@@ -19,7 +19,7 @@ from h3push.asgi.handler import ASGIHandler
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.runtime.endpoint import Endpoint
-from h3push.server.connection import Handler
+from h3push.server.runner import Handler
 from h3push.wire.frames import encode_frame, encode_single_varint
 from h3push.wire.qpack import FieldEncoder
 from h3push.wire.registry import FrameType
