@@ -171,8 +171,9 @@ class Channel(ABC):
         """Send PINGs, or no more: a client that waits for us and says nothing must not be lost (RFC 9114 section 5.1)."""
         if wanted is not self._kept_alive and not self.core.is_closed:
             self._kept_alive = wanted
-            interval = min(self.settings.idle_timeout / 3, KEEP_ALIVE) if wanted else None
-            self._endpoint.driver.set_keep_alive(self.handle, interval)
+            idle = self.settings.idle_timeout
+            interval = min(idle / 3, KEEP_ALIVE) if idle else KEEP_ALIVE
+            self._endpoint.driver.set_keep_alive(self.handle, interval if wanted else None)
 
 
 def _look_interval(settings: ServerSettings) -> float:

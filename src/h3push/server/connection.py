@@ -39,15 +39,8 @@ class ServerConnection(Channel):
         address: tuple[str, int],
         core: H3ServerConnection,
     ):
-        super().__init__(
-            endpoint,
-            handle,
-            address,
-            core,
-            settings=server.settings,
-            counters=server.counters,
-            date=server.date,
-        )
+        settings, counters, date = server.settings, server.counters, server.date
+        super().__init__(endpoint, handle, address, core, settings=settings, counters=counters, date=date)
         self.server = server
         self.requests: dict[int, Request] = {}
         """Requests of the client under way that something may still happen to, by stream."""
@@ -61,7 +54,6 @@ class ServerConnection(Channel):
         self.pushes.log = self.log
         self._authorities = server.authorities
         self._connected = False
-        self._first_request_by: float | None = None
         self._heads = OpenHeads(self.settings.request_timeout)
 
     # the endpoint's calls
@@ -115,7 +107,7 @@ class ServerConnection(Channel):
         self.counters.connections += 1
         self._connected = True
         if self.settings.first_request_timeout is not None:
-            self._first_request_by = self._endpoint.loop.time() + self.settings.first_request_timeout
+            self._heads.first_request_by = self._endpoint.loop.time() + self.settings.first_request_timeout
 
     def file_failed(self, stream_id: int, reason: str) -> None:
         """A file was not sent to its end: what was sent of it is no whole response."""
@@ -130,11 +122,9 @@ class ServerConnection(Channel):
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due."""
         deadline, look = self.core.next_timeout(), self.next_look
-        if self._heads.deadlines:
+        if self._heads.deadlines or self._heads.first_request_by is not None:
             first = self._heads.deadline
             deadline = first if deadline is None or (first is not None and first < deadline) else deadline
-        if self._first_request_by is not None:
-            deadline = self._first_request_by if deadline is None else min(self._first_request_by, deadline)
         return look if deadline is None or (look is not None and look < deadline) else deadline
 
     def handle_timeout(self, now: float) -> None:
@@ -147,8 +137,7 @@ class ServerConnection(Channel):
         if self.next_look is not None and self.next_look <= now:
             for response in self.look(now, pending=bool(self.requests or self.pushes.live)):
                 self._give_up(response)
-        if self._first_request_by is not None and self._first_request_by <= now:
-            self._first_request_by = None
+        if self._heads.take_missing(now):
             self.close("no request came (first_request_timeout)")
 
     def closed(self, _kind: str, error_code: int | None, reason: str) -> None:
@@ -167,7 +156,7 @@ class ServerConnection(Channel):
 
     def _request(self, event: h3.RequestReceived) -> None:
         stream_id = event.stream_id
-        self._first_request_by = None
+        self._heads.first_request_by = None
         if self._heads.deadlines:
             self._heads.end(stream_id)
         if self._heads.unwanted and self._heads.take_unwanted(stream_id):
@@ -183,15 +172,13 @@ class ServerConnection(Channel):
         self.counters.requests += 1
         request = Request(self, self.pushes, stream_id, event.request)
         if not event.end_stream:
-            request.take_content(self._incoming(stream_id))
+            mark, seconds = self.settings.receive_high_water, self.settings.read_timeout
+            content = Incoming(self, stream_id, high_water=mark, timeout=seconds, budget=self.server.unread)
+            request.take_content(content)
             self.requests[stream_id] = request
         if self.log is not None:
             self.log.begin(request)
         self.runner.run(request)
-
-    def _incoming(self, stream_id: int) -> Incoming:
-        mark, seconds = self.settings.receive_high_water, self.settings.read_timeout
-        return Incoming(self, stream_id, high_water=mark, timeout=seconds, budget=self.server.unread)
 
     def _too_large(self, event: h3.RequestTooLarge) -> None:
         self._heads.end(event.stream_id)
@@ -235,7 +222,7 @@ class ServerConnection(Channel):
     def _give_up(self, response: OpenResponse) -> None:
         """Reset a response that its client does not take."""
         logger.info("%r: the client does not take the response (drain_timeout): it is reset", response)
-        seconds = self.settings.drain_timeout
+        seconds = self.settings.drain_timeout or 0
         self.counters.stalled += 1
         self.counters.failed += response.state < ResponseState.ENDED
         error = Timeout(f"the client did not take what was sent within {seconds:g} s (drain_timeout)")

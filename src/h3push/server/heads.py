@@ -1,4 +1,4 @@
-"""Requests whose header section is not complete: begun and not finished, or stopped before they came."""
+"""Requests that are not there yet: expected, begun and not complete, or stopped before they came."""
 
 from h3push.h3.events import Event, MessageFailed, RequestReceived
 from h3push.http.fields import RequestHead
@@ -17,10 +17,12 @@ class OpenHeads:
         seconds: a header section must be complete so long after its first byte; `None`: no limit.
     """
 
-    __slots__ = ("_seconds", "deadlines", "unwanted")
+    __slots__ = ("_seconds", "deadlines", "first_request_by", "unwanted")
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
+        self.first_request_by: float | None = None
+        """When the first request has to be there, in loop time; `None`: it is, or there is no limit."""
         self.deadlines: dict[int, float] = {}
         """When each has to be complete, by stream; the time-out is a constant, so the oldest is due first."""
         self.unwanted: set[int] = set()
@@ -51,8 +53,16 @@ class OpenHeads:
 
     @property
     def deadline(self) -> float | None:
-        """When the first one is due."""
-        return next(iter(self.deadlines.values()), None)
+        """When the first time is over."""
+        by, head = self.first_request_by, next(iter(self.deadlines.values()), None)
+        return head if by is None or (head is not None and head < by) else by
+
+    def take_missing(self, now: float) -> bool:
+        """True, once, when the time for the first request is over."""
+        if self.first_request_by is None or self.first_request_by > now:
+            return False
+        self.first_request_by = None
+        return True
 
     def take_due(self, now: float) -> list[int]:
         """The streams whose time is over."""
