@@ -3,8 +3,10 @@
 //! Every method keeps the GIL: a release costs more than the work (5 ms to get it back when another thread computes), and
 //! nothing here waits, except for the IO thread to end. Objects are frozen and lock inside.
 
+mod binding;
 mod convert;
-mod drivers;
+mod endpoints;
+mod sans_io;
 mod settings;
 mod streams;
 
@@ -27,9 +29,9 @@ fn _quic(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<settings::ClientTls>()?;
     module.add_class::<settings::Transport>()?;
     module.add_class::<streams::Streams>()?;
-    module.add_class::<drivers::Endpoint>()?;
-    module.add_class::<drivers::ThreadedEndpoint>()?;
-    module.add_class::<drivers::SansIo>()?;
+    module.add_class::<endpoints::Endpoint>()?;
+    module.add_class::<endpoints::ThreadedEndpoint>()?;
+    module.add_class::<sans_io::SansIo>()?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     // The stub says what is public.
     module.delattr("__all__")

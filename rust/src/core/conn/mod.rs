@@ -9,8 +9,10 @@
 //! Streams opened by the peer are announced by their first data. Streams that we may open are drawn from quinn ahead of
 //! time into a pool when somebody asks how many there are: nothing of that is visible on the wire.
 
+mod reading;
+mod writing;
+
 use std::{
-    cmp::Reverse,
     collections::VecDeque,
     net::SocketAddr,
     sync::Arc,
@@ -21,24 +23,20 @@ use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    INTERNAL_ERROR,
     places::{Account, Neighbour},
-    quinn::{Happening, Link, LinkEvent, ReadEnd},
-    streams::{FILE_PIECE, Outgoing, Pumped, Sink, Took},
+    quinn::{Happening, Link, LinkEvent},
+    streams::Outgoing,
 };
 use crate::{
-    events::{End, EndKind, Event, Handle, Payload},
+    events::{End, EndKind, Event, Handle},
     files::Source,
-    settings::{FIRST_RECEIVE_WINDOW, FIRST_SEND_WINDOW, Settings},
+    settings::Settings,
 };
 
 /// How long a peer has to answer after the kernel said that nobody is there: so many round trips, and so much more for its
 /// delayed acknowledgment.
 const DOUBT_ROUND_TRIPS: u32 = 3;
 const DOUBT_AT_LEAST: Duration = Duration::from_millis(100);
-
-/// Buffers of `writev` up to this are joined before they go to quinn.
-const JOIN_UP_TO: usize = 16 << 10;
 
 /// The events that wait to be fetched, and whether more stream data may be added.
 pub struct Told {
@@ -252,30 +250,6 @@ impl Conn {
         (self.open && self.connected && self.link.open_requests() == 0).then_some(self.used_at)
     }
 
-    /// Have more wait for acknowledgment, if the budget has room; true when that is more than before.
-    fn widen_send(&mut self, settings: &Settings) -> bool {
-        let more = settings.send_window.saturating_sub(FIRST_SEND_WINDOW);
-        let granted = !self.wide.send && more > 0 && self.account.as_mut().is_some_and(|account| account.ask(more));
-        if granted {
-            self.wide.send = true;
-            self.link.widen_send(settings.send_window);
-        }
-        granted
-    }
-
-    /// Somebody really uploads: have more be unread, if the budget has room.
-    fn count_taken(&mut self, bytes: usize, settings: &Settings) {
-        self.taken += bytes as u64;
-        let more = settings.connection_receive_window.saturating_sub(FIRST_RECEIVE_WINDOW);
-        if self.taken >= FIRST_RECEIVE_WINDOW / 2
-            && more > 0
-            && self.account.as_mut().is_some_and(|account| account.ask(more))
-        {
-            self.wide.receive = true;
-            self.link.widen_receive(settings.connection_receive_window);
-        }
-    }
-
     /// The handshake was done, whatever came then.
     pub fn was_connected(&self) -> bool {
         self.connected
@@ -369,250 +343,5 @@ impl Conn {
 
     fn set_ping(&mut self, now: Instant) {
         self.ping_at = self.keep_alive.and_then(|interval| now.checked_add(interval));
-    }
-
-    // ---- reading
-
-    fn accept(&mut self, unidirectional: bool, settings: &Settings) {
-        while let Some(stream) = self.link.accept(unidirectional) {
-            if unidirectional && settings.first_read_unidirectional > 0 {
-                self.fresh.insert(stream);
-            }
-            self.readable.push(stream);
-        }
-    }
-
-    fn read_readable(&mut self, settings: &Settings, told: &mut Told, last_chance: bool) {
-        if self.readable.is_empty() {
-            return;
-        }
-        let mut readable = std::mem::take(&mut self.readable);
-        let mut done = 0;
-        while done < readable.len() && (last_chance || !told.is_full()) {
-            self.read(readable[done], settings, told);
-            done += 1;
-        }
-        readable.drain(..done);
-        self.readable = readable;
-    }
-
-    fn read(&mut self, stream: u64, settings: &Settings, told: &mut Told) {
-        let conn = self.handle;
-        if !self.paused.is_empty() && self.paused.contains(&stream) {
-            if let Some(code) = self.link.take_reset(stream) {
-                self.paused.remove(&stream);
-                told.push(Event::Reset { conn, stream, code });
-            }
-            return;
-        }
-        let fresh = !self.fresh.is_empty() && self.fresh.contains(&stream);
-        let limit = if fresh { settings.first_read_unidirectional } else { usize::MAX };
-        let mut data = Payload::default();
-        let end = self.link.read(stream, limit, &mut data);
-        let fin = end == ReadEnd::Fin;
-        let nothing = data.is_empty() && end == ReadEnd::More;
-        if fresh && !nothing {
-            self.fresh.remove(&stream);
-            if end == ReadEnd::More {
-                self.paused.insert(stream);
-            }
-        }
-        if !self.wide.receive {
-            self.count_taken(data.len(), settings);
-        }
-        if !data.is_empty() || fin {
-            told.push(Event::Data { conn, stream, data, fin });
-        }
-        if let ReadEnd::Reset(code) = end {
-            told.push(Event::Reset { conn, stream, code });
-        }
-    }
-
-    /// Read no more of this stream.
-    pub fn pause(&mut self, stream: u64) {
-        self.paused.insert(stream);
-    }
-
-    /// Read on; what is there becomes an event at once.
-    pub fn resume(&mut self, stream: u64, settings: &Settings, told: &mut Told) {
-        if self.paused.remove(&stream) {
-            if told.is_full() {
-                self.readable.push(stream);
-            } else {
-                self.read(stream, settings, told);
-            }
-        }
-    }
-
-    /// STOP_SENDING.
-    pub fn stop(&mut self, stream: u64, code: u64) {
-        self.paused.remove(&stream);
-        self.fresh.remove(&stream);
-        self.link.stop(stream, code);
-    }
-
-    // ---- writing
-
-    /// Take all of `data`; return what waits outside of quinn.
-    pub fn write(&mut self, stream: u64, data: &[u8], fin: bool, settings: &Settings) -> u64 {
-        self.write_shared(stream, Bytes::copy_from_slice(data), fin, settings)
-    }
-
-    /// The same for bytes that somebody else keeps: they are not copied.
-    pub fn write_shared(&mut self, stream: u64, mut data: Bytes, fin: bool, settings: &Settings) -> u64 {
-        if !self.queues.contains_key(&stream) {
-            let Some(mut sink) = self.link.sink(stream) else {
-                return 0;
-            };
-            match sink.take(&mut data) {
-                Took::Gone => return 0,
-                Took::All => {
-                    if fin {
-                        sink.finish();
-                    }
-                    return 0;
-                }
-                Took::Blocked => {
-                    drop(sink);
-                    if self.widen_send(settings) {
-                        return self.write_shared(stream, data, fin, settings);
-                    }
-                }
-            }
-        }
-        let outgoing = &mut self.queues.entry(stream).or_default().outgoing;
-        outgoing.push(data);
-        if fin {
-            outgoing.finish();
-        }
-        outgoing.note_full(settings.high_water);
-        outgoing.waiting()
-    }
-
-    /// Take all of several buffers; return what waits outside of quinn.
-    pub fn write_all(&mut self, stream: u64, buffers: &[&[u8]], fin: bool, settings: &Settings) -> u64 {
-        let total: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-        match buffers {
-            [] => self.write(stream, b"", fin, settings),
-            [only] => self.write(stream, only, fin, settings),
-            _ if total <= JOIN_UP_TO => self.write(stream, &buffers.concat(), fin, settings),
-            [first @ .., last] => {
-                for buffer in first {
-                    self.write(stream, buffer, false, settings);
-                }
-                self.write(stream, last, fin, settings)
-            }
-        }
-    }
-
-    /// Send a part of a file after what was written before.
-    pub fn write_file(&mut self, stream: u64, part: FilePart, fin: bool, settings: &Settings, told: &mut Told) {
-        if self.link.sink(stream).is_none() {
-            return;
-        }
-        let idle = !self.queues.contains_key(&stream);
-        let outgoing = &mut self.queues.entry(stream).or_default().outgoing;
-        outgoing.push_file(part.0, part.1, part.2);
-        if fin {
-            outgoing.finish();
-        }
-        if idle {
-            self.pump(stream, usize::MAX, settings, told);
-        }
-        if let Some(queue) = self.queues.get_mut(&stream) {
-            queue.outgoing.note_full(settings.high_water);
-        }
-    }
-
-    fn refill_writable(&mut self, settings: &Settings, told: &mut Told) {
-        if self.writable.is_empty() {
-            return;
-        }
-        let mut writable = std::mem::take(&mut self.writable);
-        writable.retain(|stream| self.queues.contains_key(stream));
-        if let [only] = writable[..] {
-            self.pump(only, usize::MAX, settings, told);
-        } else {
-            let mut order: Vec<_> = writable.iter().map(|&stream| self.turn_of(stream)).collect();
-            order.sort_unstable();
-            order.dedup();
-            for equals in order.chunk_by(|one, other| one.0 == other.0) {
-                let mut streams: Vec<u64> = equals.iter().map(|&(_, _, stream)| stream).collect();
-                while !streams.is_empty() {
-                    streams.retain(|&stream| self.pump(stream, FILE_PIECE, settings, told) == Pumped::TurnOver);
-                }
-            }
-        }
-        writable.clear();
-        self.writable = writable;
-    }
-
-    fn turn_of(&mut self, stream: u64) -> (Reverse<i32>, u64, u64) {
-        let served = self.queues.get(&stream).map_or(0, |queue| queue.served);
-        (Reverse(self.link.priority(stream)), served, stream)
-    }
-
-    fn pump(&mut self, stream: u64, turn: usize, settings: &Settings, told: &mut Told) -> Pumped {
-        let (Some(queue), Some(mut sink)) = (self.queues.get_mut(&stream), self.link.sink(stream)) else {
-            return Pumped::Gone;
-        };
-        let before = queue.outgoing.waiting();
-        let pumped = queue.outgoing.pump(&mut sink, turn);
-        drop(sink);
-        if queue.outgoing.waiting() < before {
-            self.turns += 1;
-            queue.served = self.turns;
-        }
-        if queue.outgoing.take_drained(settings.low_water) {
-            told.push(Event::Drained { conn: self.handle, stream });
-        }
-        if pumped == Pumped::Blocked && self.widen_send(settings) {
-            return self.pump(stream, turn, settings, told);
-        }
-        match pumped {
-            Pumped::Empty | Pumped::Gone => drop(self.queues.remove(&stream)),
-            Pumped::FileFailed => self.file_failed(stream, told),
-            Pumped::Blocked | Pumped::TurnOver => {}
-        }
-        pumped
-    }
-
-    /// What was announced cannot be sent to its end: the stream is reset, so that nobody takes what there is for the whole.
-    fn file_failed(&mut self, stream: u64, told: &mut Told) {
-        let failure = self.queues.get_mut(&stream).and_then(|queue| queue.outgoing.take_failure());
-        self.reset(stream, INTERNAL_ERROR);
-        if let Some(error) = failure {
-            told.push(Event::FileFailed { conn: self.handle, stream, error: Box::new(error) });
-        }
-    }
-
-    /// RESET_STREAM; what waits is dropped.
-    pub fn reset(&mut self, stream: u64, code: u64) {
-        self.queues.remove(&stream);
-        self.link.reset(stream, code);
-    }
-
-    /// Bytes in memory that wait outside of quinn.
-    pub fn buffered(&self) -> u64 {
-        self.queues.values().map(|queue| queue.outgoing.in_memory()).sum()
-    }
-
-    // ---- opening
-
-    /// Open a stream if the peer's limit allows one.
-    pub fn open_stream(&mut self, unidirectional: bool) -> Option<u64> {
-        self.pools[usize::from(unidirectional)].pop_front().or_else(|| self.link.open(unidirectional))
-    }
-
-    /// How many of `wanted` streams `open_stream` can give.
-    pub fn stream_credit(&mut self, unidirectional: bool, wanted: usize) -> usize {
-        let pool = &mut self.pools[usize::from(unidirectional)];
-        while pool.len() < wanted {
-            match self.link.open(unidirectional) {
-                Some(stream) => pool.push_back(stream),
-                None => break,
-            }
-        }
-        pool.len().min(wanted)
     }
 }
