@@ -27,6 +27,8 @@ pub enum Event {
     Reset { conn: Handle, stream: u64, code: u64 },
     /// The peer asked us to stop; RESET_STREAM is under way.
     Stop { conn: Handle, stream: u64, code: u64 },
+    /// What waited in a send queue will never be sent: the stream is being reset, or the connection is over.
+    Unsent { conn: Handle, stream: u64, bytes: u64 },
     /// A full send queue is at its low-water mark.
     Drained { conn: Handle, stream: u64 },
     /// All of a finished stream is acknowledged.

@@ -54,6 +54,9 @@ CLOSED: Final[int]
 PATH_CHANGED: Final[int]
 """`(PATH_CHANGED, connection, address)`: the peer moved to another address (migration or NAT rebinding)."""
 
+UNSENT: Final[int]
+"""`(UNSENT, connection, stream, bytes)`: so much of a stream waited and will never be sent. It comes before the STOP, FILE_FAILED
+or CLOSED that is the reason, and not when nothing waited."""
 FILE_FAILED: Final[int]
 """`(FILE_FAILED, connection, stream, errno, reason)`: a file of `write_file` could not be sent to its end, because it was
 changed, cut or removed meanwhile (`errno` None) or could not be read; RESET_STREAM with 0x102 is under way."""

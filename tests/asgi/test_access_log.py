@@ -186,6 +186,29 @@ def test_the_row_of_a_large_response_waits_until_quic_has_it(tmp_path: Path) -> 
     assert stopped.endswith(" (cancelled by the client)")
 
 
+@pytest.mark.parametrize("how", ["stop", "close", "vanish"])
+def test_bytes_are_those_that_went_out(how: str, tmp_path: Path) -> None:
+    """Of a download that the client gives up, in whatever way, only what QUIC took counts (issue 9, point 36)."""
+    (tmp_path / "large").write_bytes(bytes(50_000_000))
+
+    async def scenario(world: World) -> None:
+        response = await world.client.get("/large")
+        if how == "stop":
+            await response.close()
+        elif how == "close":
+            await world.client.close()
+        else:
+            world.network.remove(world.client_driver)
+        await asyncio.sleep(100)
+
+    client = h3push.ClientSettings(stream_receive_window=262_144)
+    (row,) = rows_of(DirectoryHandler(Directory(tmp_path)), scenario, client_settings=client)
+    found = re.fullmatch(r'"GET /large HTTP/3" 200 (\d+) \(([a-z ]+)\)', row)
+    assert found is not None
+    assert 0 < int(found[1]) < 3_000_000  # the send window is 2 MiB
+    assert found[2] == ("connection lost" if how == "vanish" else "cancelled by the client")
+
+
 def test_a_full_disk_loses_rows_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     """Said once; no application ever sees it (issue 9, point 36)."""
 

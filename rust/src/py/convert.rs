@@ -40,6 +40,7 @@ const CLOSED: u8 = 12;
 const PATH_CHANGED: u8 = 13;
 
 const FILE_FAILED: u8 = 14;
+const UNSENT: u8 = 15;
 const FLUSH_DONE: u8 = 0;
 const FLUSH_MORE: u8 = 1;
 const FLUSH_FULL: u8 = 2;
@@ -70,6 +71,7 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("CLOSED", CLOSED),
         ("PATH_CHANGED", PATH_CHANGED),
         ("FILE_FAILED", FILE_FAILED),
+        ("UNSENT", UNSENT),
         ("FLUSH_DONE", FLUSH_DONE),
         ("FLUSH_MORE", FLUSH_MORE),
         ("FLUSH_FULL", FLUSH_FULL),
@@ -121,6 +123,7 @@ fn event_tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
     match event {
         Event::Data { conn, stream, data, fin } => (DATA, conn, stream, joined(py, &data)?, fin).into_pyobject(py),
         Event::Acked { conn, stream } => (ACKED, conn, stream).into_pyobject(py),
+        Event::Unsent { conn, stream, bytes } => (UNSENT, conn, stream, bytes).into_pyobject(py),
         Event::Drained { conn, stream } => (DRAINED, conn, stream).into_pyobject(py),
         Event::Reset { conn, stream, code } => (RESET, conn, stream, code).into_pyobject(py),
         Event::Stop { conn, stream, code } => (STOP, conn, stream, code).into_pyobject(py),

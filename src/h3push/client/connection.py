@@ -85,6 +85,9 @@ class ClientConnection:
     def abandoned(self, stream_id: int) -> None:
         """Nothing to do: the core tells it."""
 
+    def unsent(self, stream_id: int, size: int) -> None:
+        """Nothing to do: an upload that was cut off fails as a whole."""
+
     def stopped(self, stream_id: int) -> None:
         """Nothing to do: the core tells it."""
 

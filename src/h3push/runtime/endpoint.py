@@ -69,6 +69,9 @@ class Owner(Protocol):
     def abandoned(self, stream_id: int) -> None:
         """The peer reset a stream, of which the core has perhaps told nothing yet."""
 
+    def unsent(self, stream_id: int, size: int) -> None:
+        """`size` bytes of a stream waited to be sent and will never be; the reason is told next."""
+
     def stopped(self, stream_id: int) -> None:
         """The peer takes no more of a stream (STOP_SENDING); the core will be told next."""
 
@@ -304,6 +307,8 @@ class Endpoint:
             self._connected = True
         elif kind == _quic.PATH_CHANGED:
             owner.address = event[2]
+        elif kind == _quic.UNSENT:
+            owner.unsent(event[2], event[3])
         elif kind == _quic.FILE_FAILED:
             owner.file_failed(event[2], event[4])
         else:

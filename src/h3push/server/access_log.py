@@ -161,6 +161,11 @@ class ConnectionLog:
         """How many bytes of a stream QUIC has not taken."""
         return 0 if stream_id is None else self._waiting(stream_id)
 
+    def unsent(self, stream_id: int, size: int) -> None:
+        """Note that QUIC will not take what waited on a stream."""
+        for row in self._open:
+            row.note_unsent(stream_id, size)
+
     def is_taken(self, stream_id: int | None) -> bool:
         """True when QUIC took all of a response that has ended, but for what fits below the high-water mark."""
         return self.waiting(stream_id) <= self._high_water
@@ -196,14 +201,20 @@ class ConnectionLog:
 class OpenRow:
     """The row of a response that is not over. It is written once; later news of the response change nothing."""
 
-    __slots__ = ("_began", "_log", "_request", "_since", "_written")
+    __slots__ = ("_began", "_log", "_request", "_since", "_unsent", "_written")
 
     def __init__(self, log: ConnectionLog, request: Request) -> None:
         self._log = log
         self._request = request
         self._began = datetime.now(UTC)
         self._since = time.perf_counter()
+        self._unsent = 0
         self._written = False
+
+    def note_unsent(self, stream_id: int, size: int) -> None:
+        """Note how much of the response QUIC will not take, if this is its stream."""
+        if self._request.stream_id == stream_id:
+            self._unsent = size
 
     def is_sent_on(self, stream_id: int) -> bool:
         """True when this is the stream of the response, and its end has been handed to QUIC."""
@@ -227,7 +238,9 @@ class OpenRow:
     def write(self, outcome: Outcome) -> None:
         """Write the row of a response that is not whole, unless it has been written."""
         if not self._written:
-            self._write(outcome, self._request.bytes_sent - self._log.waiting(self._request.stream_id))
+            self._write(
+                outcome, self._request.bytes_sent - (self._unsent or self._log.waiting(self._request.stream_id))
+            )
 
     def _write(self, outcome: Outcome, size: int) -> None:
         if self._written:

@@ -86,6 +86,11 @@ class ServerConnection(Channel):
         if self.server.is_shutting_down:
             self.server.note_end()
 
+    def unsent(self, stream_id: int, size: int) -> None:
+        """Bytes of a response that waited will never be sent."""
+        if self.log is not None:
+            self.log.unsent(stream_id, size)
+
     def stopped(self, stream_id: int) -> None:
         """The client takes no more of a stream, so it will not acknowledge all of it either.
 

@@ -263,6 +263,11 @@ impl Conn {
     /// Tell the end and drop everything that waits.
     pub fn end(&mut self, end: End, told: &mut Told) {
         if std::mem::take(&mut self.open) {
+            let mut streams: Vec<u64> = self.queues.keys().copied().collect();
+            streams.sort_unstable();
+            for stream in streams {
+                self.tell_unsent(stream, told);
+            }
             told.push(Event::Closed { conn: self.handle, end: Box::new(end) });
             self.handshake_deadline = None;
             self.forget_streams();
@@ -291,6 +296,7 @@ impl Conn {
             Happening::Opened { unidirectional } => self.accept(unidirectional, settings),
             Happening::Stopped(stream, code) => {
                 // RFC 9000 section 3.5: the answer to STOP_SENDING is RESET_STREAM with its code.
+                self.tell_unsent(stream, told);
                 self.reset(stream, code);
                 told.push(Event::Stop { conn, stream, code });
             }

@@ -145,9 +145,18 @@ impl Conn {
     /// What was announced cannot be sent to its end: the stream is reset, so that nobody takes what there is for the whole.
     fn file_failed(&mut self, stream: u64, told: &mut Told) {
         let failure = self.queues.get_mut(&stream).and_then(|queue| queue.outgoing.take_failure());
+        self.tell_unsent(stream, told);
         self.reset(stream, INTERNAL_ERROR);
         if let Some(error) = failure {
             told.push(Event::FileFailed { conn: self.handle, stream, error: Box::new(error) });
+        }
+    }
+
+    /// Tell how much of a stream is about to be dropped, if anything waits.
+    pub(super) fn tell_unsent(&self, stream: u64, told: &mut Told) {
+        let bytes = self.queues.get(&stream).map_or(0, |queue| queue.outgoing.waiting());
+        if bytes > 0 {
+            told.push(Event::Unsent { conn: self.handle, stream, bytes });
         }
     }
 

@@ -39,7 +39,11 @@ fn stop_sending_is_answered_by_reset_stream_with_its_code() {
     pair.run(Duration::from_millis(50));
     pair.cores[SERVER].stop(theirs, stream, 0x10c);
     pair.run(Duration::from_millis(100));
-    assert!(pair.has(CLIENT, |event| matches!(event, Event::Stop { code: 0x10c, .. })));
+    let told = &pair.events[CLIENT];
+    let position = |wanted: fn(&Event) -> bool| told.iter().position(wanted).expect("it was told");
+    let stopped = position(|event| matches!(event, Event::Stop { code: 0x10c, .. }));
+    let unsent = position(|event| matches!(event, Event::Unsent { bytes: 1..2_000_000, .. }));
+    assert_eq!(unsent + 1, stopped, "what will never be sent is told before the reason");
     assert_eq!(pair.cores[CLIENT].write(ours, stream, b"more", false), 0);
     let before = pair.events[SERVER].len();
     pair.run(Duration::from_secs(1));
