@@ -25,7 +25,7 @@ from h3push.lab.emulation import HOST, Link
 from h3push.testing import World, in_world
 
 STORED = Path(__file__).resolve().with_suffix(".json")
-"""What was counted when it was last written, by version of Python."""
+"""The stored counts, by version of Python."""
 TOLERANCE = 0.05
 """Part by which a figure may grow. Small things cost a per cent; a loop in the wrong place costs ten."""
 REPEAT = {"request": 20, "push": 20, "megabyte": 2}

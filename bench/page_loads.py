@@ -131,7 +131,7 @@ async def load_chain(client: Client, started: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is loaded, and what theory says of it."""
+    """A load, and the theory of it."""
 
     title: str
     handler: Callable[[Path], Callable[[Request], object]]

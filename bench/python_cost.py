@@ -1,4 +1,4 @@
-"""What a request or a push costs in Python alone: the real server on a driver that does nothing.
+"""Measure what a request or a push costs in Python alone: the real server on a driver that does nothing.
 
 No packets, no TLS, no system calls, so it shows what a change to the Python side is worth; `make bench` measures the whole.
 Printed is the CPU of this process, best of many rounds. `--profile` adds where it goes (which makes everything slower).

@@ -1,4 +1,4 @@
-"""What the benchmarks share for telling: tables as text and Markdown, the machine, the page that they are kept on."""
+"""Reports of the benchmarks: tables as text and Markdown, the machine, the page that they are kept on."""
 
 import os
 import platform

@@ -298,7 +298,7 @@ class Target:
     """Something that the project holds itself to."""
 
     text: str
-    """What."""
+    """The sentence that the tables have for it."""
     measured: float | None
     """The ratio or figure; `None`: it could not be measured in this run."""
     wanted: float
@@ -371,7 +371,7 @@ def _pushed_cost(cost) -> float | None:
 
 
 def versions(servers: Mapping[str, Server]) -> str:
-    """What was measured."""
+    """The versions of all servers, in one line."""
     return "; ".join(dict.fromkeys(server.version for server in servers.values() if server.version is not None))
 
 

@@ -71,7 +71,7 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What every server is given."""
+    """The ports and files that every server is given."""
 
     work: Path
     """A directory for what a server writes."""
@@ -88,15 +88,15 @@ class Server:
     """One server of the comparison."""
 
     name: str
-    """What the tables call it."""
+    """Its name in the tables."""
     command: Callable[[Setting, int], list[str]]
     """How it is started on a port."""
     version: str | None
-    """What is measured; `None`: it is missing."""
+    """Name and version of the software; `None`: it is missing."""
     missing: str = ""
     """Why it is missing."""
     ready: str = "ready"
-    """What it prints when it can be asked."""
+    """The line that it prints when it is ready."""
 
 
 class Running:

@@ -43,7 +43,7 @@ Five per cent more are for the allocator, which does not give all pages back at 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one look at the process saw."""
+    """One look at the process."""
 
     minute: float
     """Minutes of virtual time."""
@@ -140,7 +140,7 @@ async def soak(readers: int, minutes: float, path: Path) -> list[Reading]:
 
 
 def judge(readings: list[Reading], readers: int) -> list[str]:
-    """What is not flat, in sentences."""
+    """A sentence for each figure that is not flat."""
     middle = (len(readings) + 1) // 2
     before, after, last = readings[1:middle], readings[middle:], readings[-1]  # everybody arrives in the first minute
     memory, memory_after = (max(reading.memory for reading in part) / MIB for part in (before, after))

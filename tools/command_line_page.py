@@ -34,7 +34,7 @@ def spelling(option: click.Option) -> str:
 
 
 def value_of(option: click.Option, context: click.Context) -> str:
-    """What stands for the value."""
+    """The word that stands for the value."""
     if isinstance(option.type, click.Choice):
         return "{" + ",".join(option.type.choices) + "}"
     return option.metavar or ("N" if isinstance(option.type, click.IntRange) else option.make_metavar(context))

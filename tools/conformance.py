@@ -65,7 +65,7 @@ class Item:
     role: str
     """Who has to obey it."""
     rule: str
-    """What it says."""
+    """The rule in words."""
     tests: list[tuple[str, str]] = field(default_factory=list)
     """The tests that name it: file under `tests/`, name."""
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""What every server of the benchmark answers with: the same bytes from all of them."""
+"""The contents that every server of the benchmark answers with: the same bytes from all of them."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ PUSHES = 20
 """Resources of `/page`, `/push-1k` and `/push-100k`."""
 
 BODIES = {"/1k": ONE_K, "/hello": HELLO, "/100k": HUNDRED_K, "/bulk": BULK, "/page": ONE_K}
-"""What a GET gets, by path."""
+"""Content by path."""
 
 PUSHED = {"/push-1k": "/1k", "/push-100k": "/100k"}
 """Pages that come with `PUSHES` pushes, each of that path."""

@@ -25,7 +25,7 @@ from h3push.plans.page import scan_inline, shown_images, used_fonts
 from h3push.plans.plan import PlannedResource, ResourceKind, Stage
 
 PAGE_PRIORITY = Priority(urgency=0)
-"""What a browser asks for the page itself with (RFC 9218 section 4.1)."""
+"""The priority with which a browser asks for the page itself (RFC 9218 section 4.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ async def load_page(client: Client, url: str, *, started: float | None = None) -
 
 @dataclass(slots=True)
 class _Discovered:
-    """What style sheets named, kept until all of them are there."""
+    """Fonts and images that style sheets named, kept until every sheet is there."""
 
     faces: list[tuple[FontFace, str]] = field(default_factory=list)
     images: list[tuple[CssImage, str]] = field(default_factory=list)

@@ -67,7 +67,7 @@ class LinkSettings:
 
 @dataclass(slots=True)
 class LinkCounters:
-    """What became of the packets given to a link so far."""
+    """Counts of the packets given to a link so far."""
 
     packets: int = 0
     """Packets given to the link."""

@@ -63,9 +63,9 @@ class MemorySettings:
     down: LinkSettings | None = None
     """Server to client, where it differs from `link`."""
     client: EndSettings = field(default_factory=EndSettings)
-    """What the client allows the server (its unidirectional streams carry the pushes)."""
+    """The client's limits for the server; its unidirectional streams carry the pushes."""
     server: EndSettings = field(default_factory=EndSettings)
-    """What the server allows the client."""
+    """The server's limits for the client."""
     sends: SendSettings = field(default_factory=SendSettings)
     """How both ends send and deliver: byte by byte, say."""
     seed: int = 0

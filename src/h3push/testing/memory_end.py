@@ -22,7 +22,7 @@ from h3push.testing.memory_streams import ReceiveHalf, is_unidirectional, opened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndSettings:
-    """What one end allows its peer to do."""
+    """The limits that one end sets its peer."""
 
     max_bidirectional_streams: int = 100
     """Bidirectional streams that the peer may open at first."""
@@ -40,7 +40,7 @@ class Told(NamedTuple):
     at: float
     """Seconds on the pair's clock."""
     event: Event
-    """What the core reported."""
+    """The event."""
 
 
 class MemoryEnd:
@@ -50,11 +50,11 @@ class MemoryEnd:
         self.is_client = is_client
         """Which end this is."""
         self.allows = allows
-        """What this end allows its peer."""
+        """The limits that this end sets its peer."""
         self.timeline: list[Told] = []
         """Every event that this end's core reported, with its time."""
         self.priorities: dict[int, int] = {}
-        """What the core last set for each stream."""
+        """The priority that the core last set, by stream."""
         self.ignored: list[tuple[str, int]] = []
         """Calls of the core for streams that are gone or cannot do that, as (method, stream ID): rarely right."""
         self.on_event: Callable[[Event], None] | None = None

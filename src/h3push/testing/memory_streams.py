@@ -20,7 +20,7 @@ def opened_by_client(stream_id: int) -> bool:
 
 @dataclass(slots=True)
 class SendHalf:
-    """What one end sends on a stream."""
+    """The sending half of a stream."""
 
     stream_id: int
     """Which stream."""
@@ -64,7 +64,7 @@ class SendHalf:
 
 @dataclass(slots=True)
 class ReceiveHalf:
-    """What one end receives on a stream."""
+    """The receiving half of a stream."""
 
     stream_id: int
     """Which stream."""

@@ -22,7 +22,7 @@ from h3push.testing.memory_end import MemoryEnd
 
 @dataclass(slots=True)
 class RawStream:
-    """What the core under test did on one stream."""
+    """All that the core under test did on one stream."""
 
     data: bytearray = field(default_factory=bytearray)
     """Every byte that it sent."""
@@ -69,7 +69,7 @@ class RawPeer:
         self.end = end
         """Our end, with its knobs (`hold`, `allow_streams`, `pause`, ...)."""
         self.streams: dict[int, RawStream] = {}
-        """What came, by stream ID, in order of appearance."""
+        """The streams on which something came, by ID, in order of appearance."""
         self.log: list[RawRecord] = []
         """The same in order of arrival, deliveries one by one."""
         self.closed: RawClose | None = None
@@ -79,12 +79,12 @@ class RawPeer:
     # -- what the script calls --------------------------------------------------------------------------------------
 
     def stream(self, stream_id: int) -> RawStream:
-        """What came on a stream; an empty record when nothing did."""
+        """The record of a stream; an empty one when nothing came on it."""
         return self.streams.get(stream_id, RawStream())
 
     @property
     def priorities(self) -> dict[int, int]:
-        """What the core under test last gave to its transport's `set_priority`, by stream ID."""
+        """The priority that the core under test last set, by stream ID."""
         return self.end.peer.priorities
 
     def open(self, unidirectional: bool) -> int:

@@ -68,7 +68,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop in virtual time; see the module's text."""
 
     is_virtual = True
-    """What would be drawn at random elsewhere is drawn from a fixed seed on this loop, so that runs repeat."""
+    """Tells code that draws random numbers to draw them from a fixed seed on this loop, so that runs repeat."""
 
     def __init__(self) -> None:
         selector = _Jumper()

@@ -106,7 +106,7 @@ class World:
     """
 
     server: Any
-    """What `serve` made: a `Server` or an `ASGIServer`. It runs."""
+    """The server that `serve` made, a `Server` or an `ASGIServer`. It runs."""
     server_driver: VirtualDriver
     """The server's end of the network."""
     client: Client
@@ -114,7 +114,7 @@ class World:
     client_driver: VirtualDriver
     """Its end of the network."""
     network: VirtualNetwork
-    """What joins them."""
+    """The network that joins them."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class World:
         self.host = host
         """The server's name."""
         self.client_tls = client_tls or _quic.ClientTls(trust=identity.authority)
-        """What the clients trust."""
+        """TLS settings of the clients."""
         self._server_tls = server_tls or _quic.ServerTls([(identity.certificate, identity.key)])
         self._link = link or LinkSettings(delay=ROUND_TRIP / 2)
         self._seed = seed
