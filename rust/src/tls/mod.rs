@@ -4,8 +4,10 @@
 //! files (and `SSL_CERT_FILE`, `SSL_CERT_DIR`), and this one brings no platform bindings along. Sessions for resumption are
 //! kept in the settings object, on both sides; 0-RTT needs that (rustls takes early data with stateful sessions only).
 
+mod certificates;
+mod failures;
+
 use std::{
-    collections::HashMap,
     fmt,
     fs::{File, OpenOptions},
     io::Write as _,
@@ -15,16 +17,21 @@ use std::{
 };
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, RootCertStore, SignatureAlgorithm, SignatureScheme,
+    DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     quic::Suite,
-    server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache},
-    sign::{CertifiedKey, Signer, SigningKey},
+    server::ServerSessionMemoryCache,
+};
+
+use self::certificates::ByName;
+pub use self::{
+    certificates::steady,
+    failures::{alert_reason, explain},
 };
 
 #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
@@ -204,116 +211,6 @@ fn system_authorities() -> Result<Arc<RootCertStore>, TlsError> {
     Ok(roots.clone())
 }
 
-/// Picks the certificate by the names in it; the first one for everything else.
-#[derive(Debug)]
-struct ByName {
-    exact: HashMap<String, Arc<CertifiedKey>>,
-    /// By the parent of `*.parent`.
-    wildcards: HashMap<String, Arc<CertifiedKey>>,
-    default: Arc<CertifiedKey>,
-}
-
-impl ByName {
-    fn new(identities: &[IdentityPem<'_>]) -> Result<Self, TlsError> {
-        let (mut exact, mut wildcards, mut default) = (HashMap::new(), HashMap::new(), None);
-        for (chain, key) in identities {
-            let chain = parse_chain(chain)?;
-            let names = dns_names(&chain[0])?;
-            let refused = |error| TlsError::Value(identity_sentence(&error));
-            let key = Arc::new(CertifiedKey::from_der(chain, parse_key(key)?, &provider()).map_err(refused)?);
-            default.get_or_insert_with(|| key.clone());
-            for name in names {
-                let (map, name) = match name.strip_prefix("*.") {
-                    Some(parent) => (&mut wildcards, parent.to_owned()),
-                    None => (&mut exact, name),
-                };
-                map.entry(name).or_insert_with(|| key.clone());
-            }
-        }
-        match default {
-            Some(default) => Ok(Self { exact, wildcards, default }),
-            None => value("identities is empty: a server needs a certificate"),
-        }
-    }
-
-    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let parent = name.split_once('.').map(|(_, parent)| parent);
-        self.exact.get(&name).or_else(|| self.wildcards.get(parent?))
-    }
-}
-
-fn dns_names(leaf: &CertificateDer<'_>) -> Result<Vec<String>, TlsError> {
-    match webpki::EndEntityCert::try_from(leaf) {
-        Ok(leaf) => Ok(leaf.valid_dns_names().map(str::to_ascii_lowercase).collect()),
-        Err(error) => value(format!("the certificate cannot be read: {error}")),
-    }
-}
-
-impl ResolvesServerCert for ByName {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let found = hello.server_name().and_then(|name| self.find(name));
-        Some(found.unwrap_or(&self.default).clone())
-    }
-}
-
-/// The same settings with ECDSA signatures of one length, for drivers that promise the same packet sizes every time: the
-/// length of a DER signature depends on chance, so sign until it is the likeliest one (every second attempt).
-pub fn steady(config: &Arc<rustls::ServerConfig>) -> Arc<rustls::ServerConfig> {
-    let mut config = rustls::ServerConfig::clone(config);
-    config.cert_resolver = Arc::new(Steady(config.cert_resolver.clone()));
-    Arc::new(config)
-}
-
-#[derive(Debug)]
-struct Steady<T: ?Sized>(Arc<T>);
-
-impl ResolvesServerCert for Steady<dyn ResolvesServerCert> {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let found = self.0.resolve(hello)?;
-        let mut steady = CertifiedKey::new(found.cert.clone(), Arc::new(Steady(found.key.clone())));
-        steady.ocsp.clone_from(&found.ocsp);
-        Some(Arc::new(steady))
-    }
-}
-
-impl SigningKey for Steady<dyn SigningKey> {
-    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        Some(Box::new(SteadySigner(self.0.choose_scheme(offered)?)))
-    }
-
-    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
-        self.0.public_key()
-    }
-
-    fn algorithm(&self) -> SignatureAlgorithm {
-        self.0.algorithm()
-    }
-}
-
-#[derive(Debug)]
-struct SteadySigner(Box<dyn Signer>);
-
-impl Signer for SteadySigner {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        let length = match self.scheme() {
-            SignatureScheme::ECDSA_NISTP256_SHA256 => 71,
-            SignatureScheme::ECDSA_NISTP384_SHA384 => 103,
-            _ => return self.0.sign(message),
-        };
-        loop {
-            let signature = self.0.sign(message)?;
-            if signature.len() == length {
-                return Ok(signature);
-            }
-        }
-    }
-
-    fn scheme(&self) -> SignatureScheme {
-        self.0.scheme()
-    }
-}
-
 /// `verify=False`: any certificate will do, but the server must still hold its key.
 #[derive(Debug)]
 struct Anyone;
@@ -374,86 +271,4 @@ impl rustls::KeyLog for KeyLogFile {
         // A log that cannot be written must not end connections.
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
     }
-}
-
-/// A TLS failure on our side, as a sentence for whoever typed the host name.
-pub fn explain(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(error) => explain_certificate(error),
-        rustls::Error::NoApplicationProtocol => "the peer speaks none of our application protocols (ALPN)".to_owned(),
-        rustls::Error::AlertReceived(alert) => alert_reason(0x100 + u64::from(u8::from(*alert))),
-        rustls::Error::NoCertificatesPresented => "the peer sent no certificate".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn explain_certificate(error: &CertificateError) -> String {
-    use CertificateError as E;
-    let days = |from: &UnixTime, to: &UnixTime| to.as_secs().saturating_sub(from.as_secs()) / 86400;
-    match error {
-        E::UnknownIssuer => "the certificate is not trusted: no authority that we trust has issued it".to_owned(),
-        E::NotValidForName => "the certificate is for another name".to_owned(),
-        E::NotValidForNameContext { expected, presented } => {
-            format!("the certificate is not for {}; it is for {}", expected.to_str(), listed(presented))
-        }
-        E::Expired => "the certificate has expired".to_owned(),
-        E::ExpiredContext { time, not_after } => {
-            format!("the certificate has expired, {} days ago", days(not_after, time))
-        }
-        E::NotValidYet => "the certificate is not valid yet".to_owned(),
-        E::NotValidYetContext { time, not_before } => {
-            format!("the certificate is not valid before another {} days", days(time, not_before))
-        }
-        E::Revoked => "the certificate is revoked".to_owned(),
-        E::BadSignature => "the certificate has a wrong signature".to_owned(),
-        other => format!("the certificate is not acceptable: {other}"),
-    }
-}
-
-/// `DnsName("a")`, `IpAddress(..)` as rustls writes them, for people.
-fn listed(presented: &[String]) -> String {
-    let plain = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
-    match presented {
-        [] => "no name at all".to_owned(),
-        names => names.iter().map(plain).collect::<Vec<_>>().join(", "),
-    }
-}
-
-/// What a QUIC or TLS error code means, where the peer gave no reason.
-pub fn alert_reason(code: u64) -> String {
-    let text = match code {
-        0x1 => "internal error",
-        0x2 => "the server refuses new connections",
-        0x3 => "flow control error",
-        0x4 => "stream limit error",
-        0x5 => "stream state error",
-        0x6 => "final size error",
-        0x7 => "frame encoding error",
-        0x8 => "transport parameter error",
-        0x9 => "connection ID limit error",
-        0xa => "protocol violation",
-        0xb => "invalid token",
-        0xc => "application error",
-        0xd => "crypto buffer exceeded",
-        0xe => "key update error",
-        0xf => "AEAD limit reached",
-        0x10 => "no viable path",
-        0x128 => "TLS: handshake failure, nothing acceptable in common",
-        0x12a => "TLS: the certificate is bad",
-        0x12b => "TLS: the certificate is of an unsupported kind",
-        0x12c => "TLS: the certificate is revoked",
-        0x12d => "TLS: the certificate has expired",
-        0x12e => "TLS: the certificate is not acceptable",
-        0x130 => "TLS: the certificate authority is unknown",
-        0x133 => "TLS: decrypt error",
-        0x146 => "TLS: protocol version not supported",
-        0x150 => "TLS: internal error",
-        0x16d => "TLS: an extension is missing",
-        0x170 => "TLS: the server does not know this name",
-        0x174 => "TLS: a client certificate is required",
-        0x178 => "TLS: no application protocol in common (ALPN)",
-        0x100..=0x1ff => return format!("TLS alert {}", code - 0x100),
-        _ => "",
-    };
-    text.to_owned()
 }
