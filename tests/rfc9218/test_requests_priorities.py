@@ -174,7 +174,7 @@ def test_an_update_for_a_stream_that_is_over_is_ignored(how: str) -> None:
     rig.control(update(stream_id, b"u=0"))
     assert rig.run() == []
     assert rig.raw.priorities == before
-    assert not rig.core._early_priorities
+    assert not rig.core._arrivals.early_priorities
     rig.expect_alive()
 
 
@@ -320,7 +320,7 @@ def test_an_update_waits_for_a_request_that_later_ones_overtook(late_is_whole: b
     rig.write(late, GET, fin=late_is_whole)
     rig.run()
     assert rig.raw.priorities[late] == number(0, late)
-    assert rig.core._skipped == set()
+    assert rig.core._arrivals.skipped == set()
     rig.expect_alive()
 
 
@@ -330,8 +330,8 @@ def test_a_request_that_was_reset_before_it_came_is_not_waited_for() -> None:
     late, last = (rig.raw.open(unidirectional=False) for _ in range(2))
     rig.write(last, GET, fin=True)
     rig.run()
-    assert rig.core._skipped == {late}
+    assert rig.core._arrivals.skipped == {late}
     rig.raw.reset(late, ErrorCode.H3_REQUEST_CANCELLED)
     rig.run()
-    assert rig.core._skipped == set()
+    assert rig.core._arrivals.skipped == set()
     rig.expect_alive()

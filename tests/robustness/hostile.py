@@ -321,7 +321,7 @@ def held(core: H3Connection) -> dict[str, int]:
     pushes = core._pushes  # type: ignore[attr-defined]
     sizes["pushes"] = len(pushes)
     if isinstance(core, H3ServerConnection):
-        sizes["early_priorities"] = len(core._early_priorities)
+        sizes["early_priorities"] = len(core._arrivals.early_priorities)
         sizes["push_priorities"] = len(core._pushing.priorities)
         sizes["by_stream"] = len(pushes._by_stream)
         sizes["finished"] = len(pushes._finished)

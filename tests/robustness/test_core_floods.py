@@ -422,7 +422,7 @@ def test_priorities_of_streams_that_never_come() -> None:
     with flat_memory(300_000):
         for number in range(10_000):
             deliver(rig, rig.control_id, frame(0xF0700, varint(4 * number + 400) + b"u=%d" % (number % 8)))
-    assert len(rig.core._early_priorities) == 128
+    assert len(rig.core._arrivals.early_priorities) == 128
     rig.expect_alive()
 
 
@@ -612,7 +612,7 @@ def test_thousands_of_requests_leave_nothing_behind() -> None:
             rig.pair.server.ignored.clear()
             rig.pair.server.priorities.clear()
     core = rig.core
-    for held in (core._receivers, core._senders, core._pauses, core._early_priorities, core._events):
+    for held in (core._receivers, core._senders, core._pauses, core._arrivals.early_priorities, core._events):
         assert not held
     assert len(core._unidirectional) == 2
     rig.expect_alive()

@@ -229,7 +229,7 @@ def test_max_request_streams_buffered_priorities_is_exact(kept: int) -> None:
     rig = ServerRig(H3Config(max_request_streams_buffered_priorities=kept))
     rig.control(*(frame(0xF0700, varint(4 * number + 400) + b"u=1") for number in range(kept + 3)))
     rig.run()
-    assert len(rig.core._early_priorities) == kept
+    assert len(rig.core._arrivals.early_priorities) == kept
     rig.expect_alive()
 
 

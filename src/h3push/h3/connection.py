@@ -9,7 +9,7 @@ becomes an action: `H3ConnectionError` closes the connection, and its last event
 
 Who owns which stream::
 
-    client-initiated bidirectional     request streams      _receivers (what comes in) and _senders (what goes out)
+    client-initiated bidirectional     request streams      MessageStreams: a receiver (what comes in), a sender (what goes out)
     unidirectional, from the peer      all of them          PeerStreams, which reads what they are; push streams are the role's
                                                             business: refused by a server, a receiver on a client
     unidirectional, our own            control, QPACK       OwnStreams, opened by `start`
@@ -21,39 +21,32 @@ reset or our STOP_SENDING, so whatever arrives on an unknown stream begins a new
 What goes into a field section and comes out of one is the business of `FieldSections`.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Generic, TypeVar, TypeVarTuple
+from typing import ClassVar, TypeVarTuple
 
-from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError, StreamStateError
+from h3push.errors import ErrorCode, H3ConnectionError
 from h3push.h3.config import H3Config
-from h3push.h3.content import announce_content, write_content
 from h3push.h3.events import (
     ConnectionTerminated,
     Event,
-    MessageFailed,
     SettingsReceived,
     StreamCreditReceived,
     StreamDrained,
 )
-from h3push.h3.flood import FloodBudget
-from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
-from h3push.h3.own_streams import OwnStreams
-from h3push.h3.pauses import Pauses
+from h3push.h3.message import MessageReceiver
+from h3push.h3.message_streams import MessageStreams, Sender
 from h3push.h3.peer_streams import PeerStreams
-from h3push.h3.sections import FieldSections
 from h3push.h3.shutdown import Shutdown
 from h3push.h3.transport import Transport
-from h3push.http.fields import Fields, trailer_fields
 from h3push.wire.frames import encode_single_varint, parse_single_varint
 from h3push.wire.registry import FrameType, Role
 from h3push.wire.settings import Settings, parse_settings
 
 Arguments = TypeVarTuple("Arguments")
-Sender = TypeVar("Sender", bound=MessageSender)
 
 
-class H3Connection(ABC, Generic[Sender]):
+class H3Connection(MessageStreams[Sender]):
     """What `H3ServerConnection` and `H3ClientConnection` have in common.
 
     Args:
@@ -64,27 +57,12 @@ class H3Connection(ABC, Generic[Sender]):
     role: ClassVar[Role]
 
     def __init__(self, transport: Transport, config: H3Config | None = None) -> None:
-        self.config = config = config if config is not None else H3Config()
+        super().__init__(transport, config if config is not None else H3Config())
         self.peer_settings: Settings | None = None
         """What the peer said in SETTINGS; None until it arrived."""
-        self.is_closed = False
-        """True when the connection is over; every further call does nothing or raises `StreamStateError`."""
 
-        self.now = 0.0
-        """Time of the `receive_*` call that came last, in seconds of the caller's clock."""
-
-        self._transport = transport
-        self._events: list[Event] = []
-
-        self._receivers: dict[int, MessageReceiver] = {}
-        self._senders: dict[int, Sender] = {}
         self._unidirectional = PeerStreams(self, transport)
-        self._own_streams = OwnStreams(transport, config)
-        self._sections = FieldSections(transport, self._own_streams, config)
-        self._pauses = Pauses(transport)
-
         self._shutdown = Shutdown(self.role)
-        self._flood = FloodBudget(config)
 
     # ---------------------------------------------------------------- what arrived
 
@@ -168,75 +146,6 @@ class H3Connection(ABC, Generic[Sender]):
 
     # ---------------------------------------------------------------- what the application asks for
 
-    def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> int:
-        """Send content, and with `end_stream` the end of the message (RFC 9114 section 7.2.1).
-
-        Content of a message that never has any (responses to HEAD, 204, 304) is dropped, as RFC 9110 section 6.4.1 asks.
-
-        Returns:
-            Bytes that wait on this stream; above the transport's high-water mark, wait for `StreamDrained`.
-
-        Raises:
-            StreamStateError: the message is not at a point where content may come, or has less or more than its
-                Content-Length.
-        """
-        sender = self._sender(stream_id)
-        waiting = write_content(self._transport, stream_id, sender, data, end_stream)
-        if end_stream:
-            self._sending_ended(stream_id)
-        return waiting
-
-    def send_data_header(self, stream_id: int, length: int, end_stream: bool = False) -> bool:
-        """Announce content that goes out past this core: a file that the transport reads itself.
-
-        Writes the header of a DATA frame of `length` bytes and accounts for them.
-
-        Returns:
-            True: the caller must now give the transport exactly `length` bytes for this stream, with its end if `end_stream`.
-            False: there is nothing to write (no content, or a message that never has any); an end has been written already.
-
-        Raises:
-            StreamStateError: as `send_data`.
-        """
-        sender = self._sender(stream_id)
-        if sender.no_content or length == 0:
-            self.send_data(stream_id, b"", end_stream)
-            return False
-        announce_content(self._transport, stream_id, sender, length, end_stream)
-        if end_stream:
-            self._sending_ended(stream_id)
-        return True
-
-    def send_trailers(self, stream_id: int, trailers: Fields) -> int:
-        """Send a trailer section; it ends the message (RFC 9114 section 4.1). Returns and raises as `send_data`."""
-        sender = self._sender(stream_id)
-        fields = trailer_fields(trailers)
-        frame = self._sections.headers_frame(stream_id, sender, fields, MessageInput.TRAILERS, MessageInput.END)
-        waiting = self._transport.write(stream_id, frame, True)
-        self._sending_ended(stream_id)
-        return waiting
-
-    def reset_stream(self, stream_id: int, error_code: int) -> None:
-        """Abandon what we send on a stream (RESET_STREAM); nothing happens when that has ended already."""
-        if self._senders.pop(stream_id, None) is not None:
-            self._transport.reset(stream_id, error_code)
-            self._forget_if_done(stream_id)
-
-    def stop_stream(self, stream_id: int, error_code: int) -> None:
-        """Take no more of what the peer sends on a stream (STOP_SENDING); nothing happens when that has ended already."""
-        receiver = self._receivers.get(stream_id)
-        if receiver is not None:
-            self._abandon(receiver, error_code)
-
-    def pause(self, stream_id: int) -> None:
-        """Take no more content of a stream for now: the peer's flow control fills up. Control streams go on."""
-        if stream_id in self._receivers:
-            self.pause_stream(stream_id, "application")
-
-    def resume(self, stream_id: int) -> None:
-        """Undo `pause`."""
-        self.resume_stream(stream_id, "application")
-
     def close(self, error_code: ErrorCode = ErrorCode.H3_NO_ERROR, reason: str = "") -> None:
         """Close the connection at once (RFC 9114 section 5.3); `receive_closed` then returns `ConnectionTerminated`."""
         if not self.is_closed:
@@ -259,11 +168,6 @@ class H3Connection(ABC, Generic[Sender]):
                 identifier = min(identifier, self._shutdown.sent)
         self._shutdown.send(identifier)
         self._own_streams.write_control(encode_single_varint(FrameType.GOAWAY, identifier))
-
-    @property
-    def open_message_streams(self) -> int:
-        """Requests and pushes that are not complete in both directions."""
-        return len(self._receivers.keys() | self._senders.keys())
 
     @property
     def is_shutting_down(self) -> bool:
@@ -315,18 +219,8 @@ class H3Connection(ABC, Generic[Sender]):
         """The peer does not want the rest of a message that we were sending."""
         raise NotImplementedError
 
-    def _message_failed(self, receiver: MessageReceiver, error: H3StreamError) -> None:
-        """A received message was malformed or over a limit: a stream error."""
-        self._abandon(receiver, error.error_code)
-        self.reset_stream(receiver.stream_id, error.error_code)
-        self._events.append(MessageFailed(receiver.stream_id, error, None))
-
     def _acknowledged(self, stream_id: int) -> None:
         """Everything on a stream of ours was acknowledged."""
-
-    def _sending_ended(self, stream_id: int) -> None:
-        """We wrote the end of a message."""
-        self._senders.pop(stream_id, None)
 
     def _expire(self) -> None:
         """Deal with what is due."""
@@ -362,79 +256,6 @@ class H3Connection(ABC, Generic[Sender]):
         self._unidirectional.clear()
         self._pauses.clear()
         self._events.append(event)
-
-    def spend(self, what: str) -> None:
-        """Count something that cost us work and brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
-        self._flood.spend(self.now, what)
-
-    # ---------------------------------------------------------------- messages
-
-    def receive_message(self, receiver: MessageReceiver, data: bytes, end: bool) -> None:
-        """Give data to a message, and see to its stream errors and its end."""
-        try:
-            receiver.receive(data, end)
-        except H3StreamError as error:
-            self._message_failed(receiver, error)
-        else:
-            if receiver.state == MessageState.COMPLETE:
-                self._receiving_ended(receiver)
-
-    def _unblock_message(self, receiver: MessageReceiver) -> None:
-        """The encoder stream caught up with a field section of this message."""
-        try:
-            receiver.unblock()
-        except H3StreamError as error:
-            self._message_failed(receiver, error)
-        else:
-            if receiver.state == MessageState.COMPLETE:
-                self._receiving_ended(receiver)
-
-    def _receiving_ended(self, receiver: MessageReceiver) -> None:
-        """A message is complete."""
-        self._receivers.pop(receiver.stream_id, None)
-        self._forget_if_done(receiver.stream_id)
-
-    def _abandon(self, receiver: MessageReceiver, error_code: int) -> None:
-        """Stop receiving a message; QPACK is told that its sections will not be decoded."""
-        receiver.abort()
-        self._transport.stop(receiver.stream_id, error_code)
-        self._lost(receiver)
-        self._sections.write_decoder_stream()  # perhaps our caller's doing: nothing may arrive for long
-
-    def _lost(self, receiver: MessageReceiver) -> None:
-        """Forget a message that will not be complete."""
-        self._sections.decoder.cancel(receiver.stream_id)
-        self._receivers.pop(receiver.stream_id, None)
-        self._unidirectional.pop(receiver.stream_id, None)
-        self._forget_if_done(receiver.stream_id)
-
-    def _forget_if_done(self, stream_id: int) -> None:
-        if self._pauses and stream_id not in self._senders and stream_id not in self._receivers:
-            self._pauses.pop(stream_id, None)
-
-    def decode_section(self, stream_id: int, section: bytes) -> Fields | None:
-        """Decode a field section of a stream; None while it waits for the encoder stream."""
-        return self._sections.decoder.decode(stream_id, section)
-
-    def resume_section(self, stream_id: int) -> Fields:
-        """Decode the field section of a stream that waited."""
-        return self._sections.decoder.resume(stream_id)
-
-    def pause_stream(self, stream_id: int, reason: str) -> None:
-        """Stop taking data of a stream for one more reason."""
-        self._pauses.add(stream_id, reason)
-
-    def resume_stream(self, stream_id: int, reason: str) -> None:
-        """Take data again if no other reason is left."""
-        self._pauses.discard(stream_id, reason)
-
-    # ---------------------------------------------------------------- sending
-
-    def _sender(self, stream_id: int) -> Sender:
-        sender = self._senders.get(stream_id)
-        if sender is None:
-            raise StreamStateError(f"stream {stream_id} is not open for sending")
-        return sender
 
     # ---------------------------------------------------------------- the peer's control and QPACK streams
 
