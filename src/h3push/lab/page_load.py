@@ -27,6 +27,8 @@ from h3push.plans.plan import PlannedResource, ResourceKind, Stage
 PAGE_PRIORITY = Priority(urgency=0)
 """The priority with which a browser asks for the page itself (RFC 9218 section 4.1)."""
 
+_ENDED_EARLY = frozenset({ReceivedState.CANCELLED, ReceivedState.FAILED})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedResource:
@@ -109,10 +111,12 @@ class _PageLoader:
         self._loaded: list[LoadedResource] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._sheets: set[asyncio.Task[None]] = set()
-        self._taken: set[int] = set()
+        self._promises: list[ReceivedPush] = []
+        self._taken: set[ReceivedPush] = set()
         self._styles = _Discovered()
 
     async def load(self, started: float) -> PageLoad:
+        promises = asyncio.create_task(self._note_promises())
         try:
             async with await self._client.request("GET", target_of(self._url), priority=PAGE_PRIORITY) as response:
                 document = await self._load_document(response)
@@ -121,12 +125,23 @@ class _PageLoader:
                 self._fetch_what_styles_need(document)
                 while self._tasks:
                     await self._first_of(self._tasks)
-                unused = [push for push in self._client.connection.pushes.values() if push.push_id not in self._taken]
+                unused = self._cancel_unused()
         finally:
-            for task in self._tasks:
+            for task in (promises, *self._tasks):
                 task.cancel()
         resources = tuple(sorted(self._loaded, key=lambda resource: resource.started))
-        return PageLoad(resources=resources, started=started, unused=len(unused))
+        return PageLoad(resources=resources, started=started, unused=unused)
+
+    async def _note_promises(self) -> None:
+        async for push in self._client.pushes():
+            self._promises.append(push)
+
+    def _cancel_unused(self) -> int:
+        """Call off the pushes that the page did not need; their number."""
+        unused = [push for push in self._promises if push not in self._taken and push.state not in _ENDED_EARLY]
+        for push in unused:
+            push.cancel()
+        return len(unused)
 
     @staticmethod
     async def _first_of(tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -181,11 +196,9 @@ class _PageLoader:
 
     def _promised(self, path: str) -> ReceivedPush | None:
         """The push that answers a request for `path`."""
-        for push in self._client.connection.pushes.values():
-            ended_early = push.state in {ReceivedState.CANCELLED, ReceivedState.FAILED}
-            if push.request.path == path and push.push_id not in self._taken and not ended_early:
-                push.claimed = True
-                self._taken.add(push.push_id)
+        for push in self._promises:
+            if push.request.path == path and push not in self._taken and push.state not in _ENDED_EARLY:
+                self._taken.add(push)
                 return push
         return None
 
