@@ -21,7 +21,7 @@ from typing import Any
 
 import h3push
 from h3push import Client, Request, Response
-from h3push.lab.emulation import HOST, Link
+from h3push.lab.emulation import HOST, AccessLink
 from h3push.testing import World, in_world
 
 STORED = Path(__file__).resolve().with_suffix(".json")
@@ -30,7 +30,7 @@ TOLERANCE = 0.05
 """Part by which a figure may grow. Small things cost a per cent; a loop in the wrong place costs ten."""
 REPEAT = {"request": 20, "push": 20, "megabyte": 2}
 """Times that each operation is done; what is told is the mean."""
-LINK = Link(round_trip=0.02, rate=50_000_000)
+LINK = AccessLink(round_trip=0.02, rate=50_000_000)
 PACKAGE = str(Path(h3push.__file__).parent) + os.sep
 
 KILOBYTE = b"k" * 1024

@@ -28,7 +28,7 @@ from report import markdown_table, text_table, write_section
 from h3push import Client, Request, Response
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
-from h3push.lab.emulation import HOST, Link
+from h3push.lab.emulation import HOST, AccessLink
 from h3push.lab.page_load import load_page
 from h3push.testing import World, in_world
 
@@ -164,7 +164,7 @@ WORKLOADS = (
 )
 
 
-def bounds(workload: Workload, link: Link, *, warm: bool) -> tuple[float, float]:
+def bounds(workload: Workload, link: AccessLink, *, warm: bool) -> tuple[float, float]:
     """Seconds that no protocol can beat: (without push, with push)."""
     trip, rate = link.round_trip, link.rate / 8
     begun = trip if warm else 2 * trip + HANDSHAKE_BYTES / rate
@@ -175,7 +175,7 @@ def bounds(workload: Workload, link: Link, *, warm: bool) -> tuple[float, float]
     return max(first + workload.depth * trip, bytes_bound, slow_start), max(first, bytes_bound, slow_start)
 
 
-def measure(workload: Workload, link: Link, root: Path, *, push: bool, warm: bool) -> float:
+def measure(workload: Workload, link: AccessLink, root: Path, *, push: bool, warm: bool) -> float:
     """Seconds of one load, in virtual time."""
 
     async def load(world: World) -> float:
@@ -203,7 +203,7 @@ def tables(root: Path) -> list[tuple[str, list[str], list[list[str]], list[str]]
             rows, findings = [], []
             for trip in ROUND_TRIPS:
                 for rate in RATES:
-                    link = Link(round_trip=trip, rate=rate)
+                    link = AccessLink(round_trip=trip, rate=rate)
                     name = f"{trip * 1000:.0f} ms, {rate / 1e6:.0f} Mbit/s"
                     without = measure(workload, link, root, push=False, warm=warm)
                     pushed = measure(workload, link, root, push=True, warm=warm)

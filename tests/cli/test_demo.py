@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from h3push.cli.demo import site_directory
-from h3push.lab.emulation import Link, emulated_page_load
+from h3push.lab.emulation import AccessLink, emulated_page_load
 from h3push.server.certificates import state_directory
 
 
@@ -42,14 +42,14 @@ def test_the_site_is_whole_and_its_licence_is_with_it():
 
 
 def test_the_figures_are_the_same_in_every_run():
-    first, second = (emulated_page_load(site_directory(), "/", Link(), max_pushes=100) for _ in range(2))
+    first, second = (emulated_page_load(site_directory(), "/", AccessLink(), max_pushes=100) for _ in range(2))
     assert first == second
     assert first.unused == 0
 
 
 def test_what_is_pushed_and_what_a_browser_asks_for_are_the_same_things():
-    pushed = emulated_page_load(site_directory(), "/", Link(), max_pushes=100)
-    asked = emulated_page_load(site_directory(), "/", Link(), max_pushes=None)
+    pushed = emulated_page_load(site_directory(), "/", AccessLink(), max_pushes=100)
+    asked = emulated_page_load(site_directory(), "/", AccessLink(), max_pushes=None)
     assert {resource.path for resource in pushed.resources} == {resource.path for resource in asked.resources}
     assert [resource.pushed for resource in asked.resources].count(True) == 0
     assert [resource.pushed for resource in pushed.resources].count(False) == 1
@@ -57,6 +57,6 @@ def test_what_is_pushed_and_what_a_browser_asks_for_are_the_same_things():
 
 def test_a_page_with_nothing_on_it(tmp_path: Path):
     (tmp_path / "index.html").write_text("<p>nothing")
-    load = emulated_page_load(tmp_path, "/", Link(round_trip=0.6), max_pushes=100)
+    load = emulated_page_load(tmp_path, "/", AccessLink(round_trip=0.6), max_pushes=100)
     assert len(load.resources) == 1
     assert 1.2 < load.duration < 1.3

@@ -2,7 +2,8 @@
 
 import pytest
 
-from h3push.delivery.memory import ConnectionMemory, freshness_lifetime, names_validator
+from h3push.delivery.memory import ConnectionMemory
+from h3push.http.semantics import freshness_lifetime, names_validator
 
 KEY = (b"GET", b"origin.example", b"/a.css")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from h3push.lab.emulation import Link, emulated_page_load
+from h3push.lab.emulation import AccessLink, emulated_page_load
 
-FAST = Link(round_trip=0.1, rate=1_000_000_000)
+FAST = AccessLink(round_trip=0.1, rate=1_000_000_000)
 
 
 @pytest.fixture

@@ -109,9 +109,9 @@ def check_contents(root: Path, load: "PageLoad") -> None:
 
 def show_gain(root: Path) -> None:
     """Load the page over the emulated link, without and with pushes, and print both times."""
-    from h3push.lab.emulation import Link, emulated_page_load
+    from h3push.lab.emulation import AccessLink, emulated_page_load
 
-    link = Link(round_trip=ROUND_TRIP, rate=RATE)
+    link = AccessLink(round_trip=ROUND_TRIP, rate=RATE)
     without = emulated_page_load(root, "/", link, max_pushes=None)
     pushed = emulated_page_load(root, "/", link, max_pushes=MAX_PUSHES)
     for load in (without, pushed):

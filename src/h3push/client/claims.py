@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from enum import Enum
 
 from h3push.http.fields import Field, RequestHead, ResponseHead
+from h3push.http.semantics import PRECONDITION_FIELDS
 
 
 class Mismatch(Enum):
@@ -38,7 +39,6 @@ class Mismatch(Enum):
     """RFC 9110 section 12.5.3."""
 
 
-_CONDITIONS = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"})
 _CREDENTIALS = {b"authorization": Mismatch.AUTHORIZATION, b"cookie": Mismatch.COOKIE}
 _ACCEPT_ENCODING = b"accept-encoding"
 _ANYTHING = {b"accept": b"*/*", b"accept-language": b"*"}
@@ -64,7 +64,7 @@ def why_not_promised(request: RequestHead, promised: RequestHead, initiator: Req
     asked = _by_name(request.fields)
     if b"range" in asked:
         return Mismatch.RANGE
-    if not _CONDITIONS.isdisjoint(asked):
+    if not PRECONDITION_FIELDS.isdisjoint(asked):
         return Mismatch.CONDITIONAL
     if _wants_reload(asked):
         return Mismatch.RELOAD

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import Literal
-from urllib.parse import urlsplit
 
 from h3push import _quic
 from h3push.client.authorities import covers, split_authority
@@ -22,6 +21,7 @@ from h3push.client.response import ReceivedPush
 from h3push.errors import ConnectFailed
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
+from h3push.http.url import Origin, origin_of
 from h3push.quic.adapter import Driver, SocketDriver
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ClientSettings
@@ -29,28 +29,12 @@ from h3push.runtime.settings import ClientSettings
 Address = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where to connect to."""
-
-    host: str
-    """Host name or IP address, without brackets."""
-    port: int
-    """UDP port."""
-
-    @property
-    def authority(self) -> str:
-        """As it stands in `:authority`: the port only where it is not 443."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == 443 else f"{host}:{self.port}"
-
-
 def parse_origin(url: str) -> Origin:
     """Host and port of an https URL. `ValueError` with a sentence for anything else."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname:
+    origin = origin_of(url)
+    if origin is None:
         raise ValueError(f"HTTP/3 needs an https URL such as https://example.com/, not {url!r}")
-    return Origin(parts.hostname, parts.port or 443)
+    return origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

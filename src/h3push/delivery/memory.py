@@ -12,11 +12,7 @@ A response that says nothing about its freshness holds as long as the connection
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
 from math import inf
-
-from h3push.http.fields import Field
-from h3push.http.semantics import parse_date
 
 MAX_RESOURCES = 4_096
 """Resources that one connection remembers, at some 200 bytes each. The one that was given longest ago is forgotten first, and
@@ -24,8 +20,6 @@ may then be pushed a second time."""
 
 MAX_PATH = 1_024
 """Bytes of a path that is remembered. Nothing that a page needs has a longer one, and a client could make them up."""
-
-_NOT_REUSABLE = frozenset({b"no-store", b"no-cache"})
 
 Key = tuple[bytes, bytes, bytes]
 """Method, authority, path with query, as they are on the wire: what tells resources apart."""
@@ -70,48 +64,3 @@ class ConnectionMemory:
     def forget(self, key: Key) -> None:
         """The resource did not get there, through our own fault."""
         self._held.pop(key, None)
-
-
-def names_validator(fields: Iterable[Field]) -> bool:
-    """True for a request whose client has a copy already and asks whether it is still good (RFC 9110 section 13.1)."""
-    named = dict(fields)
-    return b"if-none-match" in named or b"if-modified-since" in named
-
-
-def freshness_lifetime(fields: Sequence[Field]) -> float | None:
-    """Seconds for which a private cache may use a response without asking (RFC 9111 section 4.2.1), less its Age.
-
-    0 when it may not at all (`no-store`, `no-cache`), `None` when it says nothing.
-    """
-    named = dict(fields)
-    if b"cache-control" not in named and b"expires" not in named:
-        return None
-    by_name: dict[bytes, bytes] = {}
-    for name, value in fields:
-        by_name[name] = by_name[name] + b"," + value if name in by_name else value
-    directives = dict(_directives(by_name.get(b"cache-control", b"")))
-    if not _NOT_REUSABLE.isdisjoint(directives):
-        return 0.0
-    lifetime = _seconds(directives.get(b"max-age"))
-    if lifetime is None and b"expires" in by_name:
-        lifetime = _until_expiry(by_name[b"expires"], by_name.get(b"date"))
-    return None if lifetime is None else max(0.0, lifetime - (_seconds(by_name.get(b"age")) or 0.0))
-
-
-def _directives(value: bytes) -> Iterable[tuple[bytes, bytes]]:
-    for part in value.split(b","):
-        name, _, argument = part.strip().partition(b"=")
-        yield name.strip().lower(), argument.strip(b' \t"')
-
-
-def _seconds(value: bytes | None) -> float | None:
-    return float(value) if value is not None and value.isdigit() and len(value) <= 10 else None
-
-
-def _until_expiry(expires: bytes, date: bytes | None) -> float | None:
-    """Expires less Date. An Expires that is no date means "already expired"; without Date nothing can be told."""
-    end = parse_date(expires.decode("latin-1"))
-    if end is None:
-        return 0.0
-    begin = None if date is None else parse_date(date.decode("latin-1"))
-    return None if begin is None else float(end - begin)

@@ -23,11 +23,12 @@ from h3push.delivery.decision import (
     refused_by_request,
 )
 from h3push.delivery.hints import PageHints
-from h3push.delivery.memory import ConnectionMemory, Key, freshness_lifetime, names_validator
+from h3push.delivery.memory import ConnectionMemory, Key
 from h3push.errors import LocalProtocolError
 from h3push.h3.events import CancelledBy
 from h3push.h3.push.rules import NO_CREDIT, NOT_AGREED, PushRefusal
 from h3push.http.fields import Field, Fields
+from h3push.http.semantics import freshness_lifetime, names_validator
 from h3push.plans.links import SortedLinks
 from h3push.plans.plan import PlannedResource, PushPlan
 from h3push.server.push import Push, PushState

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from h3push.http.semantics import parse_date
+from h3push.http.semantics import PRECONDITION_FIELDS, parse_date
 
-DECIDING_FIELDS = frozenset(
-    {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"}
-)
+DECIDING_FIELDS = frozenset({"range", *(name.decode("ascii") for name in PRECONDITION_FIELDS)})
 """Request fields that a selection depends on; without any of them it is the whole file."""
 
 _ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')

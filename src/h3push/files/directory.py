@@ -24,8 +24,8 @@ from h3push.server.response import Response
 
 logger = logging.getLogger("h3push.server")
 
-ALLOWED_METHODS = "GET, HEAD"
-"""What a file can be asked."""
+ALLOWED_METHODS = ("GET", "HEAD")
+"""The methods that a file answers."""
 
 _LOOKED_AT = {name.encode("ascii"): name for name in (*DECIDING_FIELDS, "accept-encoding")}
 
@@ -85,8 +85,8 @@ class Directory:
 
     def decide(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         """Decide what to answer, `headers` by lower-case name. Small files are read at once. Never raises for what was asked."""
-        if method not in {"GET", "HEAD"}:
-            return _message(HTTPStatus.METHOD_NOT_ALLOWED, method, {"allow": ALLOWED_METHODS})
+        if method not in ALLOWED_METHODS:
+            return _message(HTTPStatus.METHOD_NOT_ALLOWED, method, {"allow": ", ".join(ALLOWED_METHODS)})
         try:
             opened = self._files.open(target, headers)
         except OSError as error:

@@ -62,7 +62,7 @@ class KnownPromise(KnownSection):
         """Why nobody may promise it."""
 
 
-class Memory(dict[Key, Value], Generic[Key, Value]):
+class Remembered(dict[Key, Value], Generic[Key, Value]):
     """What is remembered of one kind: what comes for the second time, so that what never comes again costs a number."""
 
     def __init__(self) -> None:
@@ -82,10 +82,10 @@ class Memory(dict[Key, Value], Generic[Key, Value]):
             self[key] = value
 
 
-requests = Memory[bytes, RequestHead]()
+requests = Remembered[bytes, RequestHead]()
 """Requests that came whole, without content, in a section that needs no dynamic table."""
-_responses = Memory[tuple[object, ...], KnownSection]()
-_promises = Memory[tuple[object, ...], KnownPromise]()
+_responses = Remembered[tuple[object, ...], KnownSection]()
+_promises = Remembered[tuple[object, ...], KnownPromise]()
 
 
 def may_look_up(config: H3Config) -> bool:

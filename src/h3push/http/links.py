@@ -21,8 +21,8 @@ class FieldInjectionError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """One link of a Link field."""
+class LinkValue:
+    """One link of a Link field (`link-value` in RFC 8288 section 3)."""
 
     target: str
     """What it points to, as written."""
@@ -46,7 +46,7 @@ class Link:
         return self.is_preload and not any(self.get(name) is not None for name in _ONLY_FOR_THE_CLIENT)
 
 
-def parse_links(value: bytes) -> Iterator[Link]:
+def parse_links(value: bytes) -> Iterator[LinkValue]:
     """The links of one Link field value. Raises `FieldInjectionError`; what is no link is skipped."""
     text = field_text(value)
     position = 0
@@ -57,7 +57,7 @@ def parse_links(value: bytes) -> Iterator[Link]:
             position = parameter.end()
             if parameter[1]:
                 parameters.append((parameter[1].lower(), _unquoted(parameter[2] or "")))
-        yield Link(target[1].strip(), tuple(parameters), text[start:position].strip())
+        yield LinkValue(target[1].strip(), tuple(parameters), text[start:position].strip())
         rest = text.find(",", position)
         if rest < 0:
             return

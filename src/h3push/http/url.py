@@ -30,6 +30,12 @@ class Origin:
     port: int
     """UDP port, the default of https filled in."""
 
+    @property
+    def authority(self) -> str:
+        """Host and port as in `:authority`: the port only where it is not 443."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORT else f"{host}:{self.port}"
+
 
 def origin_of(url: str) -> Origin | None:
     """Origin of an absolute https URL; `None` for any other scheme, a missing host or a port that is no number."""

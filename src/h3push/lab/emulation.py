@@ -17,7 +17,7 @@ HOST = "site.test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class AccessLink:
     """A symmetric access link."""
 
     round_trip: float = 0.1
@@ -31,7 +31,7 @@ class Link:
         return LinkSettings(delay=self.round_trip / 2, rate=self.rate, queue=queue)
 
 
-def emulated_page_load(root: Path, path: str, link: Link, *, max_pushes: int | None) -> PageLoad:
+def emulated_page_load(root: Path, path: str, link: AccessLink, *, max_pushes: int | None) -> PageLoad:
     """Load a page of the directory `root` over `link`, beginning without a connection.
 
     Args:
