@@ -99,6 +99,21 @@ def test_a_response_that_waits_for_another_is_not_given_up() -> None:
     in_world(lambda _: h3push.Response(content=b"x" * 3 * MIB), scenario, link=link, server_settings=PATIENT)
 
 
+@pytest.mark.parametrize("size", [300_000, 900_000])
+def test_a_response_on_a_slow_link_is_not_given_up(size: int) -> None:
+    """All of it is with QUIC long before it has arrived: the rest has the time that the least rate gives it."""
+
+    async def scenario(world: World) -> None:
+        response = await world.client.get("/")
+        assert len(await response.read()) == size
+        assert world.now > 75
+        assert world.server.counters.stalled == 0
+
+    link = LinkSettings(delay=0.3, rate=size // 10)  # bits per second: 80 s for all of it
+    patient = h3push.ServerSettings(drain_timeout=20)
+    in_world(lambda _: h3push.Response(content=b"x" * size), scenario, link=link, server_settings=patient)
+
+
 def test_a_handler_that_waits_for_its_client_is_told() -> None:
     """`send` raises `Timeout` when the response is given up; what is sent after that is dropped."""
     told: list[str] = []

@@ -66,7 +66,7 @@ class Channel(ABC):
         """Gives the Date field to add to responses, if any."""
         self.piece = min(PIECE_BYTES, settings.send_high_water)
         """Content up to this size goes out at once, in bytes."""
-        self.guard = DrainGuard(self.waiting, settings.drain_timeout)
+        self.guard = DrainGuard(self.waiting, settings.send_window, settings.drain_timeout)
         """Responses that were begun and not yet acknowledged, and the time-out for clients that do not take them."""
         self.streams = CreditQueue()
         """Pushed responses that wait for their stream."""

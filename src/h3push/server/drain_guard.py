@@ -5,7 +5,9 @@ response is guarded from its first byte until it is acknowledged, reset or calle
 has a timer: the connection looks at all of them four times within `drain_timeout` and compares what the client has taken with
 what it had taken before. A response that is acknowledged between two looks costs an entry in a dictionary.
 
-A client has to take `LEAST_PROGRESS` within the time-out. It is excused for all of its responses together as long as it takes
+A client has to take `LEAST_PROGRESS` within the time-out, as seen from here: QUIC takes what the client's flow control allows and
+the send window holds. When nothing waits any more, the rest is on its way, of which nothing is seen before all of it is there: it
+may take as long as that least rate gives it. It is excused for all of its responses together as long as it takes
 that much for each of them on average: which of them goes first is our decision and its priorities', and the last one may have to
 wait for long.
 """
@@ -75,17 +77,19 @@ class DrainGuard:
 
     Args:
         waiting: how many bytes of a stream wait for the client to take them.
+        send_window: how many bytes of a response can be on their way.
         seconds: the drain time-out; `None`: no limit.
     """
 
-    __slots__ = ("_base", "_base_at", "_seconds", "_waiting", "acknowledged_bytes", "responses")
+    __slots__ = ("_base", "_base_at", "_seconds", "_send_window", "_waiting", "acknowledged_bytes", "responses")
 
-    def __init__(self, waiting: Callable[[int], int], seconds: float | None) -> None:
+    def __init__(self, waiting: Callable[[int], int], send_window: int, seconds: float | None) -> None:
         self.responses: dict[int, OpenResponse] = {}
         """Begun and neither acknowledged nor given up, by stream."""
         self.acknowledged_bytes = 0
         """Content of responses that were acknowledged, in bytes."""
         self._waiting = waiting
+        self._send_window = send_window
         self._seconds = seconds
         self._base = 0
         self._base_at = 0.0
@@ -101,15 +105,18 @@ class DrainGuard:
         """The responses whose client has made no progress for the time-out."""
         if self._seconds is None or not self.responses:
             return []
-        taken = {stream_id: one.bytes_sent - self._waiting(stream_id) for stream_id, one in self.responses.items()}
-        total = self.acknowledged_bytes + sum(taken.values())
-        if total - self._base >= Drain.LEAST_PROGRESS * len(taken):
-            self._base, self._base_at = total, now
-        return [one for stream_id, one in self.responses.items() if self._is_stalled(one, taken[stream_id], now)]
+        waiting = {stream_id: self._waiting(stream_id) for stream_id in self.responses}
+        taken = sum(one.bytes_sent for one in self.responses.values()) - sum(waiting.values())
+        if self.acknowledged_bytes + taken - self._base >= Drain.LEAST_PROGRESS * len(waiting):
+            self._base, self._base_at = self.acknowledged_bytes + taken, now
+        return [one for stream_id, one in self.responses.items() if self._is_stalled(one, waiting[stream_id], now)]
 
-    def _is_stalled(self, response: OpenResponse, taken: int, now: float) -> bool:
-        assert self._seconds is not None
+    def _is_stalled(self, response: OpenResponse, waiting: int, now: float) -> bool:
+        seconds, taken = self._seconds, response.bytes_sent - waiting
+        assert seconds is not None
         if response.taken_at is None or taken - response.taken >= Drain.LEAST_PROGRESS:
             response.taken, response.taken_at = taken, now
             return False
-        return now - max(response.taken_at, self._base_at) >= self._seconds
+        if not waiting:
+            seconds *= max(1, min(taken, self._send_window) / Drain.LEAST_PROGRESS)
+        return now - max(response.taken_at, self._base_at) >= seconds
