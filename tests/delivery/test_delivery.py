@@ -68,7 +68,7 @@ def test_what_a_request_asks_for(name: bytes, value: bytes, expected: PushRefusa
     ],
 )
 def test_what_a_path_means(path: object, expected: str | PushRefusal) -> None:
-    """What a browser would ask for, or why not; never an exception."""
+    """The target that a browser would ask for, or a refusal; never an exception."""
     assert target_to_push(path, PAGE) == expected
 
 

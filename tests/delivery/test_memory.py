@@ -1,4 +1,4 @@
-"""What a connection remembers, and how long a response is fresh."""
+"""The memory of a connection, and the freshness of responses."""
 
 import pytest
 

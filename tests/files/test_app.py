@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def events_of(root: Path, path: str, extensions: Any = (), headers: Any = (), method: str = "GET") -> list[Any]:
-    """What the application sends to a server that offers `extensions`."""
+    """The events that the application sends to a server that offers `extensions`."""
     sent = []
 
     async def send(message: Any) -> None:

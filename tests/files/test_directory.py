@@ -1,4 +1,4 @@
-"""What a directory answers."""
+"""Answers of a directory."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What is remembered of files, and how soon a change is seen."""
+"""The memory of looks at files, and how soon a change is seen."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which file a path names, and which paths name nothing."""
+"""Paths to files, and paths that name nothing."""
 
 import logging
 import mimetypes

@@ -350,7 +350,7 @@ def test_a_page_too_long_for_the_loop_goes_out_alone_and_later_with_its_pushes(s
 
 
 def test_a_style_sheet_too_long_for_the_loop_is_pushed_at_once_and_what_it_names_later(site):
-    """What the page itself names needs no reading of the sheet."""
+    """Resources that the page itself names need no reading of the sheet."""
     css = "p { background: url(b.png) }" + ".x { font-family: y }" * 5_000
     root = site(
         {"index.html": "<link rel=stylesheet href=a.css><img src=a.png><p>x", "a.css": css, "a.png": "", "b.png": ""}

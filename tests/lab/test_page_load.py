@@ -18,7 +18,7 @@ def site(tmp_path):
 
 
 def round_trips(load):
-    """How many round trips a load took, the handshake among them."""
+    """The number of round trips that a load took, the handshake among them."""
     return round(load.duration / FAST.round_trip)
 
 

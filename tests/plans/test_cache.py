@@ -108,7 +108,7 @@ def test_plans_are_bounded_by_bytes():
 
 
 def test_memory_is_exact_about_its_bytes():
-    """What is replaced or goes is not counted any more."""
+    """An entry that is replaced or goes is not counted any more."""
     memory = BoundedCache[str, str](10, lambda key, value: len(key) + len(value))
     for key, value in [("a", "1234"), ("a", "12"), ("b", "12"), ("c", "123")]:
         memory.keep(key, value)

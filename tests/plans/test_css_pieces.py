@@ -18,7 +18,7 @@ PARTS = [
 
 
 def scan_whole(css):
-    """What the sheet means when all of it is parsed at once."""
+    """Scan a sheet that is parsed all at once."""
     rules = tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True)
     scan = CssScan()
     module._scan_imports(rules, scan)
@@ -28,7 +28,7 @@ def scan_whole(css):
 
 @given(st.lists(st.sampled_from(PARTS)).map("".join))
 def test_a_sheet_in_parts_means_what_the_whole_sheet_means(css):
-    """Where a sheet is cut nothing is open, and what is left out names nothing, whatever nonsense stands in it."""
+    """Nothing is open where a sheet is cut, and the rules that are left out name nothing, whatever nonsense stands in it."""
     assert "".join(split_rules(css)) == css
     assert scan_css(css) == scan_whole(css)
 

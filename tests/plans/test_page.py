@@ -1,4 +1,4 @@
-"""What a page needs, in the order in which it needs it."""
+"""Scans of pages: the resources that a page needs, in the order of need."""
 
 import pytest
 from hypothesis import given

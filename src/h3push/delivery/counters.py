@@ -1,6 +1,6 @@
-"""Counts of what became of the resources that pages were to be accompanied by.
+"""Counts of resources by outcome: pushed, hinted at, refused.
 
-What became of each push is counted by the core (`h3.push.counters`); this counts what became of each resource, pushed or not.
+The core counts what becomes of each push (`h3.push.counters`); this counts every resource of a plan, pushed or not.
 """
 
 from collections import Counter
@@ -12,12 +12,12 @@ from h3push.h3.push.rules import NO_CREDIT, PushRefusal
 
 @dataclass(slots=True)
 class DeliveryCounters:
-    """Resources by what became of them, over all connections; live."""
+    """Resources by outcome, over all connections; live."""
 
     ways: Counter[Way] = field(default_factory=Counter)
-    """How many went out which way."""
+    """Resources by the way they went out."""
     refusals: Counter[PushRefusal] = field(default_factory=Counter)
-    """How many were not pushed, by reason; those that were hinted at instead are in `ways` as well."""
+    """Resources that were not pushed, by reason; those that were hinted at instead are in `ways` as well."""
     left_out: int = 0
     """Resources that a bound kept out of a plan."""
     fields_refused: int = 0
@@ -26,7 +26,7 @@ class DeliveryCounters:
 
 @dataclass(frozen=True, slots=True)
 class PushTotals:
-    """What became of the resources that requested pages needed, over all connections."""
+    """Totals over all connections, of the resources that requested pages needed."""
 
     promised: int
     """Promises sent."""

@@ -21,7 +21,7 @@ from h3push.http.url import has_control_characters, origin_of, resolve_push_path
 
 
 class Moment(Enum):
-    """How far the page's response has come."""
+    """Progress of the page's response."""
 
     BEFORE = "before the response"
     """Interim responses may still go out."""
@@ -32,7 +32,7 @@ class Moment(Enum):
 
 
 class Way(Enum):
-    """How a resource reaches the client."""
+    """A way for a resource to reach the client."""
 
     PUSH = "pushed"
     """Promised, and sent."""
@@ -60,7 +60,7 @@ DELIVERY: Mapping[tuple[bool, Moment], Way] = MappingProxyType(
 """(whether the client takes pushes for this request, moment) -> way."""
 
 WORTH_A_HINT = NOT_AGREED | NO_CREDIT | {PushRefusal.SAVE_DATA, PushRefusal.PUSH_POLICY, PushRefusal.LIMIT}
-"""What was not pushed for one of these reasons is hinted at; the client decides."""
+"""Refusals after which a resource is hinted at instead; the client decides."""
 
 
 _SEPARATORS = re.compile(r"[\s,;]+")
@@ -68,7 +68,7 @@ _POLICIES_WITHOUT_PUSH = frozenset({"none", "head"})
 
 
 def refused_by_request(fields: Sequence[Field]) -> PushRefusal | None:
-    """Whether a request's own fields ask for no pushes: `Save-Data`, `Accept-Push-Policy`."""
+    """The refusal that a request's own fields ask for, if any: `Save-Data`, `Accept-Push-Policy`."""
     named = dict(fields)
     if b"save-data" not in named and b"accept-push-policy" not in named:
         return None
@@ -95,7 +95,7 @@ _NEVER_PROMISED = frozenset(
     b"connection content-encoding content-length content-type expect host keep-alive proxy-connection te trailer "
     b"transfer-encoding upgrade".split()
 )
-"""What a promised request cannot have: content, trailers, or a connection of its own (RFC 9114 sections 4.2 and 4.6)."""
+"""Fields of content, trailers or a connection, which a promised request has none of (RFC 9114 sections 4.2 and 4.6)."""
 
 
 def promised_fields(of_page: Iterable[Field], given: Iterable[Field], *, credentials: bool = False) -> list[Field]:

@@ -93,7 +93,7 @@ class PageHints:
 
 
 def _link_targets(fields: Iterable[Field]) -> Iterator[str]:
-    """What the Link fields of a response point to, as written."""
+    """The targets of a response's Link fields, as written."""
     for name, value in fields:
         if name == b"link":
             try:

@@ -1,4 +1,4 @@
-"""What a connection remembers: which resources its client was given, and for how long that makes a push of them waste.
+"""The memory of a connection: the resources that its client was given, and how long a push of them would be waste.
 
 A client that got a resource on this connection, because it asked or because it was pushed, or that named a validator for
 it, has it. As long as what it has is fresh (RFC 9111 section 4.2) it would not ask again, so a push would be the same bytes
@@ -26,7 +26,7 @@ Key = tuple[bytes, bytes, bytes]
 
 
 class ConnectionMemory:
-    """What one client has of ours. Times are seconds of one clock, whichever the caller uses."""
+    """The resources that one client has from us. Times are seconds of one clock, whichever the caller uses."""
 
     __slots__ = ("_held", "_max_resources")
 
@@ -62,5 +62,5 @@ class ConnectionMemory:
             self._held[key] = now + lifetime
 
     def forget(self, key: Key) -> None:
-        """The resource did not get there, through our own fault."""
+        """Forget a resource that did not get there through our own fault."""
         self._held.pop(key, None)

@@ -2,8 +2,8 @@
 
 Theory of operation. `PageDelivery` belongs to one request. Every source of pushes hands it plans; for each resource it asks, in
 this order: may such a thing be pushed at all, does the client take pushes for this request, has the connection given it the
-resource already, does the connection promise it. What comes out negative for a reason that a hint still helps with is hinted
-at, the way that `delivery.decision.DELIVERY` gives for the moment.
+resource already, does the connection promise it. If a push is refused for a reason that a hint still helps with, the resource is
+hinted at; `delivery.decision.DELIVERY` says in which way at this moment.
 
 Everything here takes effect at once, in the caller's turn; only `wait_for_credit` waits.
 """
@@ -37,12 +37,12 @@ from h3push.server.request import Request
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of one resource."""
+    """The outcome for one resource."""
 
     path: str
     """The path, percent-encoded where it could be understood."""
     way: Way
-    """How the client gets it, or learns of it."""
+    """The way by which the client gets it or learns of it."""
     refusal: PushRefusal | None = None
     """Why it was not pushed; `None` when it was."""
     push: Push | None = None
@@ -51,10 +51,10 @@ class Delivered:
 
 @dataclass(slots=True, eq=False)
 class DeliveryState:
-    """What a server keeps for all its pages."""
+    """State that a server keeps for all its pages."""
 
     counters: DeliveryCounters = field(default_factory=DeliveryCounters)
-    """What became of everything so far."""
+    """Counts of every outcome so far."""
     push_wait: float = 0.0
     """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
     the time anew. Only for clients whose limit has moved before: with a fixed number of pushes none would come. 0: what has no
@@ -65,7 +65,7 @@ class DeliveryState:
         return PageDelivery(request, self)
 
     def memory(self, request: Request) -> ConnectionMemory | None:
-        """What the request's connection remembers; `None` while the client takes no pushes, as nobody would ask."""
+        """The memory of the request's connection; `None` while the client takes no pushes, for then nobody asks."""
         connection = request.connection
         if connection.core.max_push_id is None:
             return None
@@ -92,7 +92,7 @@ class DeliveryState:
 
 
 class PageDelivery:
-    """What goes with one response."""
+    """Delivers what goes with one response."""
 
     # Class attributes are the defaults, so that a response that nothing goes with pays for none of it.
     _waiting: tuple[PlannedResource, ...] = ()
@@ -124,7 +124,7 @@ class PageDelivery:
 
     @property
     def moment(self) -> Moment:
-        """How far the response has come. A pushed response has no stream for hints before it begins."""
+        """Progress of the response. A pushed response has no stream for hints before it begins."""
         if self.request.status is not None:
             return Moment.STARTED
         no_more = self.request.fulfils is not None or (self._hints is not None and self._hints.exhausted)
@@ -181,7 +181,7 @@ class PageDelivery:
         return self._done(resource, way, refusal)
 
     def refuse(self, path: object, refusal: PushRefusal) -> Delivered:
-        """Count something that is nothing to deliver."""
+        """Count a resource that cannot be delivered."""
         self.counters.refusals[refusal] += 1
         return Delivered(str(path), Way.NONE, refusal)
 
@@ -189,7 +189,7 @@ class PageDelivery:
 
     @property
     def hints(self) -> PageHints:
-        """What the client is told of, instead of being given it."""
+        """The hints for this response."""
         if self._hints is None:
             self._hints = PageHints(self.request, self._state.counters)
         return self._hints
@@ -240,12 +240,12 @@ class PageDelivery:
 
     @property
     def counters(self) -> DeliveryCounters:
-        """What became of everything so far, over all pages."""
+        """Counts of every outcome so far, over all pages."""
         return self._state.counters
 
     @property
     def memory(self) -> ConnectionMemory | None:
-        """What the connection remembers; `None` while the client takes no pushes, as nobody would ask."""
+        """The memory of the connection; `None` while the client takes no pushes, for then nobody asks."""
         if self._memory is None:
             self._memory = self._state.memory(self.request)
         return self._memory
@@ -308,7 +308,7 @@ class PageDelivery:
             await self.request.wait_for_push_credit()
 
     def _key(self, method: str, path: str) -> Key:
-        """What a resource of this page's origin is remembered by."""
+        """The key of a resource of this page's origin in the memory."""
         return (method.encode("utf-8", "replace"), self.request.head.authority or b"", path.encode("utf-8", "replace"))
 
     def _now(self) -> float:

@@ -17,7 +17,7 @@ class DirectoryApp:
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
-        """What is served."""
+        """The directory that is served."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. It has no lifespan, and says so as ASGI wants: by raising."""

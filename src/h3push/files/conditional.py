@@ -16,12 +16,12 @@ _RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What tells one version of a file from another."""
+    """Validators: they tell one version of a file from another."""
 
     etag: str
     """Strong entity tag, with its quotes."""
     last_modified: int
-    """Seconds since 1970: what Last-Modified can say."""
+    """Seconds since 1970, as precise as Last-Modified can be."""
 
     @property
     def fields(self) -> dict[str, str]:
@@ -31,7 +31,7 @@ class Validators:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to answer, as far as the request's conditions and its range decide it."""
+    """The answer, as far as the request's conditions and its range decide it."""
 
     status: int
     """200, 206, 304, 412 or 416."""

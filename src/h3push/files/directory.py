@@ -30,7 +30,7 @@ ALLOWED_METHODS = ("GET", "HEAD")
 _LOOKED_AT = {name.encode("ascii"): name for name in (*DECIDING_FIELDS, "accept-encoding")}
 
 _NOT_MODIFIED_FIELDS = frozenset({b"etag", b"last-modified", b"vary"})
-"""What of a whole response's fields "not modified" repeats (RFC 9110 section 15.4.5)."""
+"""Fields of a whole response that 304 repeats (RFC 9110 section 15.4.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Answer:
     fields: Fields
     """Lower-case names; Content-Length always among them, but not with 304. Shared with other answers: not to be changed."""
     content: bytes | FileContent = b""
-    """What follows; empty for HEAD."""
+    """The content; empty for HEAD."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -172,7 +172,7 @@ def _cached_fields(name: str, charset: str | None, size: int, mtime_ns: int, cod
 
 
 def _content(opened: OpenedFile, method: str, offset: int, length: int) -> bytes | FileContent:
-    """What is small is read at once, from the file that was looked at. `OSError` when that does not succeed."""
+    """The content to send. A small file is read at once, from the file that was looked at; `OSError` when that fails."""
     if method == "HEAD" or not length:
         return b""
     return opened.read(offset, length) if length <= PIECE_BYTES else FileContent(opened.file.path, offset, length)

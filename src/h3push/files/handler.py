@@ -53,20 +53,20 @@ class DirectoryHandler:
         push_wait: float = 0.0,
     ) -> None:
         self.directory = directory
-        """What is served."""
+        """The directory that is served."""
         self.delivery = DeliveryState(push_wait=push_wait)
-        """What became of the pushes and hints, over all connections."""
+        """State and counters of pushes and hints, over all connections."""
         self._scans = None if scan_settings is None else ScanPlanner(DirectoryPages(directory), scan_settings)
         self._planners: tuple[Planner, ...] = planners if self._scans is None else (*planners, self._scans)
 
     @property
     def plans(self) -> PlanCache | None:
-        """What the pages need; `None` when they are not read."""
+        """The plans of the pages; `None` when pages are not read."""
         return None if self._scans is None else self._scans.plans
 
     @property
     def totals(self) -> PushTotals:
-        """What became of the resources that pages needed, over all connections."""
+        """Totals of the resources that pages needed, over all connections."""
         return PushTotals.of(self.delivery.counters, 0 if self._scans is None else self._scans.missing)
 
     def __call__(self, request: Request) -> Response | Awaitable[None] | None:

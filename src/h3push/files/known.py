@@ -48,7 +48,7 @@ class OpenedFile:
 
     def __init__(self, descriptor: int, file: FoundFile, coding: str, varies: bool) -> None:
         self.file = file
-        """What is open: the original, or the same in a content coding."""
+        """The open file: the original, or the same in a content coding."""
         self.coding = coding
         """Its content coding; "" for the original."""
         self.varies = varies
@@ -74,7 +74,7 @@ class OpenedFile:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a look has seen."""
+    """The result of a look."""
 
     file: FoundFile
     variants: list[Variant]
@@ -95,7 +95,7 @@ class KnownFiles:
         self, root: Path, clock: Callable[[], float] = time.monotonic, *, follow_symlinks: bool = False
     ) -> None:
         self.root = Root(root, follow_symlinks=follow_symlinks)
-        """Where they are."""
+        """The root."""
         self._clock = clock
         self._known: dict[str, _Known] = {}
 
@@ -103,7 +103,7 @@ class KnownFiles:
         return len(self._known)
 
     def find(self, target: str) -> FoundFile | MovedTo | None:
-        """What `target` names now, as `Root.find` would tell."""
+        """Find what `target` names now, as `Root.find` does."""
         path = self._path(target)
         if path is None:
             return None

@@ -19,7 +19,7 @@ from h3push.runtime.notices import Notices
 logger = logging.getLogger("h3push.server")
 
 INDEX = "index.html"
-"""What is served for a directory."""
+"""The file that is served for a directory."""
 
 WELL_KNOWN = "/.well-known"
 """The one place below the root whose name begins with a dot and that is for the public (RFC 8615)."""
@@ -42,7 +42,7 @@ class FoundFile:
     mtime_ns: int
     """Time of the last change, nanoseconds since 1970."""
     version: Version
-    """Which file it was, in which state."""
+    """The file's identity and state when it was found."""
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -72,11 +72,11 @@ class Root:
         self.follows_symlinks = follow_symlinks
         """True when links may lead out of it."""
         self.prefix = str(path).rstrip("/")
-        """What the path of each of its files begins with, but for those that links lead to."""
+        """The beginning of the path of each of its files, but for those that links lead to."""
         self._notices = Notices(logger)
 
     def find(self, target: str) -> FoundFile | MovedTo | None:
-        """What `target` (a `:path`, percent-encoded, with or without query) names; `None`: nothing to serve.
+        """Find what `target` (a `:path`, percent-encoded, with or without query) names; `None`: nothing to serve.
 
         Percent-encoding that is broken is taken literally, as browsers send `%` in names.
         """
@@ -98,7 +98,7 @@ class Root:
         return None if seen is None else _servable(*seen, name)
 
     def _look(self, path: str) -> tuple[str, os.stat_result] | None:
-        """Where `path` leads, links resolved, and what is there; `None`: nothing, or not below the root."""
+        """Follow `path`: the real path and its status; `None` when nothing is there, or not below the root."""
         try:
             real = os.path.realpath(path, strict=True)
             if self.follows_symlinks or self._holds(real):
@@ -121,7 +121,7 @@ class Root:
 
 
 def place_of(target: str) -> str | None:
-    """Where below the root to look for what `target` names, with a slash in front; `None`: nowhere."""
+    """The path below the root that `target` names, with a slash in front; `None` when there is none."""
     path = target.partition("?")[0]
     if "%" in path or not path.isascii():
         if "%2f" in path.lower():

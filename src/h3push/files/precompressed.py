@@ -34,7 +34,7 @@ def find_variants(original: FoundFile, root: Root) -> list[Variant]:
 
 
 def choose_variant(variants: list[Variant], headers: Mapping[str, str]) -> Variant | None:
-    """What a request is answered with; `None`: the original.
+    """Choose the variant that a request is answered with; `None`: the original.
 
     The one with the highest weight in Accept-Encoding, among equals the first; an original that weighs more wins (RFC 9110
     section 12.5.3).

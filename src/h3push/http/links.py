@@ -25,7 +25,7 @@ class LinkValue:
     """One link of a Link field (`link-value` in RFC 8288 section 3)."""
 
     target: str
-    """What it points to, as written."""
+    """The target, as written."""
     parameters: tuple[tuple[str, str], ...]
     """Names in lower case with their values; "" for a name without one."""
     text: str

@@ -1,4 +1,4 @@
-"""Bounds of what planning may hold and of the time that it may take."""
+"""Bounds on the memory and the time that planning takes."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ class BoundedCache(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """What was kept for `key`."""
+        """The value kept for `key`, if it is still there."""
         with self._lock:
             value = self._entries.get(key)
             if value is not None:
@@ -51,7 +51,7 @@ class BoundedCache(Generic[K, V]):
 
 
 class TimeShare:
-    """How much time something may take: a share of all time, and so much at once after a pause. Times in seconds."""
+    """A bound on time spent: a share of all time, and so much at once after a pause. Times in seconds."""
 
     def __init__(self, share: float, burst: float) -> None:
         self._share = share

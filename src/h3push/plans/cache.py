@@ -47,7 +47,7 @@ class Stamp(NamedTuple):
 
 
 class PageSource(Protocol):
-    """Where pages and style sheets are read from."""
+    """A place to read pages and style sheets from."""
 
     def is_page(self, path: str) -> bool:
         """True when what is at a `:path` is a page of HTML, if anything is."""
@@ -73,7 +73,7 @@ class PlanCacheSettings:
     """Memory for plans: more than ten thousand pages with twenty resources each. The plan that was used longest ago goes first,
     and costs one more scan."""
     max_sheet_bytes: int = 32 * 1024 * 1024
-    """Memory for what style sheets name."""
+    """Memory for the names in style sheets."""
     loop_work: int = 16 * 1024
     """`PageScanSettings.max_work` of a scan in the event loop: some 10 ms, in which nobody else is served."""
     share: float = 0.25
@@ -215,7 +215,7 @@ def _nothing() -> None:
 
 
 class _Sheets:
-    """The style sheets of one scan: what they name where that is kept, else their bytes. What the scan then reads is kept."""
+    """The style sheets of one scan. What the scan reads of them is kept for the next one."""
 
     def __init__(self, source: PageSource, kept: BoundedCache[str, _KeptSheet], limit: int, *, in_loop: bool) -> None:
         self.stamps: dict[str, Stamp | None] = {}
@@ -226,7 +226,7 @@ class _Sheets:
         self._in_loop = in_loop
 
     def load(self, path: str) -> bytes | CssScan | None:
-        """What a sheet names, or its bytes; `None` when there is none."""
+        """Load a sheet: the names in it where they are kept, else its bytes; `None` when there is none."""
         kept = self._kept.get(path)
         if kept is not None and self._in_loop and self._source.stamp(path) == kept.stamp:
             self.stamps[path] = kept.stamp
@@ -238,7 +238,7 @@ class _Sheets:
         return kept.names if read[1] is None and kept is not None else read[1]
 
     def keep(self, path: str, names: CssScan) -> None:
-        """Keep what a sheet names."""
+        """Keep the names in a sheet."""
         stamp = self.stamps[path]
         if stamp is not None:
             self._kept.keep(path, _KeptSheet(stamp, names))

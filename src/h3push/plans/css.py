@@ -1,8 +1,8 @@
-"""What a style sheet names: imports, fonts and images, read with tinycss2 (CSS Syntax Level 3).
+"""Style sheets, read with tinycss2 (CSS Syntax Level 3) for the imports, fonts and images that they name.
 
-Only what is certain to be fetched is of use to a push, so conditions are kept: a face carries its family and its characters,
-an image the selectors that must match. What is uncertain by itself is left out: `print` and `speech` blocks, `local()`
-before a `url()` (the client may have the font), `image-set()` (the client picks), and cursors (fetched when hovered).
+A push is of use only when its resource is certain to be fetched, so conditions are kept: a face carries its family and its
+characters, an image the selectors that must match. Left out as uncertain: `print` and `speech` blocks, `local()` before a `url()`
+(the client may have the font), `image-set()` (the client picks), and cursors (fetched when hovered).
 """
 
 import re
@@ -90,7 +90,7 @@ class CssImage:
 
 @dataclass(slots=True)
 class CssScan:
-    """What one style sheet names, in its order."""
+    """The names in one style sheet, in its order."""
 
     imports: list[str] = field(default_factory=list)
     """@import URLs as written, without those for other media."""

@@ -1,4 +1,4 @@
-"""What an HTML page names, in document order, read with selectolax (Lexbor: the parsing algorithm of the HTML Standard).
+"""HTML pages, read with selectolax (Lexbor: the parsing algorithm of the HTML Standard) for the resources that they name.
 
 The policy, case by case. Taken: what a client with scripting on certainly fetches to show the page. Not taken:
 
@@ -51,7 +51,7 @@ class Reference:
     url: str
     """Absolute https URL, percent-encoded, without fragment; any origin."""
     kind: ResourceKind
-    """What it is to the page."""
+    """Its role in the page."""
     stage: Stage
     """When the page needs it."""
 
@@ -81,7 +81,7 @@ class HtmlDocument:
         self._html = html
         self._tree = LexborHTMLParser(html)
         self.items: tuple[Reference | InlineStyle, ...] = tuple(_Walk(url, html, pause).items(self._tree.root))
-        """What the page names, in document order; a resource that is named twice is there twice."""
+        """References and styles, in document order; a resource that is named twice is there twice."""
 
     def may_match(self, selector: str) -> bool:
         """False when no element can match: a class or an ID that the selector list needs stands nowhere in the page.

@@ -56,7 +56,7 @@ class SortedLinks:
     """The links of a message, by what may become of them."""
 
     plan: PushPlan
-    """What may be pushed; each resource keeps its link."""
+    """The resources that may be pushed; each keeps its link."""
     hints: tuple[str, ...] = ()
     """Links that are for the client alone: `nopush`, preconnect, other origins."""
     refused: int = 0

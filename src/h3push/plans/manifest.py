@@ -35,7 +35,7 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What goes with which page."""
+    """Plans by page, as a file says them."""
 
     plans: Mapping[str, PushPlan] = field(default_factory=dict)
     """By the page's path, percent-encoded, without query."""

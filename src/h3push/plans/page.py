@@ -40,7 +40,7 @@ class PageScanSettings:
     max_sheets: int = 64
     """Style sheets that are read for one page; the rest is pushed unread, like any file."""
     max_import_depth: int = 8
-    """How deep imports of imports are followed. Each level costs a client without push a round trip, so few sites have
+    """Depth to which imports of imports are followed. Each level costs a client without push a round trip, so few sites have
     two."""
     max_resources: int = 128
     """Resources in a plan. Promises cost 40 to 120 bytes each before the page's first byte, and more than 50 may cost a
@@ -78,7 +78,7 @@ def scan_page(
 
 
 def scan_inline(style: InlineStyle) -> CssScan:
-    """What CSS inside a page names."""
+    """Read the CSS inside a page."""
     return scan_style_attribute(style.css) if style.is_attribute else scan_css(style.css)
 
 
@@ -108,7 +108,7 @@ def shown_images(
 
 
 class _Scan:
-    """What was found so far. Fonts and images of sheets wait until every sheet is read: any sheet may use any font."""
+    """A scan under way. Fonts and images of sheets wait until every sheet is read: any sheet may use any font."""
 
     def __init__(
         self,

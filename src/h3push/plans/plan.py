@@ -1,4 +1,4 @@
-"""What may be pushed for a page: frozen values, in the order in which the page needs them.
+"""Plans: the resources that may be pushed for a page, in the order in which the page needs them, as frozen values.
 
 A plan knows nothing of clients or credit. Whoever carries it out asks the ledger what a connection has got already and the
 connection how many pushes it takes.
@@ -12,7 +12,7 @@ from h3push.http.priority import Priority
 
 
 class ResourceKind(Enum):
-    """What a resource is to the page: the `as` of a preload link (HTML Standard, section 4.6.7.18)."""
+    """The role of a resource in its page: the `as` of a preload link (HTML Standard, section 4.6.7.18)."""
 
     STYLE = "style"
     """A style sheet."""
@@ -45,7 +45,7 @@ themselves: the server sends what was requested before anything that was pushed,
 
 
 class PlanSource(Enum):
-    """Who said that a page needs its resources."""
+    """The source of the knowledge that a page needs its resources."""
 
     PAGE_SCAN = "page scan"
     """The page's HTML and CSS were read."""
@@ -64,7 +64,7 @@ class PlannedResource:
     path: str
     """Its `:path`: absolute path and query, percent-encoded, without fragment."""
     kind: ResourceKind
-    """What it is to the page."""
+    """Its role in the page."""
     stage: Stage
     """When the page needs it."""
     named_in: str
@@ -93,7 +93,7 @@ class PushPlan:
     page: str
     """`:path` of the page."""
     source: PlanSource
-    """Who said so."""
+    """The source of the plan."""
     resources: tuple[PlannedResource, ...] = ()
     """In the order in which the page needs them, each path once, the page itself never."""
     left_out: int = 0

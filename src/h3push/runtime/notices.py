@@ -1,4 +1,4 @@
-"""What the people who run a server should hear of, each thing once and not without end."""
+"""Warnings for whoever runs a server, each given once, and not without end."""
 
 from logging import Logger
 
