@@ -146,7 +146,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
 
     @property
     def push_counters(self) -> PushCounters:
-        """What became of the pushes of this connection."""
+        """Outcomes of the pushes of this connection."""
         return self._pushes.counters
 
     @property

@@ -47,7 +47,7 @@ Arguments = TypeVarTuple("Arguments")
 
 
 class H3Connection(MessageStreams[Sender]):
-    """What `H3ServerConnection` and `H3ClientConnection` have in common.
+    """The half that `H3ServerConnection` and `H3ClientConnection` share.
 
     Args:
         transport: the QUIC connection.
@@ -59,7 +59,7 @@ class H3Connection(MessageStreams[Sender]):
     def __init__(self, transport: Transport, config: H3Config | None = None) -> None:
         super().__init__(transport, config if config is not None else H3Config())
         self.peer_settings: Settings | None = None
-        """What the peer said in SETTINGS; None until it arrived."""
+        """The peer's SETTINGS; None until they arrived."""
 
         self._unidirectional = PeerStreams(self, transport)
         self._shutdown = Shutdown(self.role)
@@ -127,7 +127,7 @@ class H3Connection(MessageStreams[Sender]):
         return self._guarded(now, self._events.append, StreamCreditReceived(unidirectional))
 
     def receive_drained(self, stream_id: int, now: float) -> list[Event]:
-        """What waited on a stream is below the low-water mark."""
+        """A stream has fallen to the low-water mark."""
         return self._guarded(now, self._events.append, StreamDrained(stream_id))
 
     def receive_closed(self, error_code: int | None, reason: str, by_peer: bool) -> list[Event]:
@@ -196,7 +196,7 @@ class H3Connection(MessageStreams[Sender]):
         """The header of a push stream is complete; `data` is what came after it."""
 
     def control_handlers(self) -> dict[int, Callable[[bytes], None]]:
-        """What takes the frames on the peer's control stream; each role adds those that only it receives."""
+        """Handlers of the frames on the peer's control stream; each role adds those that only it receives."""
         return {FrameType.SETTINGS: self._settings_received, FrameType.GOAWAY: self._goaway_received}
 
     @abstractmethod
@@ -208,7 +208,7 @@ class H3Connection(MessageStreams[Sender]):
         """GOAWAY arrived."""
 
     def _first_control_frames(self) -> bytes:
-        """What goes out right behind SETTINGS."""
+        """Frames that go out right behind SETTINGS."""
         return b""
 
     def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:

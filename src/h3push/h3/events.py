@@ -1,4 +1,4 @@
-"""What happened on an HTTP/3 connection, as values.
+"""Events of an HTTP/3 connection, as values.
 
 Every `receive_*` call on `H3ServerConnection` or `H3ClientConnection` returns a list of these. Message events carry
 `push_id`: `None` on a request stream, the push ID on a push stream, so that one code path serves both.
@@ -42,7 +42,7 @@ class SettingsReceived:
     """The peer's SETTINGS arrived (RFC 9114 section 7.2.4)."""
 
     settings: Settings
-    """What the peer said, defaults filled in."""
+    """The peer's settings, defaults filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ class RequestUnprocessed:
 
 @dataclass(frozen=True, slots=True)
 class StreamDrained:
-    """What we wrote to a stream has gone below the low-water mark: more may be written without piling up."""
+    """A stream has fallen to the low-water mark: more may be written without piling up."""
 
     stream_id: int
     """The stream."""

@@ -12,7 +12,7 @@ class FloodBudget:
     """
 
     EARNED_BY_PROGRESS = 2
-    """What a completed request or push gives back: one reset and one cancellation."""
+    """Given back by each request or push that completes: one reset and one cancellation."""
 
     __slots__ = ("_burst", "_filled_at", "_rate", "_tokens")
 

@@ -63,7 +63,7 @@ class KnownPromise(KnownSection):
 
 
 class Remembered(dict[Key, Value], Generic[Key, Value]):
-    """What is remembered of one kind: what comes for the second time, so that what never comes again costs a number."""
+    """Memory of one kind of section. It keeps what comes for the second time: what never comes again costs a number."""
 
     def __init__(self) -> None:
         super().__init__()

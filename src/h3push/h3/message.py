@@ -52,7 +52,7 @@ class MessageState(IntEnum):
 
 
 class MessageInput(IntEnum):
-    """What moves a message."""
+    """A step of a message."""
 
     INTERIM = 0
     """A 1xx header section."""
@@ -89,7 +89,7 @@ Frame = tuple[int, bytes]
 
 
 class SectionDecoder(Protocol):
-    """What a message asks of its connection while it reads."""
+    """The connection, as a message that is read uses it."""
 
     def decode_section(self, stream_id: int, section: bytes) -> Fields | None:
         """Decode a field section; `None` while it waits for the peer's encoder stream."""
@@ -336,7 +336,7 @@ class MessageSender:
     state: MessageState = MessageState.START
     """How far the message has come."""
     content_length: int | None = None
-    """What Content-Length announced, in bytes; `None`: nothing."""
+    """Content-Length, in bytes; `None`: not announced."""
     content_sent: int = 0
     """Content so far, in bytes."""
     no_content: bool = False

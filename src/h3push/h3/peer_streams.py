@@ -32,14 +32,14 @@ CRITICAL_TYPES = (StreamType.CONTROL, StreamType.QPACK_ENCODER, StreamType.QPACK
 
 
 class IncomingStream(Protocol):
-    """What takes the bytes of a unidirectional stream."""
+    """The reader of a unidirectional stream."""
 
     def receive(self, data: bytes, end: bool) -> None:
         """Take what arrived; raises the errors of the protocol."""
 
 
 class PeerStreamsOwner(Protocol):
-    """What the peer's unidirectional streams tell their connection."""
+    """The connection, as the peer's unidirectional streams use it."""
 
     @property
     def role(self) -> Role:
@@ -53,7 +53,7 @@ class PeerStreamsOwner(Protocol):
         """Count what brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
 
     def control_handlers(self) -> dict[int, Callable[[bytes], None]]:
-        """What takes the payload of each frame on the control stream; other types are unknown."""
+        """Handlers of the frames on the control stream, by type; other types are unknown."""
 
     def encoder_stream_received(self, data: bytes) -> None:
         """Bytes of the encoder stream, for our decoder."""

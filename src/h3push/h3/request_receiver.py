@@ -18,7 +18,7 @@ from h3push.wire.varint import decode_varint, encode_varint
 
 
 class ServerOwner(SectionDecoder, Protocol):
-    """What a request tells its connection."""
+    """The connection, as a request that is read uses it."""
 
     @property
     def config(self) -> H3Config:
@@ -78,7 +78,7 @@ class ResponseSender(MessageSender):
     """Sends one response, on a request stream or a push stream."""
 
     request: RequestHead | None
-    """What is answered; None when the request was too large to be read."""
+    """The request that is answered; None when it was too large to be read."""
     priority: Priority
     """RFC 9218 priority in force."""
     order: int

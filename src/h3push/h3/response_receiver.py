@@ -20,7 +20,7 @@ from h3push.wire.registry import Role, StreamKind
 
 
 class ClientOwner(SectionDecoder, Protocol):
-    """What a response tells its connection."""
+    """The connection, as a response that is read uses it."""
 
     @property
     def config(self) -> H3Config:
@@ -28,7 +28,7 @@ class ClientOwner(SectionDecoder, Protocol):
 
     @property
     def push_counters(self) -> PushCounters:
-        """What became of the pushes."""
+        """Outcomes of the pushes."""
 
     def tell(self, event: Event) -> None:
         """Add an event."""
@@ -55,7 +55,7 @@ class ResponseReceiver(MessageReceiver):
         reader = FrameReader(Role.CLIENT, kind, max_buffered=connection.config.max_encoded_field_section_size)
         super().__init__(stream_id, reader, connection)
         self.request = request
-        """What is answered: our request, or the promised one."""
+        """The request that is answered: ours, or the promised one."""
         self.push_id = push_id
         """The push, on a push stream."""
         self._connection = connection

@@ -31,7 +31,7 @@ class ResponseStreams(H3Connection[ResponseSender]):
     def __init__(self, transport: Transport, config: H3Config | None, push_counters: PushCounters) -> None:
         super().__init__(transport, config)
         self.push_counters = push_counters
-        """What became of the pushes of this connection, or of all that count together."""
+        """Outcomes of the pushes of this connection, or of all that count together."""
 
     def send_informational_response(self, stream_id: int, status: int, fields: Fields) -> int:
         """Send an interim response, 1xx but not 101 (RFC 9114 section 4.1). Returns and raises as `send_data`."""

@@ -39,13 +39,13 @@ class FieldSections:
 
     def __init__(self, transport: Transport, own_streams: OwnStreams, config: H3Config) -> None:
         self.encoder = FieldEncoder(config.qpack_encoder_table_capacity)
-        """What makes sections of fields."""
+        """The QPACK encoder."""
         self.decoder = FieldDecoder(
             max_table_capacity=config.qpack_max_table_capacity,
             blocked_streams=config.qpack_blocked_streams,
             max_field_section_size=config.max_field_section_size,
         )
-        """What makes fields of sections."""
+        """The QPACK decoder."""
         self._transport = transport
         self._own_streams = own_streams
         self._peer_settings: Settings | None = None
@@ -119,7 +119,7 @@ class FieldSections:
         return frame_header(FrameType.HEADERS, len(section)) + section
 
     def head_of_whole(self, stream_id: int, known: KnownSection, size: int) -> bytes:
-        """What comes before the content of a message that goes out in one piece: its HEADERS frame, the header of its DATA frame.
+        """HEADERS frame and header of the DATA frame, for a message that goes out in one piece.
 
         Where no table is in use, and Content-Length says the size, it is made once for all.
 

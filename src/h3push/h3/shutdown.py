@@ -10,7 +10,7 @@ from h3push.wire.varint import VARINT_MAX
 
 
 class Shutdown:
-    """What both sides have said with GOAWAY."""
+    """The GOAWAY frames of both sides."""
 
     __slots__ = ("_role", "received", "sent")
 
@@ -44,7 +44,3 @@ class Shutdown:
     def excludes(self, identifier: int) -> bool:
         """True when we said that we do not handle this request or push."""
         return self.sent is not None and identifier >= self.sent
-
-    def excluded_by_peer(self, identifier: int) -> bool:
-        """True when the peer said that it does not handle this request or push."""
-        return self.received is not None and identifier >= self.received

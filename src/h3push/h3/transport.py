@@ -84,7 +84,7 @@ class Receiver(Protocol):
         """The peer raised its limit on streams that we open."""
 
     def receive_drained(self, stream_id: int, now: float) -> list[Event]:
-        """What waited on a stream is below the low-water mark."""
+        """A stream has fallen to the low-water mark: more may be written."""
 
     def receive_closed(self, error_code: int | None, reason: str, by_peer: bool) -> list[Event]:
         """The connection is over."""

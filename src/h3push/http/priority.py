@@ -33,7 +33,7 @@ def encode_priority(priority: Priority) -> bytes:
 
 
 DEFAULT_PRIORITY = Priority()
-"""What holds where nobody says anything."""
+"""The priority of what names none."""
 
 _USUAL = {
     value: Priority(urgency, incremental)

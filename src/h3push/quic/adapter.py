@@ -13,7 +13,7 @@ dispatched. After a flush it asks `pending`: `resume` makes events that no datag
 """
 
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from h3push import _quic
@@ -39,9 +39,6 @@ class Streams(Protocol):
 
     def write_part(self, connection: int, stream: int, data: bytes, offset: int, length: int, fin: bool) -> int:
         """Queue a part of `data`, without a copy; how many bytes wait."""
-
-    def writev(self, connection: int, stream: int, buffers: Sequence[bytes], fin: bool) -> int:
-        """Queue buffers; how many bytes wait."""
 
     def write_file(
         self, connection: int, stream: int, path: "_quic._Path", offset: int, length: int, fin: bool
@@ -103,12 +100,6 @@ class Driver(Streams, Protocol):
     def refuse(self, incoming: int) -> None:
         """Answer INCOMING with a refusal."""
 
-    def retry(self, incoming: int) -> None:
-        """Answer INCOMING with a Retry packet."""
-
-    def ignore(self, incoming: int) -> None:
-        """Answer INCOMING with silence."""
-
     def set_accepting(self, accepting: bool) -> None:
         """Take, or refuse, new connections."""
 
@@ -118,26 +109,14 @@ class Driver(Streams, Protocol):
     def set_keep_alive(self, connection: int, interval: float | None) -> None:
         """Send a PING after so many idle seconds."""
 
-    def set_max_streams(self, connection: int, unidirectional: bool, count: int) -> None:
-        """Raise how many streams the peer may have open."""
-
     def ping(self, connection: int) -> None:
         """Send a PING."""
-
-    def send_datagram(self, connection: int, data: bytes) -> bool:
-        """Send a datagram of RFC 9221."""
-
-    def max_datagram(self, connection: int) -> int | None:
-        """Bytes of the largest datagram, `None` when the peer takes none."""
 
     def info(self, connection: int) -> dict[str, object]:
         """Handshake results."""
 
     def stats(self, connection: int) -> dict[str, int | float]:
         """Counters and the path's measures."""
-
-    def export_keying_material(self, connection: int, label: bytes, context: bytes, length: int) -> bytes:
-        """RFC 8446 section 7.5."""
 
     def connection_count(self) -> int:
         """Connections that are not over."""
@@ -154,7 +133,6 @@ class NativeCalls:
         self.stream_credit = native.stream_credit
         self.write = native.write
         self.write_part = native.write_part
-        self.writev = native.writev
         self.write_file = native.write_file
         self.reset = native.reset
         self.stop = native.stop
@@ -166,18 +144,12 @@ class NativeCalls:
         self.connect = native.connect
         self.accept = native.accept
         self.refuse = native.refuse
-        self.retry = native.retry
-        self.ignore = native.ignore
         self.set_accepting = native.set_accepting
         self.set_server_tls = native.set_server_tls
         self.set_keep_alive = native.set_keep_alive
-        self.set_max_streams = native.set_max_streams
         self.ping = native.ping
-        self.send_datagram = native.send_datagram
-        self.max_datagram = native.max_datagram
         self.info = native.info
         self.stats = native.stats
-        self.export_keying_material = native.export_keying_material
         self.connection_count = native.connection_count
 
 

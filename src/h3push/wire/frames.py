@@ -55,7 +55,7 @@ A type that is absent is unknown: it is skipped wherever it comes (RFC 9114 sect
 
 
 class Disposition(Enum):
-    """What a receiver does with a frame of a known type."""
+    """A receiver's treatment of a frame of a known type."""
 
     BUFFER = "buffer"
     """Hold the payload until it is complete."""
@@ -67,7 +67,7 @@ class Disposition(Enum):
 
 @cache
 def dispositions(receiver: Role, kind: StreamKind) -> Mapping[int, Disposition]:
-    """What `receiver` does with each known frame type on a stream of that kind; a type that is absent is skipped."""
+    """Treatment of each known frame type by `receiver`, on a stream of that kind; a type that is absent is skipped."""
 
     def disposition(frame_type: int, definition: FrameDefinition) -> Disposition:
         if kind not in definition.streams or receiver.peer not in definition.senders:

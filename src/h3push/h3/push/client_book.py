@@ -47,7 +47,7 @@ class ClientPush:
     stream_id: int | None = None
     """Its push stream, once that came."""
     held: bytes = b""
-    """What the push stream brought before the promise came."""
+    """Bytes of the push stream that came before the promise."""
     held_end: bool = False
     """True when that is all."""
     told: bool = False
@@ -61,7 +61,7 @@ class ClientPushBook:
         self.max_push_id: int | None = None
         """The limit that we granted, inclusive; None: nothing may be pushed."""
         self.counters = PushCounters()
-        """What became of the pushes."""
+        """Outcomes of the pushes."""
         self._config = config
         self._live: dict[int, ClientPush] = {}
         self._recent: OrderedDict[int, ClientPushState] = OrderedDict()

@@ -1,4 +1,4 @@
-"""What became of the pushes of one connection, counted once."""
+"""Outcomes of the pushes of one connection, each counted once."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class PushCounters:
     failed: int = 0
     """Client: pushes that nobody called off and that are not whole: reset, malformed, or not begun in time."""
     refused: Counter[PushRefusal] = field(default_factory=Counter)
-    """What was not promised (server), or promised and not accepted (client), by reason."""
+    """Pushes not promised (server), or promised and not accepted (client), by reason."""
     content_bytes: int = 0
     """Content of pushed responses, sent or received."""
 

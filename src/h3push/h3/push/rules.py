@@ -1,4 +1,4 @@
-"""What may be pushed (RFC 9114 section 4.6), and every reason why something is not.
+"""The rules of what may be pushed (RFC 9114 section 4.6), and every reason why something is not.
 
 There is one vocabulary of refusals, for both ends and for the layers above: a server that promises nothing, a client that uses
 no promise, and a policy that does not even ask, all name a `PushRefusal`.
@@ -21,7 +21,7 @@ class PushRefusal(Enum):
 
     # What the client, or the moment, does not allow: a server promises nothing.
     NOT_ALLOWED_BY_CLIENT = "the client has not allowed any push (no MAX_PUSH_ID)"
-    """What every browser does today."""
+    """Every browser does this today."""
     NO_PUSH_CREDIT = "every push ID that the client granted is used"
     """`push(wait=True)` waits for more."""
     NO_STREAM_CREDIT = "the client allows no further push stream now"
@@ -63,7 +63,7 @@ class PushRefusal(Enum):
     HAS_IT = "the client has it from this connection"
     """Pushed, served, or named with a validator, and fresh."""
     RELATIVE = "a path to push begins with a slash"
-    """What a relative path means depends on a base, and applications and browsers differ in theirs."""
+    """A relative path depends on a base, and applications and browsers differ in theirs."""
     VALIDATOR = "the promised request would name a validator"
     """Its answer would be 304, of use only to who has the thing."""
 

@@ -100,7 +100,7 @@ class PushSender:
         shutdown: Shutdown,
     ) -> None:
         self.priorities: dict[int, Priority] = {}
-        """What the client asked for, by push ID, as long as the push streams are not open."""
+        """Priorities that the client asked for, by push ID, of pushes whose streams are not open."""
         self._owner = owner
         self._transport = transport
         self._pushes = pushes

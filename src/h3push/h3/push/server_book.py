@@ -51,7 +51,7 @@ class ServerPushBook:
         self.next_push_id = 0
         """The push ID that the next promise takes; IDs are never used again (RFC 9114 section 4.6)."""
         self.counters = PushCounters() if counters is None else counters
-        """What became of the pushes."""
+        """Outcomes of the pushes."""
         self.unopened = 0
         """Pushes that are promised and have no stream yet: so much stream credit is spoken for."""
         self._config = config
@@ -182,7 +182,7 @@ class ServerPushBook:
             raise _impossible(push, happened)
 
     def advance(self, push: ServerPush, happened: ServerPushInput) -> ServerPushAction:
-        """What `apply` does, for a push that is at hand."""
+        """Move a push that is at hand; otherwise as `apply`."""
         before = push.state
         row = SERVER_PUSH.get((before, happened))
         if row is None:

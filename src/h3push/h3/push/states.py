@@ -55,7 +55,7 @@ class ServerPushState(IntEnum):
 
 
 class ServerPushInput(IntEnum):
-    """What can happen to a push on the server."""
+    """An event in the life of a push on the server."""
 
     PROMISE = 0
     """We promise it, for the first time or on a further request stream."""
@@ -110,7 +110,7 @@ class ClientPushState(IntEnum):
 
 
 class ClientPushInput(IntEnum):
-    """What can happen to a push on the client."""
+    """An event in the life of a push on the client."""
 
     RECEIVE_PROMISE = 0
     """PUSH_PROMISE with a request that may be used."""

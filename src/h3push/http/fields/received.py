@@ -1,4 +1,4 @@
-"""What a peer sent: header and trailer sections, parsed (RFC 9114 sections 4.2 and 4.3).
+"""Header and trailer sections of a peer, parsed (RFC 9114 sections 4.2 and 4.3).
 
 The fields of requests were mostly seen before: a client says the same about itself in each of them. So a field is checked once
 and then a member of `_plain_fields`, unless its name carries a rule of its own, it holds a secret, or it is long. Only what is

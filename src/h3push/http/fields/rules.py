@@ -1,4 +1,4 @@
-"""What holds for fields in both directions: names, values, and the names that carry a rule of their own.
+"""Rules for fields in both directions: names, values, and the names that carry a rule of their own.
 
 Most names were seen before and most values are innocent, so the fields of a section are checked together, in C (but for
 requests, whose fields are remembered one by one: `received`):
@@ -53,7 +53,7 @@ class ResponseHead(NamedTuple):
 
 
 FIELD_OVERHEAD = 32
-"""What each field counts beyond its name and value (RFC 9114 section 4.2.2)."""
+"""Bytes that each field counts beyond its name and value (RFC 9114 section 4.2.2)."""
 MAX_CONTENT_LENGTH = (1 << 62) - 1
 """No QUIC stream carries more bytes than this."""
 

@@ -1,4 +1,4 @@
-"""What we send: header and trailer sections made of what our callers say, who are held to the rules of any peer."""
+"""Header and trailer sections that we send. Our callers are held to the rules of any peer."""
 
 from collections.abc import Sequence
 

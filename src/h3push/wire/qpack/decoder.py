@@ -42,7 +42,7 @@ from h3push.wire.qpack.instructions import (
 from h3push.wire.qpack.table import TableMirror
 
 GROWTH_OF_LITERALS = 2
-"""What decodes to no more than so many times its size is no decompression bomb: Huffman code grows by 8/5."""
+"""Growth up to this factor is no decompression bomb: Huffman code alone grows by 8/5."""
 STATIC_PREFIX = b"\0\0"
 """Prefix of a section that refers to no dynamic table, as encoders write it: Required Insert Count and Base are 0."""
 _REMEMBERED_SECTIONS = 32

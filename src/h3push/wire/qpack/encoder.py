@@ -60,7 +60,7 @@ class FieldEncoder:
         """Required Insert Counts of sections that used the table, by stream, oldest first."""
         self._known_received = 0
         self._last_increment = 0
-        """What pylsqpack counts increments from."""
+        """The insert count from which pylsqpack counts increments."""
         self._unread = b""
 
     @property

@@ -11,7 +11,7 @@ import pylsqpack
 from h3push.wire.varint import VARINT_MAX
 
 ENTRY_OVERHEAD = 32
-"""What an entry counts beyond name and value (RFC 9204 section 3.2.1); a field section counts the same for a field."""
+"""Bytes that an entry counts beyond name and value (RFC 9204 section 3.2.1); a field section counts the same for a field."""
 STATIC_TABLE_SIZE = 99
 """RFC 9204 appendix A."""
 STATIC_PATH = 1
