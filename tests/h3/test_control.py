@@ -13,7 +13,7 @@ def stream(receiver: Role = Role.SERVER) -> tuple[ControlStream, list[tuple[int,
     spent: list[str] = []
     handled = (FrameType.SETTINGS, FrameType.GOAWAY, FrameType.MAX_PUSH_ID)
     handlers = {kind: (lambda payload, kind=kind: told.append((kind, payload))) for kind in handled}
-    return ControlStream(receiver, handlers, spend=spent.append, max_frame_size=100), told, spent
+    return ControlStream(receiver, handlers, charge=spent.append, max_frame_size=100), told, spent
 
 
 def code_of(subject: ControlStream | QpackStream, data: bytes, end: bool = False) -> ErrorCode:

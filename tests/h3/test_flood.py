@@ -13,11 +13,11 @@ def budget(burst: int, rate: float) -> FloodBudget:
     return FloodBudget(H3Config(flood_burst=burst, flood_rate=rate))
 
 
-def spend(subject: FloodBudget, count: int, now: float = 0.0) -> int:
+def charge(subject: FloodBudget, count: int, now: float = 0.0) -> int:
     """How many of `count` are let through."""
     for number in range(count):
         try:
-            subject.spend(now, "things")
+            subject.charge(now, "things")
         except H3ConnectionError as error:
             refused = error
         else:
@@ -31,15 +31,15 @@ def spend(subject: FloodBudget, count: int, now: float = 0.0) -> int:
 @pytest.mark.parametrize("burst", [0, 1, 2, 1000])
 def test_the_burst_is_exact(burst: int) -> None:
     """That many at once, not one more."""
-    assert spend(budget(burst, 100.0), burst + 5, now=7.0) == burst
+    assert charge(budget(burst, 100.0), burst + 5, now=7.0) == burst
 
 
 def test_time_refills_up_to_the_burst() -> None:
     """`flood_rate` a second, from the first use on, never above the burst."""
     subject = budget(10, 2.0)
-    assert spend(subject, 10, now=100.0) == 10
-    assert spend(subject, 5, now=102.0) == 4
-    assert spend(subject, 100, now=1e9) == 10
+    assert charge(subject, 10, now=100.0) == 10
+    assert charge(subject, 5, now=102.0) == 4
+    assert charge(subject, 100, now=1e9) == 10
 
 
 def test_progress_refills_up_to_the_burst() -> None:
@@ -47,16 +47,16 @@ def test_progress_refills_up_to_the_burst() -> None:
     subject = budget(5, 0.0)
     for _ in range(100):
         subject.earn()
-    assert spend(subject, 5) == 5
+    assert charge(subject, 5) == 5
     subject.earn()
-    assert spend(subject, 5) == subject.EARNED_BY_PROGRESS
+    assert charge(subject, 5) == subject.EARNED_BY_PROGRESS
 
 
 def test_a_clock_that_goes_back_gives_nothing() -> None:
     """Only time that passes refills."""
     subject = budget(3, 1.0)
-    assert spend(subject, 3, now=10.0) == 3
-    assert spend(subject, 1, now=5.0) == 0
+    assert charge(subject, 3, now=10.0) == 3
+    assert charge(subject, 1, now=5.0) == 0
 
 
 @given(gaps=st.lists(st.floats(0, 3), min_size=1, max_size=200))
@@ -66,6 +66,6 @@ def test_never_more_than_burst_and_rate_allow(gaps: list[float]) -> None:
     subject, now = budget(5, 2.0), 0.0
     for passed, gap in enumerate(gaps, start=1):
         now += gap
-        if not spend(subject, 1, now):
+        if not charge(subject, 1, now):
             break
         assert passed <= 5 + 2.0 * now + 1e-6

@@ -183,7 +183,7 @@ class Decoder:
     def resume_section(self, stream_id: int) -> Fields:
         return [(b"x", b"")]
 
-    def spend(self, what: str) -> None:
+    def charge(self, what: str) -> None:
         self.spent.append(what)
 
     def pause_stream(self, stream_id: int, reason: str) -> None:

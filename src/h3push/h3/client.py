@@ -183,7 +183,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
         if sender is not None and sender.state is MessageState.CONTENT:
             sender.advance(MessageInput.CONNECT)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Add an event (called by receivers)."""
         self._events.append(event)
 

@@ -278,14 +278,14 @@ class H3Connection(MessageStreams[Sender]):
     def _parse_goaway(self, payload: bytes) -> int:
         identifier = parse_single_varint(FrameType.GOAWAY, payload)
         if self._shutdown.received is not None:
-            self.spend("GOAWAY frames")
+            self.charge("GOAWAY frames")
         self._shutdown.receive(identifier)
         return identifier
 
     # ---------------------------------------------------------------- resets
 
     def _reset_received(self, stream_id: int, error_code: int) -> None:
-        self.spend("streams that were reset")
+        self.charge("streams that were reset")
         self._unidirectional.check_reset(stream_id)
         receiver = self._receivers.get(stream_id)
         if receiver is not None:
@@ -298,7 +298,7 @@ class H3Connection(MessageStreams[Sender]):
             self._sections.decoder.cancel(stream_id)
 
     def _stop_received(self, stream_id: int, error_code: int) -> None:
-        self.spend("streams that were stopped")
+        self.charge("streams that were stopped")
         self._own_streams.check_stopped(stream_id)
         self._message_stopped(stream_id, error_code)
         if self._senders.pop(stream_id, None) is not None:

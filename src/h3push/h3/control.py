@@ -14,19 +14,19 @@ class ControlStream:
     refuses it by its type.
     """
 
-    __slots__ = ("_handlers", "_reader", "_settings_seen", "_spend")
+    __slots__ = ("_charge", "_handlers", "_reader", "_settings_seen")
 
     def __init__(
         self,
         receiver: Role,
         handlers: Mapping[int, Callable[[bytes], None]],
         *,
-        spend: Callable[[str], None],
+        charge: Callable[[str], None],
         max_frame_size: int,
     ) -> None:
         self._reader = FrameReader(receiver, StreamKind.CONTROL, max_buffered=max_frame_size, first=FrameType.SETTINGS)
         self._handlers = handlers
-        self._spend = spend
+        self._charge = charge
         self._settings_seen = False
 
     def receive(self, data: bytes, end: bool) -> None:
@@ -38,7 +38,7 @@ class ControlStream:
                 self._settings_seen = True
             handler = self._handlers.get(frame_type)
             if handler is None:
-                self._spend("frames of unknown types")
+                self._charge("frames of unknown types")
             else:
                 handler(payload)
         if end:

@@ -22,7 +22,7 @@ class FloodBudget:
         self._tokens = self._burst
         self._filled_at: float | None = None
 
-    def spend(self, now: float, what: str) -> None:
+    def charge(self, now: float, what: str) -> None:
         """Count one; raises H3_EXCESSIVE_LOAD when the budget is used up."""
         if self._filled_at is not None and now > self._filled_at:
             self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)

@@ -97,7 +97,7 @@ class SectionDecoder(Protocol):
     def resume_section(self, stream_id: int) -> Fields:
         """Decode the field section that waited."""
 
-    def spend(self, what: str) -> None:
+    def charge(self, what: str) -> None:
         """Count a frame that brought no progress; raises H3_EXCESSIVE_LOAD when there are too many."""
 
     def pause_stream(self, stream_id: int, reason: str) -> None:
@@ -251,7 +251,7 @@ class MessageReceiver:
                     self._block(frames[index:], end)
                     return
             else:
-                self._decoder.spend("frames of unknown types")
+                self._decoder.charge("frames of unknown types")
             if self.state == MessageState.ABORTED:
                 return
         if end and not told_end:
@@ -269,16 +269,16 @@ class MessageReceiver:
         for frame_type, payload in frames:
             if frame_type == FrameType.DATA:
                 if not payload:
-                    self._decoder.spend("empty DATA frames")
+                    self._decoder.charge("empty DATA frames")
                 content.append(payload)
             elif frame_type in (FrameType.HEADERS, FrameType.PUSH_PROMISE):
-                self._decoder.spend("frames behind a field section that waits")
+                self._decoder.charge("frames behind a field section that waits")
                 if content:
                     kept.append((FrameType.DATA, b"".join(content)))
                     content = []
                 kept.append((frame_type, payload))
             else:
-                self._decoder.spend("frames of unknown types")
+                self._decoder.charge("frames of unknown types")
         if content:
             kept.append((FrameType.DATA, b"".join(content)))
         return kept
@@ -286,7 +286,7 @@ class MessageReceiver:
     def _data(self, data: bytes, end: bool) -> None:
         self.advance(MessageInput.DATA)
         if not data:
-            self._decoder.spend("empty DATA frames")
+            self._decoder.charge("empty DATA frames")
         elif not self.content_length.add(len(data)):
             raise H3StreamError(ErrorCode.H3_MESSAGE_ERROR, "more content than Content-Length announced")
         if end:

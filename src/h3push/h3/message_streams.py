@@ -62,9 +62,9 @@ class MessageStreams(ABC, Generic[Sender]):
         """Requests and pushes that are not complete in both directions."""
         return len(self._receivers.keys() | self._senders.keys())
 
-    def spend(self, what: str) -> None:
+    def charge(self, what: str) -> None:
         """Count something that cost us work and brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
-        self._flood.spend(self.now, what)
+        self._flood.charge(self.now, what)
 
     # ---------------------------------------------------------------- sending
 

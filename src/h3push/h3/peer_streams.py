@@ -49,7 +49,7 @@ class PeerStreamsOwner(Protocol):
     def config(self) -> H3Config:
         """Bounds and switches."""
 
-    def spend(self, what: str) -> None:
+    def charge(self, what: str) -> None:
         """Count what brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
 
     def control_handlers(self) -> dict[int, Callable[[bytes], None]]:
@@ -105,7 +105,7 @@ class PeerStreams(dict[int, IncomingStream]):
                 raise H3ConnectionError(ErrorCode.H3_STREAM_CREATION_ERROR, f"a second {kind.name} stream")
             self.critical[kind] = stream_id
             return True
-        self._owner.spend("streams of unknown types")
+        self._owner.charge("streams of unknown types")
         self._transport.stop(stream_id, ErrorCode.H3_STREAM_CREATION_ERROR)
         del self[stream_id]
         return False
@@ -126,7 +126,7 @@ class PeerStreams(dict[int, IncomingStream]):
     def ended_early(self, stream_id: int) -> None:
         """A stream ended before its header was complete (called by it): tolerated (RFC 9114 section 6.2)."""
         self.pop(stream_id, None)
-        self._owner.spend("streams that end before their header")
+        self._owner.charge("streams that end before their header")
 
     def _critical_stream(self, stream_type: StreamType) -> IncomingStream:
         owner = self._owner
@@ -134,7 +134,7 @@ class PeerStreams(dict[int, IncomingStream]):
             return ControlStream(
                 owner.role,
                 owner.control_handlers(),
-                spend=owner.spend,
+                charge=owner.charge,
                 max_frame_size=owner.config.max_control_frame_size,
             )
         if stream_type is StreamType.QPACK_ENCODER:

@@ -189,7 +189,7 @@ class PushStreams(ResponseStreams):
 
     # ---------------------------------------------------------------- what pushes ask of their connection
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Add an event (called by receivers and pushes)."""
         self._events.append(event)
 

@@ -27,7 +27,7 @@ class ServerOwner(SectionDecoder, Protocol):
     def request_received(self, stream_id: int, request: RequestHead, end: bool) -> None:
         """The header section is complete."""
 
-    def tell(self, event: DataReceived | TrailersReceived) -> None:
+    def emit(self, event: DataReceived | TrailersReceived) -> None:
         """Add an event."""
 
 
@@ -55,16 +55,16 @@ class RequestReceiver(MessageReceiver):
         self._connection.request_received(self.stream_id, request, end)
 
     def content(self, data: bytes, end: bool) -> None:
-        self._connection.tell(DataReceived(self.stream_id, data, end, None))
+        self._connection.emit(DataReceived(self.stream_id, data, end, None))
 
     def trailer_section(self, fields: Fields) -> None:
         self._trailers = parse_trailers(fields)
 
     def ended(self) -> None:
         if self._trailers is not None:
-            self._connection.tell(TrailersReceived(self.stream_id, self._trailers, None))
+            self._connection.emit(TrailersReceived(self.stream_id, self._trailers, None))
         else:
-            self._connection.tell(DataReceived(self.stream_id, b"", True, None))
+            self._connection.emit(DataReceived(self.stream_id, b"", True, None))
 
     def ended_early(self) -> None:
         raise H3StreamError(ErrorCode.H3_REQUEST_INCOMPLETE, "the stream ended before the request was complete")

@@ -30,7 +30,7 @@ class ClientOwner(SectionDecoder, Protocol):
     def push_counters(self) -> PushCounters:
         """Outcomes of the pushes."""
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Add an event."""
 
     def tunnel_opened(self, stream_id: int) -> None:
@@ -67,7 +67,7 @@ class ResponseReceiver(MessageReceiver):
         if response.status < 200:
             self._count_interim()
             self.advance(MessageInput.INTERIM)
-            self._connection.tell(InformationalResponseReceived(self.stream_id, response, self.push_id))
+            self._connection.emit(InformationalResponseReceived(self.stream_id, response, self.push_id))
             return
         if self.request.method == b"CONNECT" and response.status < 300:
             self.advance(MessageInput.CONNECT)
@@ -78,21 +78,21 @@ class ResponseReceiver(MessageReceiver):
             self.advance(MessageInput.HEADERS)
         if end:
             self.check_end()
-        self._connection.tell(ResponseReceived(self.stream_id, response, end, self.push_id))
+        self._connection.emit(ResponseReceived(self.stream_id, response, end, self.push_id))
 
     def content(self, data: bytes, end: bool) -> None:
         if self.push_id is not None:
             self._connection.push_counters.content_bytes += len(data)
-        self._connection.tell(DataReceived(self.stream_id, data, end, self.push_id))
+        self._connection.emit(DataReceived(self.stream_id, data, end, self.push_id))
 
     def trailer_section(self, fields: Fields) -> None:
         self._trailers = parse_trailers(fields)
 
     def ended(self) -> None:
         if self._trailers is not None:
-            self._connection.tell(TrailersReceived(self.stream_id, self._trailers, self.push_id))
+            self._connection.emit(TrailersReceived(self.stream_id, self._trailers, self.push_id))
         else:
-            self._connection.tell(DataReceived(self.stream_id, b"", True, self.push_id))
+            self._connection.emit(DataReceived(self.stream_id, b"", True, self.push_id))
 
     def ended_early(self) -> None:
         raise H3StreamError(ErrorCode.H3_MESSAGE_ERROR, "the stream ended without a final response")

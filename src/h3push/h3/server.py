@@ -108,7 +108,7 @@ class H3ServerConnection(PushStreams):
         if self._shutdown.excludes(stream_id):
             self._transport.stop(stream_id, ErrorCode.H3_REQUEST_REJECTED)
             self._transport.reset(stream_id, ErrorCode.H3_REQUEST_REJECTED)
-            self.spend("requests after GOAWAY")
+            self.charge("requests after GOAWAY")
             return None
         self._arrivals.note(stream_id)
         receiver = self._receivers[stream_id] = RequestReceiver(stream_id, self)
@@ -161,7 +161,7 @@ class H3ServerConnection(PushStreams):
             self._senders[receiver.stream_id] = ResponseSender(None, Priority(), receiver.stream_id >> 2)
             self._events.append(RequestTooLarge(receiver.stream_id, error.path))
             return
-        self.spend("malformed requests")
+        self.charge("malformed requests")
         if receiver.stream_id not in self._senders:
             self._transport.reset(receiver.stream_id, error.error_code)
         super()._message_failed(receiver, error)
@@ -194,7 +194,7 @@ class H3ServerConnection(PushStreams):
             raise H3ConnectionError(
                 ErrorCode.H3_ID_ERROR, f"PRIORITY_UPDATE names stream {stream_id}, which cannot carry a request"
             )
-        self.spend("PRIORITY_UPDATE frames")
+        self.charge("PRIORITY_UPDATE frames")
         priority = priority_or_default(value)
         sender = self._senders.get(stream_id)
         if sender is not None:

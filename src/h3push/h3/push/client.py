@@ -46,10 +46,10 @@ class PushReceiverOwner(Protocol):
     def config(self) -> H3Config:
         """Bounds and switches."""
 
-    def spend(self, what: str) -> None:
+    def charge(self, what: str) -> None:
         """Count what brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Add an event."""
 
     def receive_push(self, push: ClientPush, data: bytes, end: bool) -> None:
@@ -168,20 +168,20 @@ class PushReceiver:
     def _promised(self, stream_id: int, push_id: int, request: RequestHead, fields: Fields) -> None:
         action, push = self._pushes.apply(push_id, ClientPushInput.RECEIVE_PROMISE, self._owner.now)
         if action is ClientPushAction.NOTHING:
-            self._owner.spend("promises of pushes that are over")
+            self._owner.charge("promises of pushes that are over")
             return
         repeated = push.promises > 1
         if repeated:
-            self._owner.spend("promises that are repeated")
+            self._owner.charge("promises that are repeated")
         push.request, push.fields = request, fields
-        self._pushes.tell(push)
-        self._owner.tell(PushPromiseReceived(stream_id, push_id, request, repeated))
+        self._pushes.mark_told(push)
+        self._owner.emit(PushPromiseReceived(stream_id, push_id, request, repeated))
         if action is not ClientPushAction.TELL_PROMISE:  # its stream is there already
             held, push.held = push.held, b""
             self._owner.receive_push(push, held, push.held_end)
 
     def _refuse(self, push_id: int, request: RequestHead | None, refusal: PushRefusal) -> None:
-        self._owner.spend("promises that cannot be used")
+        self._owner.charge("promises that cannot be used")
         by = _REFUSED_BY.get(refusal, CancelledBy.REFUSED)
         self._move(push_id, ClientPushInput.REFUSE, by, refusal=refusal, request=request)
 
@@ -238,7 +238,7 @@ class PushReceiver:
         """CANCEL_PUSH (RFC 9114 section 7.2.3)."""
         push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
         self._pushes.check_push_id(push_id, "CANCEL_PUSH")
-        self._owner.spend("CANCEL_PUSH frames")
+        self._owner.charge("CANCEL_PUSH frames")
         self._move(push_id, ClientPushInput.RECEIVE_CANCEL_PUSH, CancelledBy.PEER)
 
     def expire(self, now: float) -> None:
@@ -274,10 +274,10 @@ class PushReceiver:
             if action & ClientPushAction.STOP and push.stream_id is not None:
                 self._owner.stop_push(push.stream_id, error_code or ErrorCode.H3_REQUEST_CANCELLED)
             if action & ClientPushAction.TELL and by is not None:
-                self._owner.tell(PushCancelled(push_id, by, error_code))
+                self._owner.emit(PushCancelled(push_id, by, error_code))
             if action & ClientPushAction.TELL_REFUSED:
                 self._pushes.counters.refused[refusal] += 1
-                self._owner.tell(PushRefused(push_id, request, refusal))
+                self._owner.emit(PushRefused(push_id, request, refusal))
         self._grant()
 
 

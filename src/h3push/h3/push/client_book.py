@@ -207,7 +207,7 @@ class ClientPushBook:
         else:
             self.counters.cancelled += 1
 
-    def tell(self, push: ClientPush) -> None:
+    def mark_told(self, push: ClientPush) -> None:
         """The application hears of a push now: its credit waits for `release` if the configuration says so."""
         if not push.told:
             push.told = True

@@ -53,10 +53,10 @@ class PushSenderOwner(Protocol):
     def config(self) -> H3Config:
         """Bounds and switches."""
 
-    def spend(self, what: str) -> None:
+    def charge(self, what: str) -> None:
         """Count what brought no progress; raises H3_EXCESSIVE_LOAD when there is too much."""
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Add an event."""
 
     def begin_push(self, stream_id: int, sender: ResponseSender) -> None:
@@ -235,7 +235,7 @@ class PushSender:
             self._transport.reset(push.stream_id, error_code)
         if action & ServerPushAction.TELL:
             code = error_code if push.stream_id is not None else None
-            self._owner.tell(PushCancelled(push_id, by, code))
+            self._owner.emit(PushCancelled(push_id, by, code))
 
     # ---------------------------------------------------------------- frames on the client's control stream
 
@@ -243,22 +243,22 @@ class PushSender:
         """CANCEL_PUSH (RFC 9114 section 7.2.3)."""
         push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
         action = self._pushes.receive_cancel_push(push_id)
-        self._owner.spend("CANCEL_PUSH frames")
+        self._owner.charge("CANCEL_PUSH frames")
         self._act(push_id, action, CancelledBy.PEER, ErrorCode.H3_REQUEST_CANCELLED)
 
     def max_push_id_received(self, payload: bytes) -> None:
         """MAX_PUSH_ID (RFC 9114 section 7.2.7)."""
         push_id = parse_single_varint(FrameType.MAX_PUSH_ID, payload)
         raised = self._pushes.receive_max_push_id(push_id)
-        self._owner.spend("MAX_PUSH_ID frames")
+        self._owner.charge("MAX_PUSH_ID frames")
         if raised and self._owner.config.enable_push:
-            self._owner.tell(MaxPushIdReceived(push_id))
+            self._owner.emit(MaxPushIdReceived(push_id))
 
     def priority_update_received(self, payload: bytes) -> None:
         """PRIORITY_UPDATE for a push (RFC 9218 section 7.2)."""
         push_id, value = parse_priority_update(payload)
         push = self._pushes.check_priority_update(push_id)
-        self._owner.spend("PRIORITY_UPDATE frames")
+        self._owner.charge("PRIORITY_UPDATE frames")
         if push is None:
             return
         priority = priority_or_default(value)
@@ -267,7 +267,7 @@ class PushSender:
         else:
             number = transport_priority(priority, order=push_id, pushed=True)
             self._transport.set_priority(push.stream_id, number)
-        self._owner.tell(PriorityUpdated(None, push_id, priority))
+        self._owner.emit(PriorityUpdated(None, push_id, priority))
 
 
 _AUTHORITY = PushRefusal.AUTHORITY
