@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from h3push._quic import ClientTls, ServerTls
     from h3push.asgi.push import push, push_nowait
     from h3push.asgi.serve import ASGIServer, serve_asgi
-    from h3push.client.client import Client, connect
-    from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
+    from h3push.client.client import Client, Timeouts, connect
+    from h3push.client.exchange import ReceivedState, SentRequest, Timing
+    from h3push.client.pushes import RefusedPush
+    from h3push.client.response import ClientResponse, ReceivedPush
     from h3push.delivery.decision import Way
     from h3push.delivery.page import Delivered
     from h3push.errors import (
         ConnectFailed,
+        ConnectFailure,
         ConnectionClosed,
         ErrorCode,
         H3ConnectionError,
@@ -41,13 +44,16 @@ if TYPE_CHECKING:
         LocalProtocolError,
         NoPushCredit,
         NoStreamCredit,
+        PoolTimeout,
         ProtocolError,
         PushCancelled,
         PushNotAllowed,
+        ReadTimeout,
         RequestNotProcessed,
         StreamFailed,
         StreamStateError,
         Timeout,
+        WriteTimeout,
     )
     from h3push.h3.client import H3ClientConnection
     from h3push.h3.config import H3Config
@@ -70,8 +76,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "h3push._quic": "ClientTls ServerTls",
-    "h3push.client.client": "Client connect",
-    "h3push.client.response": "ClientResponse ReceivedPush ReceivedState SentRequest Timing",
+    "h3push.client.client": "Client Timeouts connect",
+    "h3push.client.exchange": "ReceivedState SentRequest Timing",
+    "h3push.client.pushes": "RefusedPush",
+    "h3push.client.response": "ClientResponse ReceivedPush",
     "h3push.server.runner": "Handler",
     "h3push.http.content": "FileContent",
     "h3push.http.headers": "Headers",
@@ -85,9 +93,9 @@ _HOMES = {
     "h3push.delivery.decision": "Way",
     "h3push.delivery.page": "Delivered",
     "h3push.errors": (
-        "ConnectFailed ConnectionClosed ErrorCode H3ConnectionError H3PushError H3StreamError "
+        "ConnectFailed ConnectFailure ConnectionClosed ErrorCode H3ConnectionError H3PushError H3StreamError "
         "LocalProtocolError NoPushCredit NoStreamCredit ProtocolError PushCancelled "
-        "PushNotAllowed RequestNotProcessed StreamFailed StreamStateError Timeout"
+        "PushNotAllowed RequestNotProcessed StreamFailed StreamStateError Timeout PoolTimeout ReadTimeout WriteTimeout"
     ),
     "h3push.h3.client": "H3ClientConnection",
     "h3push.h3.config": "H3Config",
@@ -157,7 +165,9 @@ __all__ = [
     "ClientTls",
     "ReceivedPush",
     "ReceivedState",
+    "RefusedPush",
     "SentRequest",
+    "Timeouts",
     "Timing",
     # both
     "CancelledBy",
@@ -179,11 +189,15 @@ __all__ = [
     "NoPushCredit",
     "NoStreamCredit",
     "ConnectFailed",
+    "ConnectFailure",
     "ConnectionClosed",
     "RequestNotProcessed",
     "StreamFailed",
     "PushCancelled",
     "Timeout",
+    "PoolTimeout",
+    "ReadTimeout",
+    "WriteTimeout",
     "ContentTooLarge",
     "ErrorCode",
 ]

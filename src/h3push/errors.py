@@ -12,18 +12,21 @@ The tree::
         │   ├── PushNotAllowed         the promise would break RFC 9114 section 4.6 (method, content, authority)
         │   ├── NoPushCredit           the client allows no further push ID (MAX_PUSH_ID)
         │   └── NoStreamCredit         QUIC allows no further stream of that kind
-        ├── ConnectFailed              no connection came about; the sentence says why
+        ├── ConnectFailed              no connection came about; the sentence and `kind` say why
         ├── ConnectionClosed           the connection ended while it was in use
         │   └── RequestNotProcessed    ... and the server certainly did not act on this request: safe to retry
         ├── StreamFailed               one message ended early: reset by the peer, or malformed
         │   └── PushCancelled          a promised response that will not come
-        └── Timeout                    a named time-out passed
+        └── Timeout                    a named time-out passed; a TimeoutError too
+            ├── PoolTimeout            ... before a request could be sent: certainly not processed
+            ├── ReadTimeout            ... while a response or content was waited for
+            └── WriteTimeout           ... because the peer takes no more of what is sent
 
 Inside the protocol core only `ProtocolError` is raised while bytes of the peer are read, at the one place where they
 enter (`h3.connection`), which turns it into an event and an action on the wire.
 """
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 
 class ErrorCode(IntEnum):
@@ -127,8 +130,31 @@ class NoStreamCredit(LocalProtocolError):
     """The peer's QUIC stream limit allows no further stream of this kind now."""
 
 
+class ConnectFailure(Enum):
+    """Why no connection came about."""
+
+    DNS = "dns"
+    """The name has no address."""
+    REFUSED = "refused"
+    """Nobody listens there, or the way there is closed: the network said so."""
+    TIMEOUT = "timeout"
+    """Nothing answered in time."""
+    TLS = "tls"
+    """The server's certificate is not acceptable, or TLS failed otherwise."""
+    PROTOCOL = "protocol"
+    """The server speaks another protocol or version, or broke QUIC."""
+
+
 class ConnectFailed(H3PushError):
-    """No connection came about. The message is one sentence that says what failed and, where known, what to do."""
+    """No connection came about. The message is one sentence that says what failed and, where known, what to do.
+
+    Attributes:
+        kind: why, for programs.
+    """
+
+    def __init__(self, reason: str, kind: ConnectFailure = ConnectFailure.PROTOCOL) -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 class ConnectionClosed(H3PushError):
@@ -165,5 +191,17 @@ class PushCancelled(StreamFailed):
     """A promised response that will not come: cancelled by either side, refused, reset, or never started."""
 
 
-class Timeout(H3PushError):
+class Timeout(H3PushError, TimeoutError):
     """A named time-out passed; the message names the setting."""
+
+
+class PoolTimeout(Timeout):
+    """The server allowed no further request in time: the request was not sent, so a retry is safe."""
+
+
+class ReadTimeout(Timeout):
+    """No response, or no further content of one, came in time."""
+
+
+class WriteTimeout(Timeout):
+    """The peer took too little of what was sent in time."""

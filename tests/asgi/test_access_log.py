@@ -145,9 +145,10 @@ def test_a_client_that_vanishes_is_lost() -> None:
     """An idle time-out is nobody's cancellation (issue 9, point 36)."""
 
     async def scenario(world: World) -> None:
-        await world.client.get("/")
+        response = await world.client.get("/")
         world.network.remove(world.client_driver)
         await asyncio.sleep(100)
+        await response.close()
 
     assert rows_of(never_ends, scenario) == ['"GET / HTTP/3" 200 5 (connection lost)']
 
@@ -156,8 +157,9 @@ def test_a_slow_reader_is_cut_off_by_the_server() -> None:
     """The drain time-out is ours (issue 9, point 36)."""
 
     async def scenario(world: World) -> None:
-        await world.client.get("/")
+        response = await world.client.get("/")
         await asyncio.sleep(100)
+        await response.close()
 
     client = h3push.ClientSettings(receive_high_water=65_536, stream_receive_window=262_144)
     (row,) = rows_of(lambda request: h3push.Response(200, content=bytes(10_000_000)), scenario, client_settings=client)

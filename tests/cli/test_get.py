@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from h3push.cli.failures import ExitCode
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.plans.page import PageScanSettings
@@ -247,7 +248,7 @@ def failure(result, code=1):
 
 
 def test_an_unknown_host(run):
-    assert "nosuch.invalid" in failure(run("get", "https://nosuch.invalid/"))
+    assert "nosuch.invalid" in failure(run("get", "https://nosuch.invalid/"), ExitCode.DNS)
 
 
 @pytest.fixture
@@ -258,21 +259,22 @@ def closed_port():
 
 
 def test_a_refused_connection(run, closed_port):
-    assert "refused" in failure(run("get", f"https://127.0.0.1:{closed_port}/"))
+    assert "refused" in failure(run("get", f"https://127.0.0.1:{closed_port}/"), ExitCode.REFUSED)
 
 
 def test_a_server_that_says_nothing(run):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
         mute.bind(("127.0.0.1", 0))
-        sentence = failure(run("get", "--connect-timeout", "0.3", f"https://127.0.0.1:{mute.getsockname()[1]}/"))
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}/"
+        sentence = failure(run("get", "--connect-timeout", "0.3", url), ExitCode.TIMEOUT)
     assert "nothing answers" in sentence
     assert "0.3 s" in sentence
 
 
 def test_a_wrong_ca(run, server, tmp_path):
     other = development_certificates(tmp_path)
-    assert "not trusted" in failure(run("get", "--cacert", other.cafile, server.url))
-    assert "not trusted" in failure(run("get", server.url))
+    assert "not trusted" in failure(run("get", "--cacert", other.cafile, server.url), ExitCode.CERTIFICATE)
+    assert "not trusted" in failure(run("get", server.url), ExitCode.CERTIFICATE)
     assert run("get", "-k", server.url).code == 0
 
 

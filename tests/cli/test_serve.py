@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 from cryptography import x509
 
+from h3push.cli.failures import ExitCode
 from h3push.server.certificates import development_certificates
 
 COMMAND = [sys.executable, "-c", "from h3push.cli import main; main()"]
@@ -176,7 +177,7 @@ def test_sighup_reloads_the_certificate(serving, run, certificates, tmp_path):
 def test_a_client_that_refuses_the_certificate_is_told_of(serving, run, state):
     """On the server's stderr, where whoever set it up looks (issue 9, point 40)."""
     server = serving("--dev")
-    assert run("get", f"https://localhost:{server.port}/").code == 1
+    assert run("get", f"https://localhost:{server.port}/").code == ExitCode.CERTIFICATE
     line = server.process.stderr.readline().decode()
     assert re.fullmatch(
         r"the client at \S+ refuses our certificate: its authority is unknown there \(TLS alert 48\)\n", line

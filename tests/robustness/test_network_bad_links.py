@@ -139,7 +139,7 @@ def test_a_push_survives_a_change_of_path(moves: int, loss: float) -> None:
             assert not reading.done()
             world.network.rebind(world.client_driver)
             world.client_driver.ping(world.client.connection.handle)
-            world.client.connection.kick()
+            world.client.connection.schedule_flush()
         assert await reading == content
         ports.add(connection.address[1])
         assert len(ports) == 2

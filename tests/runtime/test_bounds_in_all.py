@@ -73,7 +73,7 @@ def test_pings_alone_do_not_hold_a_connection(asks: bool) -> None:
         connection = world.client._connection
         assert connection is not None
         connection.endpoint.driver.set_keep_alive(connection.handle, 1.0)
-        connection.kick()
+        connection.schedule_flush()
         if asks:
             await (await world.client.get("/")).read()
         await asyncio.sleep(4.5)

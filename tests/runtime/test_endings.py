@@ -270,7 +270,7 @@ def test_a_header_section_that_is_never_complete_is_given_up() -> None:
         stream = world.client_driver.open(connection.handle, False)
         assert stream is not None
         world.client_driver.write(connection.handle, stream, b"\x01\x40\x64ab", False)
-        connection.kick()
+        connection.schedule_flush()
         await asyncio.sleep(9)
         assert world.server.counters.timed_out == 0
         await asyncio.sleep(2)

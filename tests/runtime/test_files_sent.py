@@ -55,7 +55,8 @@ def test_downloads_that_nobody_reads_hold_few_descriptors(tmp_path: Path) -> Non
         for number in (0, 100, 199):
             stream = responses[number].stream()
             assert (await anext(stream))[:3] == b"%03d" % number
-            await responses[number].close()
+        for response in responses:
+            await response.close()
 
     def handler(request: h3push.Request) -> h3push.Response:
         return h3push.Response(content=h3push.FileContent(tmp_path / request.path[1:]))

@@ -317,7 +317,7 @@ def test_a_reader_is_done_at_content_length_although_the_stream_goes_on() -> Non
             pass
         return content, read, loop.time() - began
 
-    content, read, ended = in_world(handler, scenario)
+    content, read, ended = in_world(handler, scenario, max_pushes=1)
     assert content == b"hello"
     assert read < 0.2
     assert ended > 10

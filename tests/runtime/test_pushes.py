@@ -427,7 +427,7 @@ def test_the_connection_is_kept_alive_for_a_wanted_push_only() -> None:
         await asyncio.sleep(60)
         assert not world.client.is_usable
 
-    in_world(handler, scenario, max_pushes=1)
+    in_world(handler, scenario, max_pushes=1, client_settings=h3push.ClientSettings(push_timeout=None))
 
 
 def test_early_hints_on_a_push_and_head() -> None:

@@ -62,7 +62,8 @@ def test_a_push_that_nobody_takes_is_called_off_though_its_handler_is_done() -> 
         return h3push.Response(content=b"x" * 5 * MIB)
 
     async def scenario(world: World) -> None:
-        await (await world.client.get("/")).read()
+        response = await world.client.get("/")
+        await response.read()
         await asyncio.sleep(40)
         assert world.server.counters.stalled == 1
         assert pushes[0].state is h3push.PushState.CANCELLED

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState
+from h3push.client.exchange import ReceivedState
+from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.errors import H3PushError, PushCancelled
 from h3push.http.fields import Field
 

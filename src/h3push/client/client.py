@@ -1,31 +1,81 @@
-"""The client: one connection to one server, requests on it, and the pushes that come with them."""
+"""The client's view of one connection: requests on it, and the pushes that come with them."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypedDict
 
 from h3push import _quic
-from h3push.client.connect import Plan, establish, parse_origin
+from h3push.client.connect import Plan, establish
 from h3push.client.connection import ClientConnection
-from h3push.client.exchange import ClientExchange
+from h3push.client.exchange import Exchange, Limits
+from h3push.client.pushes import OnPush
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.client.upload import Upload
-from h3push.errors import LocalProtocolError, NoStreamCredit, Timeout
+from h3push.errors import LocalProtocolError, NoStreamCredit, PoolTimeout
 from h3push.h3.config import H3Config
+from h3push.http.arguments import check_type
 from h3push.http.content import PIECE_BYTES, Body, Content, known_length, normalize
 from h3push.http.fields import RequestHead
-from h3push.http.headers import HeadersLike, encode_headers
+from h3push.http.headers import HeadersLike, declared_length, encode_headers, has_field
 from h3push.http.priority import Priority
+from h3push.http.url import encode_target, parse_url
 from h3push.quic.adapter import Driver
 from h3push.runtime.settings import ClientSettings
-from h3push.server.response import has_field
 
 METHODS_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 """Methods for which Content-Length is sent even when it is 0 (RFC 9110 section 8.6)."""
+TOO_EARLY = 425
+"""The status of a server that does not want to act on early data (RFC 8470 section 5.2)."""
+
+
+class Timeouts(TypedDict, total=False):
+    """Time-outs of one request, in seconds; `None` is no limit, and what is not named is as in `ClientSettings`."""
+
+    connect: float | None
+    """For a connection, where one is needed; a `Client` has one already."""
+    pool: float | None
+    """To wait until the server allows a further request (`request_timeout`)."""
+    read: float | None
+    """To wait for the response to begin, and from each piece of its content to the next (`response_timeout`, `read_timeout`)."""
+    write: float | None
+    """For the server to take 16 KiB of the request's content (`drain_timeout`)."""
+
+
+class ResponseStream:
+    """The response to one request in an `async with`, which closes it at the end; made by `Client.stream`."""
+
+    def __init__(self, client: "Client", method: str, path: str, options: "RequestOptions") -> None:
+        self._client = client
+        self._method = method
+        self._path = path
+        self._options = options
+        self._response: ClientResponse | None = None
+
+    async def __aenter__(self) -> ClientResponse:
+        self._response = await self._client.request(self._method, self._path, **self._options)
+        return self._response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._response is not None:
+            await self._response.close()
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keyword arguments of `Client.request`."""
+
+    headers: HeadersLike | None
+    content: Content
+    priority: Priority | None
+    authority: str | None
+    timeouts: Timeouts | None
 
 
 class Client:
@@ -33,14 +83,18 @@ class Client:
 
     `async with` connects and ends with `close`. Requests may run at the same time, as many as the server allows; further ones
     wait. When the server goes away (GOAWAY) or the connection is lost, requests that were certainly not processed raise
-    `RequestNotProcessed`: make a new client and send them again.
+    `RequestNotProcessed`: make a new client and send them again. One that is dropped while it is open closes with a
+    `ResourceWarning`.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, on_push: OnPush | None = None, authorization: str | None = None) -> None:
         self.settings = plan.settings
         """Time-outs and bounds."""
         self._plan = plan
+        self._on_push = on_push
+        self._authorization = None if authorization is None else (b"authorization", authorization.encode("latin-1"))
         self._connection: ClientConnection | None = None
+        self._is_opened = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Client":
@@ -53,8 +107,15 @@ class Client:
         await self.close()
 
     async def open(self) -> None:
-        """Connect. `ConnectFailed` with one sentence when that is not possible."""
-        self._connection = await establish(self._plan)
+        """Connect. `ConnectFailed` with one sentence when that is not possible; `RuntimeError` when it was called before."""
+        if self._is_opened:
+            raise RuntimeError("the client is connected already, or was: make a new one with connect()")
+        self._is_opened = True
+        try:
+            self._connection = await establish(self._plan, self._on_push)
+        except BaseException:
+            self._is_opened = False
+            raise
 
     async def close(self) -> None:
         """Close the connection. What is under way fails with `ConnectionClosed`; no task is left behind."""
@@ -65,8 +126,18 @@ class Client:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        connection.close()
-        connection.endpoint.close()
+        connection.shut()
+
+    def __del__(self) -> None:
+        connection = self._connection
+        if connection is not None and not connection.endpoint.is_closed:
+            warnings.warn(
+                f"{self!r} was dropped while it was open: it is closed", ResourceWarning, stacklevel=2, source=self
+            )
+            connection.run_later(connection.shut)
+
+    def __repr__(self) -> str:
+        return f"<Client https://{self._plan.origin.authority}>"
 
     # requests
 
@@ -79,37 +150,56 @@ class Client:
         content: Content = None,
         priority: Priority | None = None,
         authority: str | None = None,
+        timeouts: Timeouts | None = None,
     ) -> ClientResponse:
         """Send a request; returns when the response's header section is there. Content goes out and comes in meanwhile.
 
         Args:
             method: such as "GET".
-            path: path with query, percent-encoded.
+            path: path with query; what may not stand in a URL is percent-encoded.
             headers: further fields; Content-Length is added where the length is known.
             content: see `Content`.
             priority: RFC 9218 urgency and incremental delivery.
             authority: instead of the one of the URL that was connected to; one that the server's certificate names.
+            timeouts: instead of those in the settings.
 
         Raises:
-            LocalProtocolError: the server cannot speak for `authority`.
+            LocalProtocolError: the request would be malformed, or the server cannot speak for `authority`.
             RequestNotProcessed: the server certainly did not look at it; safe to retry on a new connection.
+            PoolTimeout: the server allowed no further request in time; it was not sent, so it is safe to retry.
+            ConnectFailed: with early data, there is no connection after all; safe to retry.
             ConnectionClosed: the connection was lost; the server may have acted on it.
             StreamFailed: the server reset it, or answered with something malformed.
-            Timeout: `request_timeout` or `response_timeout` passed.
+            ReadTimeout, WriteTimeout: the server stopped talking, or taking content.
         """
         connection = self._connected
+        _check_arguments(method, path, priority, authority)
         body = normalize(content)
-        if authority is not None and not connection.is_authoritative(authority.encode("ascii")):
-            raise LocalProtocolError(f"the certificate of this server does not cover {authority}: connect to that one")
         head = self._head(method, path, headers, body, authority)
-        exchange = await self._send_head(connection, head, body != b"", priority)
-        try:
-            if body != b"":
-                self._send_body(connection, exchange, body)
-            return await exchange.wait_answer()
-        except BaseException:
+        limits = connection.limits if timeouts is None else _limits(connection.limits, timeouts)
+        exchange = await self._send(connection, head, body, limits, priority)
+        if exchange.early and exchange.head is not None and exchange.head.status == TOO_EARLY:
             exchange.close()
-            raise
+            await connection.handshake.wait()
+            exchange = await self._send(connection, head, body, limits, priority)
+        return ClientResponse(exchange)
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: HeadersLike | None = None,
+        content: Content = None,
+        priority: Priority | None = None,
+        authority: str | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> ResponseStream:
+        """`request` for an `async with`, which closes the response at its end."""
+        options = RequestOptions(
+            headers=headers, content=content, priority=priority, authority=authority, timeouts=timeouts
+        )
+        return ResponseStream(self, method, path, options)
 
     async def get(
         self, path: str, *, headers: HeadersLike | None = None, priority: Priority | None = None
@@ -156,9 +246,12 @@ class Client:
 
     @property
     def is_usable(self) -> bool:
-        """True while new requests can be sent on this connection."""
+        """True while new requests can be sent on this connection.
+
+        It is False for a moment after a time-out, until the server has shown that it is still there.
+        """
         connection = self._connection
-        return connection is not None and connection.over is None and not connection.going_away
+        return connection is not None and connection.is_usable
 
     async def wait_closed(self) -> None:
         """Wait until the connection is over, whoever ends it."""
@@ -178,39 +271,70 @@ class Client:
         fields = encode_headers(headers)
         length = known_length(body)
         if has_field(fields, b"content-length"):
-            length = None
+            _check_length(declared_length(fields), length)
         elif length is not None and (length > 0 or method in METHODS_WITH_CONTENT):
             fields = [*fields, (b"content-length", b"%d" % length)]
+        own = self._plan.origin.authority
+        authority = authority or own
+        if authority != own and not self._connected.is_authoritative(authority.encode("ascii", "replace")):
+            raise LocalProtocolError(f"the certificate of this server does not cover {authority}: connect to that one")
+        if authority == own and self._authorization is not None and not has_field(fields, b"authorization"):
+            fields = [*fields, self._authorization]
         return RequestHead(
-            method=method.encode("latin-1"),
+            method=method.encode("latin-1", "replace"),
             scheme=b"https",
-            authority=(authority or self._plan.origin.authority).encode("ascii"),
-            path=path.encode("ascii"),
+            authority=authority.encode("ascii"),
+            path=encode_target(path).encode("ascii"),
             fields=fields,
             content_length=length,
         )
 
-    async def _send_head(
-        self, connection: ClientConnection, head: RequestHead, has_content: bool, priority: Priority | None
-    ) -> ClientExchange:
+    async def _send(
+        self, connection: ClientConnection, head: RequestHead, body: Body, limits: Limits, priority: Priority | None
+    ) -> Exchange:
+        """Send a request; returns when the response's header section is there."""
+        has_content = body != b""
+        exchange = None
+        if connection.doubt is None and connection.may_be_sent(head, not has_content):
+            with suppress(NoStreamCredit):
+                exchange = connection.open(head, limits, end_stream=not has_content, priority=priority)
+        if exchange is None:
+            exchange = await self._send_later(connection, head, has_content, limits, priority)
         try:
-            return connection.open(head, end_stream=not has_content, priority=priority)
-        except NoStreamCredit:
-            pass
-        try:
-            async with asyncio.timeout(self.settings.request_timeout):
-                while True:
-                    await connection.credit.wait()
-                    try:
-                        return connection.open(head, end_stream=not has_content, priority=priority)
-                    except NoStreamCredit:
-                        continue
-        except TimeoutError:
-            raise Timeout(
-                f"the server allowed no further request within {self.settings.request_timeout:g} s (request_timeout)"
-            ) from None
+            if has_content:
+                self._send_body(connection, exchange, body)
+            await exchange.wait_answer()
+        except BaseException:
+            exchange.close()
+            raise
+        return exchange
 
-    def _send_body(self, connection: ClientConnection, exchange: ClientExchange, body: Body) -> None:
+    async def _send_later(
+        self,
+        connection: ClientConnection,
+        head: RequestHead,
+        has_content: bool,
+        limits: Limits,
+        priority: Priority | None,
+    ) -> Exchange:
+        """Send a request as soon as the handshake is done, the server is there and allows one more."""
+        if not connection.may_be_sent(head, not has_content):
+            await connection.handshake.wait()
+        try:
+            async with asyncio.timeout(limits.pool):
+                while True:
+                    if connection.doubt is not None:
+                        await connection.doubt.wait()
+                    try:
+                        return connection.open(head, limits, end_stream=not has_content, priority=priority)
+                    except NoStreamCredit:
+                        await connection.credit.wait()
+        except TimeoutError:
+            connection.ask_for_life()
+            sentence = f"the server allowed no further request within {limits.pool:g} s (request_timeout)"
+            raise PoolTimeout(sentence) from None
+
+    def _send_body(self, connection: ClientConnection, exchange: Exchange, body: Body) -> None:
         upload = Upload(connection, exchange)
         if type(body) is bytes and len(body) <= PIECE_BYTES:
             upload.write(body, True)
@@ -220,28 +344,67 @@ class Client:
         task.add_done_callback(self._tasks.discard)
 
 
+def _check_length(declared: int | None, length: int | None) -> None:
+    if declared is None:
+        raise LocalProtocolError("the Content-Length of the request is no number")
+    if length is not None and declared != length:
+        raise LocalProtocolError(
+            f"the content has {length} bytes, not the {declared} of the Content-Length that was given"
+        )
+
+
+def _check_arguments(method: object, path: object, priority: object, authority: object) -> None:
+    if type(method) is not str:
+        check_type("method", method, str)
+    if type(path) is not str:
+        check_type("path", path, str)
+    if priority is not None:
+        check_type("priority", priority, Priority, type(None))
+    if authority is not None:
+        check_type("authority", authority, str, type(None))
+
+
+def _limits(usual: Limits, timeouts: Timeouts) -> Limits:
+    for name, seconds in timeouts.items():
+        if name not in Timeouts.__annotations__:
+            raise TypeError(f"timeouts has no {name!r}: it takes {', '.join(Timeouts.__annotations__)}")
+        check_type(f"timeouts[{name!r}]", seconds, int, float, type(None))
+    read = "read" in timeouts
+    return Limits(
+        pool=timeouts.get("pool", usual.pool),
+        response=timeouts.get("read") if read else usual.response,
+        read=timeouts.get("read") if read else usual.read,
+        write=timeouts.get("write", usual.write),
+    )
+
+
 def connect(
     url: str,
     *,
     cafile: str | os.PathLike[str] | None = None,
     verify: bool = True,
     tls: _quic.ClientTls | None = None,
+    early_data: bool = False,
     max_pushes: int | None = None,
     config: H3Config | None = None,
     settings: ClientSettings | None = None,
     io: Literal["loop", "thread"] = "loop",
     driver: Driver | None = None,
     address: tuple[str, int] | None = None,
-    on_push: Callable[[ReceivedPush], None] | None = None,
+    on_push: OnPush | None = None,
 ) -> Client:
     """Make a client; it connects when `async with` begins.
 
     Args:
-        url: an https URL; host and port count, the path does not.
+        url: an https URL; host and port count, the path does not. A user name and password in it go out with each request to
+            that host (RFC 7617), unless the request has an Authorization field.
         cafile: PEM file with the only authorities to trust, instead of the system's.
         verify: False accepts every certificate: for tests on your own machine only.
         tls: instead of `cafile` and `verify`. Give the same object to several connections and the later ones resume the
             session of the first, which saves certificate and signature.
+        early_data: on a resumed session that allows it, send GET and HEAD without waiting for the handshake, which saves a round
+            trip. Somebody on the way may replay such a request: see `docs/explanation/early-data.md`. `tls` needs
+            `early_data=True` too.
         max_pushes: pushes that the server may have granted and unfinished at any instant; `None` allows none.
         config: bounds and switches of the protocol.
         settings: time-outs and bounds of this layer.
@@ -249,29 +412,45 @@ def connect(
         driver: instead of a UDP socket: another way to move datagrams, such as the virtual network of tests.
         address: connect to this address, and send `url`'s host in the handshake and the requests as ever.
         on_push: called in the moment of each promise, before its response can have begun: the place to `cancel` what is not
-            wanted. What it raises is logged, and calls that push off.
+            wanted. False refuses the push; it may be async, then the push goes on meanwhile. What it raises is logged, and calls
+            that push off.
 
     Raises:
-        ValueError: no https URL, or a certificate file that cannot be used.
+        ValueError: no https URL, a negative `max_pushes`, or a certificate file that cannot be used.
+        TypeError: an argument of the wrong type.
     """
-    origin = parse_origin(url)
+    _check_connect_arguments(url, cafile, tls, max_pushes, config, settings)
+    parsed = parse_url(url)
     config = config or H3Config()
     if max_pushes is not None:
+        if max_pushes < 0:
+            raise ValueError(f"max_pushes must not be negative: {max_pushes}")
         config = replace(config, max_concurrent_pushes=max_pushes)
     plan = Plan(
-        origin=origin,
-        tls=tls if tls is not None or driver is not None else _client_tls(cafile, verify),
+        origin=parsed.origin,
+        tls=tls if tls is not None or driver is not None else _client_tls(cafile, verify, early_data),
         config=replace(config, release_pushes=False, grant_in_two_steps=True),
         settings=settings or ClientSettings(),
         io=io,
         driver=driver,
         address=address,
-        on_push=on_push,
+        early_data=early_data,
     )
-    return Client(plan)
+    return Client(plan, on_push, parsed.authorization)
 
 
-def _client_tls(cafile: str | os.PathLike[str] | None, verify: bool) -> _quic.ClientTls:
+def _check_connect_arguments(
+    url: object, cafile: object, tls: object, max_pushes: object, config: object, settings: object
+) -> None:
+    check_type("url", url, str)
+    check_type("cafile", cafile, str, os.PathLike, type(None))
+    check_type("tls", tls, _quic.ClientTls, type(None))
+    check_type("max_pushes", max_pushes, int, type(None))
+    check_type("config", config, H3Config, type(None))
+    check_type("settings", settings, ClientSettings, type(None))
+
+
+def _client_tls(cafile: str | os.PathLike[str] | None, verify: bool, early_data: bool) -> _quic.ClientTls:
     trust = None
     if cafile is not None:
         try:
@@ -280,4 +459,8 @@ def _client_tls(cafile: str | os.PathLike[str] | None, verify: bool) -> _quic.Cl
             raise ValueError(
                 f"cannot read the authorities in {os.fspath(cafile)!r}: {error.strerror or error}"
             ) from None
-    return _quic.ClientTls(trust=trust, verify=verify, key_log_file=os.environ.get("SSLKEYLOGFILE"))
+    key_log = os.environ.get("SSLKEYLOGFILE")
+    try:
+        return _quic.ClientTls(trust=trust, verify=verify, early_data=early_data, key_log_file=key_log)
+    except OSError as error:
+        raise ValueError(f"cannot write the key log {key_log!r} (SSLKEYLOGFILE): {error.strerror or error}") from None

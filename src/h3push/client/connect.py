@@ -7,9 +7,11 @@ together have `connect_timeout`.
 
 import asyncio
 import errno
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import Literal
@@ -17,24 +19,16 @@ from typing import Literal
 from h3push import _quic
 from h3push.client.authorities import covers, split_authority
 from h3push.client.connection import ClientConnection, HandshakeFailed
-from h3push.client.response import ReceivedPush
-from h3push.errors import ConnectFailed
+from h3push.client.pushes import OnPush
+from h3push.errors import ConnectFailed, ConnectFailure
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
-from h3push.http.url import Origin, origin_of
+from h3push.http.url import Origin
 from h3push.quic.adapter import Driver, SocketDriver
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ClientSettings
 
 Address = tuple[str, int]
-
-
-def parse_origin(url: str) -> Origin:
-    """Host and port of an https URL. `ValueError` with a sentence for anything else."""
-    origin = origin_of(url)
-    if origin is None:
-        raise ValueError(f"HTTP/3 needs an https URL such as https://example.com/, not {url!r}")
-    return origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,26 +42,30 @@ class Plan:
     io: Literal["loop", "thread"]
     driver: Driver | None
     address: Address | None
-    on_push: Callable[[ReceivedPush], None] | None = None
+    early_data: bool
+    """Requests that may be repeated go out in early data, where the session allows it."""
 
 
-async def establish(plan: Plan) -> ClientConnection:
-    """A connection whose handshake is done. `ConnectFailed` when there is none within `connect_timeout`."""
+async def establish(plan: Plan, on_push: OnPush | None) -> ClientConnection:
+    """Connect; returns when the handshake is done, or early data can be sent.
+
+    `ConnectFailed` when that is not so within `connect_timeout`.
+    """
     seconds = plan.settings.connect_timeout
     try:
         async with asyncio.timeout(seconds):
             addresses = [plan.address] if plan.address else await look_up(plan.origin)
             if plan.driver is not None:
-                return await _attempt(plan, addresses[0], plan.driver)
-            if len(addresses) == 1:
+                connection = await _attempt(plan, addresses[0], plan.driver)
+            elif len(addresses) == 1:
                 # In this task: the first request is then in time for the handshake's last flight.
-                return await _open(plan, addresses[0])
-            return await _race(plan, addresses)
+                connection = await _open(plan, addresses[0])
+            else:
+                connection = await _race(plan, addresses)
     except TimeoutError:
-        where = plan.origin.authority
-        raise ConnectFailed(
-            f"nothing answers at {where} over UDP within {seconds:g} s: is an HTTP/3 server running there?"
-        ) from None
+        raise _no_answer(plan, plan.origin.authority) from None
+    connection.pushes.on_push = on_push
+    return connection
 
 
 async def look_up(origin: Origin) -> list[Address]:
@@ -80,7 +78,8 @@ async def look_up(origin: Origin) -> list[Address]:
     try:
         found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_DGRAM)
     except OSError as error:
-        raise ConnectFailed(f"cannot find host {origin.host}: {error.strerror or error}") from None
+        sentence = f"cannot find host {origin.host}: {error.strerror or error}"
+        raise ConnectFailed(sentence, ConnectFailure.DNS) from None
     addresses = list(dict.fromkeys((str(where[0]), int(where[1])) for *_, where in found))
     first = [address for address in addresses if (":" in address[0]) == (":" in addresses[0][0])]
     second = [address for address in addresses if address not in first]
@@ -123,10 +122,10 @@ async def _attempt(plan: Plan, address: Address, driver: Driver) -> ClientConnec
     endpoint = Endpoint(driver)
     try:
         connection = _connect(plan, endpoint, address)
-        await connection.ready
-    except HandshakeFailed as failure:
-        endpoint.close()
-        raise ConnectFailed(_sentence(plan, address, failure)) from None
+        if not connection.is_early:
+            await connection.handshake.wait()
+        if connection.failure is not None:
+            raise _failure(plan, address, connection.failure)
     except BaseException:
         endpoint.close()
         raise
@@ -134,16 +133,21 @@ async def _attempt(plan: Plan, address: Address, driver: Driver) -> ClientConnec
 
 
 def _connect(plan: Plan, endpoint: Endpoint, address: Address) -> ClientConnection:
+    config = endpoint.dress(plan.config)
+
     def make_owner(handle: int) -> ClientConnection:
         check = _authority_check(plan.origin, endpoint, handle)
-        core = H3ClientConnection(endpoint.transport(handle), endpoint.dress(plan.config), is_authoritative=check)
-        connection = ClientConnection(endpoint, handle, address, core, plan.settings)
-        connection.is_authoritative = check
-        connection.pushes.on_push = plan.on_push
-        return connection
+
+        def make_core() -> H3ClientConnection:
+            return H3ClientConnection(endpoint.transport(handle), config, is_authoritative=check)
+
+        explain = partial(_failure, plan, address)
+        return ClientConnection(endpoint, handle, address, make_core, plan.settings, check, explain)
 
     owner = endpoint.connect(address, plan.origin.host, plan.tls, make_owner)
     assert isinstance(owner, ClientConnection)
+    if plan.early_data:
+        owner.begin_early()
     return owner
 
 
@@ -175,7 +179,8 @@ def _client_socket(plan: Plan, address: Address) -> SocketDriver:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(address)
     except OSError as error:
-        raise ConnectFailed(f"cannot reach {_show(address)}: {error.strerror or error}") from None
+        sentence = f"cannot reach {_show(address)}: {error.strerror or error}"
+        raise ConnectFailed(sentence, ConnectFailure.REFUSED) from None
     kind = _quic.ThreadedEndpoint if plan.io == "thread" else _quic.Endpoint
     transport = plan.settings.transport(plan.config.max_concurrent_pushes)
     anywhere = ("::" if family == socket.AF_INET6 else "0.0.0.0", 0)  # noqa: S104 - a client; QUIC takes only what is its
@@ -189,38 +194,57 @@ def _show(address: Address) -> str:
 
 # Why a handshake failed, in sentences. TLS alerts are QUIC errors 0x100 + alert (RFC 9001 section 4.8).
 
+TLS_ALERTS = 0x100
+"""The first of them."""
 NO_APPLICATION_PROTOCOL = 0x178
 """TLS alert 120, no_application_protocol (RFC 7301)."""
 
 
-def _sentence(plan: Plan, address: Address, failure: HandshakeFailed) -> str:
+def _failure(plan: Plan, address: Address, failure: HandshakeFailed) -> ConnectFailed:
     where = _show(address)
-    host = plan.origin.host
     if failure.error_code == NO_APPLICATION_PROTOCOL:
-        return f"{where} speaks QUIC but not HTTP/3 (it refused the protocol name h3)"
-    if "certificate" in failure.reason.lower():
-        return _certificate_sentence(host, failure.reason)
+        return ConnectFailed(f"{where} speaks QUIC but not HTTP/3 (it refused the protocol name h3)")
+    if failure.kind == _quic.CLOSED_TRANSPORT_ERROR and "certificate" in failure.reason:
+        return ConnectFailed(certificate_sentence(plan.origin.host, failure.reason), ConnectFailure.TLS)
     if failure.kind == _quic.CLOSED_TIMED_OUT:
-        return (
-            f"nothing answers at {where} over UDP within {plan.settings.connect_timeout:g} s: "
-            "is an HTTP/3 server running there?"
-        )
+        return _no_answer(plan, where)
     if failure.kind == _quic.CLOSED_UNREACHABLE and failure.error_code == errno.ECONNREFUSED:
-        return f"{where} refused the connection (no UDP listener)"
+        return ConnectFailed(f"{where} refused the connection (no UDP listener)", ConnectFailure.REFUSED)
     if failure.kind == _quic.CLOSED_UNREACHABLE:
-        return f"cannot reach {where}: {failure.reason}"
+        return ConnectFailed(f"cannot reach {where}: {failure.reason}", ConnectFailure.REFUSED)
     if failure.kind == _quic.CLOSED_REFUSED:
-        return f"{where} has no QUIC version in common with us"
-    code = "" if failure.error_code is None else f" (QUIC error {failure.error_code:#x})"
-    return f"the handshake with {where} failed: {failure.reason or 'no reason was given'}{code}"
+        return ConnectFailed(f"{where} has no QUIC version in common with us")
+    code = failure.error_code
+    number = "" if code is None else f" (QUIC error {code:#x})"
+    kind = ConnectFailure.TLS if code is not None and TLS_ALERTS <= code < 2 * TLS_ALERTS else ConnectFailure.PROTOCOL
+    reason = failure.reason or "no reason was given"
+    return ConnectFailed(f"the handshake with {where} failed: {reason}{number}", kind)
 
 
-def _certificate_sentence(host: str, reason: str) -> str:
-    reason_words = reason.replace(" ", "").lower()
-    if "notvalidforname" in reason_words:
-        return f"the certificate is not for {host}: {reason}; connect by a name that it is for, or use verify=False"
-    if "expired" in reason_words:
-        return f"the certificate of {host} has expired: {reason}"
-    if "notvalidyet" in reason_words:
-        return f"the certificate of {host} is not valid yet: {reason}; is the clock right?"
-    return f"the certificate of {host} is not trusted: {reason}; use --cacert / cafile=, or verify=False"
+def _no_answer(plan: Plan, where: str) -> ConnectFailed:
+    seconds = plan.settings.connect_timeout
+    within = "" if seconds is None else f" within {seconds:g} s"
+    sentence = f"nothing answers at {where} over UDP{within}: is an HTTP/3 server running there?"
+    return ConnectFailed(sentence, ConnectFailure.TIMEOUT)
+
+
+def certificate_sentence(host: str, reason: str) -> str:
+    """Say which of the checks a certificate did not pass, and what to do; `reason` is the native module's words."""
+    if reason.startswith("the certificate is not for"):
+        return f"{reason}: connect by a name that it is for"
+    whose = f"the certificate of {host}"
+    if reason.startswith("the certificate is not valid"):
+        days = re.search(r"another \d+ days", reason)
+        return f"{whose} is not valid yet{f', for {days[0]}' if days else ''}: is the clock right?"
+    if reason.startswith("the certificate is not trusted"):
+        return f"{reason.replace('the certificate', whose, 1)}; to trust it or its authority give cafile= (--cacert)"
+    if reason.endswith("wrong signature"):
+        return f"{whose} is not trusted: an authority of the same name as its own is trusted, with another key"
+    text, colon, cause = reason.partition(": ")
+    if colon and _RUST_NAME.fullmatch(cause):  # an error that has no sentence
+        cause = _WORD_BEGINS.sub(" ", cause).lower()
+    return text.replace("the certificate", whose, 1) + colon + cause
+
+
+_RUST_NAME = re.compile("[A-Za-z]+")
+_WORD_BEGINS = re.compile("(?<=[a-z])(?=[A-Z])")

@@ -1,58 +1,181 @@
-"""One response on its way to a client: the mechanics below `ClientResponse` and `ReceivedPush`.
+"""One response on its way to a client: the state below `ClientResponse` and `ReceivedPush`, which are views of it.
 
-The same class serves a request of ours and one that the server promised; the connection feeds it.
+`Exchange` belongs to a request of ours, `PushedExchange` to a promise of the server; the connection feeds both. The connection
+holds them, the application holds the views: when the application drops its last view, what it could have had is given up.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+from weakref import ref
 
-from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState, SentRequest, Timing
-from h3push.http.fields import ResponseHead
-from h3push.http.headers import Headers
+from h3push.errors import ErrorCode, PushCancelled
+from h3push.h3.events import FAILURES, CancelledBy
+from h3push.http.fields import RequestHead, ResponseHead
+from h3push.http.headers import Headers, has_field
+from h3push.http.priority import Priority
 from h3push.runtime.drain import Drain
-from h3push.runtime.inbox import Incoming
+from h3push.runtime.inbox import FlowControl, Incoming
+from h3push.runtime.settings import ClientSettings
 from h3push.runtime.signal import Signal
 
-if TYPE_CHECKING:
-    from h3push.client.connection import ClientConnection
 
-__all__ = ["ClientExchange", "ClientResponse", "ReceivedPush", "ReceivedState", "SentRequest", "Timing"]
+class SentRequest:
+    """A request: one of ours, or a promised one."""
+
+    __slots__ = ("head",)
+
+    def __init__(self, head: RequestHead) -> None:
+        self.head = head
+        """As it is on the wire."""
+
+    def __repr__(self) -> str:
+        return f"<SentRequest {self.method} {self.url}>"
+
+    @property
+    def method(self) -> str:
+        """The method."""
+        return self.head.method.decode("latin-1")
+
+    @property
+    def authority(self) -> str:
+        """Host, and port where it is not 443."""
+        return (self.head.authority or b"").decode("latin-1")
+
+    @property
+    def path(self) -> str:
+        """Path with query, percent-encoded."""
+        return (self.head.path or b"").decode("latin-1")
+
+    @property
+    def url(self) -> str:
+        """The whole URL."""
+        return f"{(self.head.scheme or b'').decode('latin-1')}://{self.authority}{self.path}"
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        return Headers.wrap(self.head.fields)
 
 
-class ClientExchange:
-    """One response on its way."""
+@dataclass(slots=True)
+class Timing:
+    """When things happened, in seconds of the loop's clock."""
+
+    started: float
+    """The request went out, or the promise came in."""
+    first_byte: float | None = None
+    """The final response's header section arrived."""
+    ended: float | None = None
+    """The response was complete, or failed."""
+
+
+class ReceivedState(Enum):
+    """How far a push has come, seen from the client."""
+
+    PROMISED = "promised"
+    """Its response has not begun."""
+    OPEN = "open"
+    """Its response is arriving."""
+    FULFILLED = "fulfilled"
+    """Its response has arrived whole."""
+    CANCELLED = "cancelled"
+    """It was called off, by either side."""
+    FAILED = "failed"
+    """Its response was malformed, given up by the server, did not come in time, or the connection was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The time-outs of one request, in seconds; `None` is no limit."""
+
+    pool: float | None
+    """To wait for a stream of its own."""
+    response: float | None
+    """From the end of the request to the final response's header section."""
+    read: float | None
+    """Between two pieces of content."""
+    write: float | None
+    """For the server to take 16 KiB of the request's content."""
+
+
+class Owner(FlowControl, Protocol):
+    """The connection, as an exchange sees it."""
+
+    @property
+    def settings(self) -> ClientSettings:
+        """Time-outs and bounds."""
+
+    may_be_promised: bool
+    """True when the server may push, so that a response may be kept open for promises."""
+
+    @property
+    def is_listened_to(self) -> bool:
+        """True when somebody takes promises whatever response they come with."""
+
+    def now(self) -> float:
+        """The loop's clock, in seconds."""
+
+    def run_later(self, action: Callable[[], None]) -> None:
+        """Call `action` in a later turn of the loop. May be called at any time, from any thread: by the garbage collector."""
+
+    def cancel(self, exchange: "Exchange", error: Exception | None = None) -> None:
+        """The response is not wanted any more; whoever waits for it gets `error`."""
+
+    def pushes_of(self, exchange: "Exchange") -> "list[PushedExchange]":
+        """The pushes that came with a response and hold credit."""
+
+    def cancel_push(self, push: "PushedExchange") -> None:
+        """Call a push off on the wire."""
+
+    def release_push(self, push: "PushedExchange") -> None:
+        """Give the credit of a push back."""
+
+
+class Exchange:
+    """A request of ours and its response."""
 
     # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
-    push: ReceivedPush | None = None
-    """The push whose response this is."""
-    response: ClientResponse | None = None
-    """The response, once its header section is there."""
+    head: ResponseHead | None = None
+    """The final response's header section, once it is there."""
+    content: Incoming
+    """The response's content, once `head` is there."""
     error: Exception | None = None
     """What ended it before its response began."""
     over: bool = False
     """True when nothing further will arrive."""
+    closed: bool = False
+    """True when the application wants no more of it."""
     sending: bool = True
     """False when the server wants no more of the request's content, or all of it is sent."""
-    upload: asyncio.Task[None] | None = None
+    early: bool = False
+    """True when it was sent in early data (RFC 8470)."""
+    priority: Priority | None = None
+    """What the request said about its priority; kept for those that may have to be sent again."""
+    upload: "asyncio.Task[None] | None" = None
     """Sends the request's content, where that takes a while."""
     drain: Drain | None = None
     """Where the upload waits."""
     informational: Sequence[tuple[int, Headers]] = ()
     """Interim responses so far."""
-    promises: deque[ReceivedPush] | None = None
+    pushes_held: int = 0
+    """Pushes that came with it and hold credit."""
+    promises: "deque[PushedExchange] | None" = None
     """Promises that came with it and were not handed out."""
     _promised: asyncio.Event | None = None
 
-    def __init__(self, connection: "ClientConnection", request: SentRequest, stream_id: int | None, now: float) -> None:
-        self.connection = connection
+    def __init__(self, owner: Owner, request: SentRequest, stream_id: int | None, now: float, limits: Limits) -> None:
+        self.owner = owner
         self.request = request
         self.stream_id = stream_id
         """Request stream; or push stream, once it is there."""
         self.timing = Timing(now)
         self.active_at = now
         """When the server last took something of the request, in loop time."""
+        self.limits = limits
         self.answered = Signal()
         """Set when the response has begun, or will not."""
 
@@ -64,23 +187,29 @@ class ClientExchange:
 
     def answer(self, stream_id: int, head: ResponseHead, now: float) -> None:
         """The final response's header section."""
-        settings = self.connection.settings
-        content = Incoming(
-            self.connection, stream_id, high_water=settings.receive_high_water, timeout=settings.read_timeout
+        owner = self.owner
+        content = self.content = Incoming(
+            owner, stream_id, high_water=owner.settings.receive_high_water, timeout=self.limits.read
         )
-        if self.push is None and self.request.method != "HEAD":  # promises come on request streams alone
+        if owner.may_be_promised and self._may_be_kept_open(head):
             content.expected = head.content_length
         self.stream_id = stream_id
         self.timing.first_byte = now
-        self.response = ClientResponse(self, head, content)
+        self.head = head
         self.answered.set()
 
-    def promise(self, push: ReceivedPush) -> None:
+    def _may_be_kept_open(self, head: ResponseHead) -> bool:
+        """Promises come on request streams alone; where trailers are announced, the reader waits for them."""
+        return self.request.head.method != b"HEAD" and not has_field(head.fields, b"trailer")
+
+    def promise(self, push: "PushedExchange") -> None:
         """A promise came with it."""
         if self.promises is None:
             self.promises = deque()
         self.promises.append(push)
-        push.owners.add(self)
+        if not push.released and self not in push.owners:
+            self.pushes_held += 1
+            push.owners.add(self)
         self._tell_promises()
 
     def end(self, now: float) -> None:
@@ -95,15 +224,17 @@ class ClientExchange:
             return
         self.end(now)
         self.stop_sending()
-        if self.response is None:
+        if self.head is None:
             self.error = error
             self.answered.set()
         else:
-            self.response.content.fail(error)
+            self.content.fail(error)
 
     def stop_sending(self) -> None:
-        """The server wants no more of the request's content."""
+        """The server wants no more of the request's content: whatever the upload waits for, it ends now."""
         self.sending = False
+        if self.upload is not None:
+            self.upload.cancel()
         self.drained()
 
     def drained(self) -> None:
@@ -117,10 +248,10 @@ class ClientExchange:
 
     # the application
 
-    async def next_promise(self) -> ReceivedPush | None:
+    async def next_promise(self) -> "PushedExchange | None":
         """The next promise that came with it; `None` when there will be no more."""
         while not self.promises:
-            if self.over:
+            if self.over or self.closed:
                 return None
             if self._promised is None:
                 self._promised = asyncio.Event()
@@ -128,26 +259,135 @@ class ClientExchange:
             await self._promised.wait()
         return self.promises.popleft()
 
-    async def wait_answer(self) -> ClientResponse:
-        """The response, once its header section is there."""
-        await self.answered.wait()
-        if self.response is None:
+    async def wait_answer(self) -> None:
+        """Return when the response's header section is there. Raises what ended it before."""
+        if not self.answered.is_set:
+            await self.answered.wait()
+        if self.head is None:
             assert self.error is not None
             raise self.error
-        return self.response
 
     def read_to_end(self) -> None:
-        """The application has all of it."""
-        if self.push is not None:
-            self.push.release()
+        """The application has all of the content."""
+
+    @property
+    def is_unfinished(self) -> bool:
+        """True while something of it is still to be sent, or to arrive and be read."""
+        return self.sending or not (self.over or self.head is None or self.content.finished)
+
+    @property
+    def has_arrived(self) -> bool:
+        """True when all content is here, although the stream may be kept open behind it for promises."""
+        return self.over or (self.head is not None and self.content.received == self.content.expected)
+
+    @property
+    def progress(self) -> object | None:
+        """Something that differs whenever more has arrived; `None` while the application holds it back itself."""
+        if self.head is None:
+            return len(self.informational)
+        promised = len(self.promises) if self.promises is not None else 0
+        return None if self.content.paused else (self.content.received, promised)
 
     def close(self) -> None:
-        """The application wants no more of it."""
-        if self.upload is not None:
-            self.upload.cancel()
-        if self.push is not None:
-            self.push.cancel()
-        elif not self.over:
-            self.connection.cancel(self)
+        """The application wants no more of it, nor of the pushes that came with it and that it has not claimed."""
+        self._close(wanted=False)
+        for push in self.owner.pushes_of(self):
+            push.owners.discard(self)
+            if not push.owners and not push.claimed:
+                push.cancel()
+
+    def abandon(self) -> None:
+        """The application has dropped its response: it is cancelled, and so are the pushes that nobody can take any more.
+
+        One whose content has been read is left to bring further promises, if somebody takes these.
+        """
+        if self.closed:
+            return
+        self._close(wanted=not self.is_unfinished and self.owner.is_listened_to)
+        for push in self.owner.pushes_of(self):
+            push.owners.discard(self)
+            push.forsake()
+
+    def _close(self, wanted: bool) -> None:
+        self.closed = True
+        if (self.sending or not self.over) and not wanted:
+            self.owner.cancel(self)
         self.promises = None
-        self.connection.pushes.disown(self)
+        self._tell_promises()
+
+
+class PushedExchange(Exchange):
+    """A promised request and its response. It holds one unit of push credit until it is released."""
+
+    sending = False
+    state: ReceivedState = ReceivedState.PROMISED
+    """How far it has come."""
+    cancelled_by: CancelledBy | None = None
+    """Who ended it early, and how."""
+    claimed: bool = False
+    """True when it was taken for good: closing the response that it came with leaves it alone."""
+    released: bool = False
+    """True when its credit went back."""
+    view: "ref[object] | None" = None
+    """The application's view of it, while it has one."""
+
+    def __init__(
+        self, owner: Owner, request: SentRequest, now: float, limits: Limits, push_id: int, initiator: SentRequest
+    ) -> None:
+        super().__init__(owner, request, None, now, limits)
+        self.push_id = push_id
+        """The push ID."""
+        self.initiator = initiator
+        """The request whose response carried the promise."""
+        self.owners: set[Exchange] = set()
+        """The responses that it came with and that the application still has."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """True until its response is complete, or will not be."""
+        return self.state in {ReceivedState.PROMISED, ReceivedState.OPEN}
+
+    def answer(self, stream_id: int, head: ResponseHead, now: float) -> None:
+        super().answer(stream_id, head, now)
+        self.state = ReceivedState.OPEN
+
+    def end(self, now: float) -> None:
+        super().end(now)
+        if self.is_under_way:
+            self.state = ReceivedState.FULFILLED
+
+    def ended_early(self, by: CancelledBy, sentence: str, code: int) -> None:
+        """It will not come, or not further."""
+        self.state = ReceivedState.FAILED if by in FAILURES else ReceivedState.CANCELLED
+        self.cancelled_by = by
+        error = PushCancelled(f"push {self.push_id} of {self.request.path}: {sentence}", code)
+        self.fail(error, self.owner.now())
+
+    def read_to_end(self) -> None:
+        self.release()
+
+    def close(self) -> None:
+        self.cancel()
+
+    def cancel(self) -> None:
+        """It is not wanted: call it off on the wire where it is under way, and give its credit back."""
+        if self.is_under_way:
+            self.owner.cancel_push(self)
+            self.ended_early(CancelledBy.LOCAL, "we called the push off", ErrorCode.H3_REQUEST_CANCELLED)
+        self.release()
+
+    def release(self) -> None:
+        """The application is done with it: the server may push another one in its place."""
+        if not self.released:
+            self.released = True
+            for response in self.owners:
+                response.pushes_held -= 1
+            self.owner.release_push(self)
+
+    def forsake(self) -> None:
+        """One who could have taken it is gone; call it off when it was the last."""
+        if not self.owners and (self.view is None or self.view() is None):
+            self.cancel()
+
+    def _may_be_kept_open(self, head: ResponseHead) -> bool:
+        return False  # promises come on request streams alone

@@ -1,108 +1,42 @@
-"""What a client's application holds: responses, requested and pushed, and the promises of the server.
+"""The views that a client's application holds: responses, requested and pushed, and the promises of the server.
 
 A push takes one unit of the credit that `max_pushes` gives, from its promise until it is *released*: its content has been read to
-the end, it was cancelled or failed, or the response that it came with was closed. So what the server may push is bounded by
-what the application has not dealt with, and back-pressure reaches all the way to the promise.
+the end, it was cancelled or failed, or nobody has it any more, because the response that it came with was closed or dropped. So
+what the server may push is bounded by what the application has not dealt with, and back-pressure reaches all the way to the
+promise.
 """
 
+import warnings
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING
+from weakref import ref
 
-from h3push.errors import ErrorCode, PushCancelled
+from h3push.client.exchange import Exchange, PushedExchange, ReceivedState, SentRequest, Timing
 from h3push.h3.events import CancelledBy
-from h3push.http.fields import RequestHead, ResponseHead
 from h3push.http.headers import Headers
-from h3push.runtime.inbox import Incoming
-
-if TYPE_CHECKING:
-    from h3push.client.exchange import ClientExchange
-
-
-class SentRequest:
-    """A request: one of ours, or a promised one."""
-
-    __slots__ = ("head",)
-
-    def __init__(self, head: RequestHead) -> None:
-        self.head = head
-        """As it is on the wire."""
-
-    def __repr__(self) -> str:
-        return f"<SentRequest {self.method} {self.url}>"
-
-    @property
-    def method(self) -> str:
-        """The method."""
-        return self.head.method.decode("latin-1")
-
-    @property
-    def authority(self) -> str:
-        """Host, and port where it is not 443."""
-        return (self.head.authority or b"").decode("latin-1")
-
-    @property
-    def path(self) -> str:
-        """Path with query, percent-encoded."""
-        return (self.head.path or b"").decode("latin-1")
-
-    @property
-    def url(self) -> str:
-        """The whole URL."""
-        return f"{(self.head.scheme or b'').decode('latin-1')}://{self.authority}{self.path}"
-
-    @property
-    def headers(self) -> Headers:
-        """The header fields."""
-        return Headers.wrap(self.head.fields)
-
-
-@dataclass(slots=True)
-class Timing:
-    """When things happened, in seconds of the loop's clock."""
-
-    started: float
-    """The request went out, or the promise came in."""
-    first_byte: float | None = None
-    """The final response's header section arrived."""
-    ended: float | None = None
-    """The response was complete, or failed."""
-
-
-class ReceivedState(Enum):
-    """How far a push has come, seen from the client."""
-
-    PROMISED = "promised"
-    """Its response has not begun."""
-    OPEN = "open"
-    """Its response is arriving."""
-    FULFILLED = "fulfilled"
-    """Its response has arrived whole."""
-    CANCELLED = "cancelled"
-    """It was called off, by either side."""
-    FAILED = "failed"
-    """Its response was malformed, did not come in time, or the connection was lost."""
 
 
 class ClientResponse:
     """A response, to a request of ours or pushed.
 
-    `async with response:` closes it at the end: what is unread is cancelled, and so are its pushes.
+    `async with response:` closes it at the end: what is unread is cancelled, and so are its pushes. One that is dropped before it
+    is read or closed is cancelled with a `ResourceWarning`.
     """
 
-    def __init__(self, exchange: "ClientExchange", head: ResponseHead, content: Incoming) -> None:
+    def __init__(self, exchange: Exchange, push: "ReceivedPush | None" = None) -> None:
+        head = exchange.head
+        assert head is not None
         self.status = head.status
         """The status code."""
         self.headers = Headers.wrap(head.fields)
         """The header fields."""
         self.http_version = "3"
         """The HTTP version."""
-        self.content = content
+        self.content = exchange.content
         """The content on its way; use `read` or `stream`."""
+        self.push = push
+        """The promise that it answers; `None` when it answers a request of ours."""
         self._exchange = exchange
-        self._read: bytes | None = None
 
     @property
     def request(self) -> SentRequest:
@@ -116,7 +50,11 @@ class ClientResponse:
 
     @property
     def trailers(self) -> Headers | None:
-        """The trailer section, once the content has been read; `None` when there was none."""
+        """The trailer section, once the content has been read; `None` when there was none.
+
+        Where promises are allowed (`max_pushes`), content with a Content-Length counts as read when that much has arrived;
+        trailers behind it are waited for only if a Trailer field announces them (RFC 9110 section 6.6.2).
+        """
         return self.content.trailers
 
     @property
@@ -127,7 +65,7 @@ class ClientResponse:
     @property
     def push_id(self) -> int | None:
         """The push ID of a pushed response."""
-        return None if self._exchange.push is None else self._exchange.push.push_id
+        return None if self.push is None else self.push.push_id
 
     @property
     def stream_id(self) -> int | None:
@@ -139,18 +77,22 @@ class ClientResponse:
 
         Raises:
             ContentTooLarge: more than `limit` bytes.
+            RuntimeError: a part was taken by `stream`, so that all of it is not here any more.
             StreamFailed: the server ended it early (`PushCancelled` for a push).
             ConnectionClosed: the connection was lost.
-            Timeout: nothing came for `read_timeout`.
+            ReadTimeout: nothing came for `read_timeout`.
         """
-        if self._read is None:
-            self._read = await self.content.read(limit)
-            self._exchange.read_to_end()
-        return self._read
+        content = await self.content.read(limit)
+        self._exchange.read_to_end()
+        return content
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The content, piece by piece as it arrives. Raises what `read` raises."""
-        while chunk := await self.content.next_chunk():
+        """The content, piece by piece as it arrives; goes on where an earlier `stream` stopped.
+
+        After `read` it gives what was read, in one piece. Raises what `read` raises; `RuntimeError` when an earlier `stream` gave
+        all of it.
+        """
+        async for chunk in self.content.stream():
             yield chunk
         self._exchange.read_to_end()
 
@@ -163,7 +105,7 @@ class ClientResponse:
         at the same time, in another task.
         """
         while (push := await self._exchange.next_promise()) is not None:
-            yield push
+            yield ReceivedPush.of(push)
 
     async def close(self) -> None:
         """Cancel what has not arrived, and the pushes that came with it (see `pushes`). Harmless when all is read."""
@@ -177,33 +119,61 @@ class ClientResponse:
     ) -> None:
         await self.close()
 
+    def __del__(self) -> None:
+        exchange = self._exchange
+        if exchange.over and not exchange.pushes_held and not exchange.sending:
+            return
+        if self.push is not None or exchange.closed:
+            return
+        if exchange.is_unfinished and not self.content.timed_out:  # who got that error knows
+            sentence = f"{self!r} was dropped before it was read: it is cancelled"
+            warnings.warn(sentence, ResourceWarning, stacklevel=2, source=self)
+        exchange.owner.run_later(exchange.abandon)
+
     def __repr__(self) -> str:
         return f"<ClientResponse {self.status} {self.request.url}>"
 
 
 class ReceivedPush:
-    """A promise of the server, and the response that goes with it."""
+    """A promise of the server, and the response that goes with it.
 
-    def __init__(self, exchange: "ClientExchange", push_id: int, initiator: SentRequest) -> None:
-        self.push_id = push_id
-        """The push ID."""
-        self.initiator = initiator
-        """The request whose response carried the promise."""
-        self.state = ReceivedState.PROMISED
-        """How far it has come."""
-        self.cancelled_by: CancelledBy | None = None
-        """Who ended it early, and how."""
-        self.owners: set[ClientExchange] = set()
-        """The responses that it came with and that are not closed."""
-        self.claimed = False
-        """True when it was taken for good (`keep`, `Client.pushes`): closing the response it came with leaves it alone."""
+    A push that nobody has any more is called off: neither this object, nor the response that it came with.
+    """
+
+    def __init__(self, exchange: PushedExchange) -> None:
         self._exchange = exchange
-        self._released = False
+        exchange.view = ref(self)
+
+    @classmethod
+    def of(cls, exchange: PushedExchange) -> "ReceivedPush":
+        """The view of a push that the application has, or a new one."""
+        view = None if exchange.view is None else exchange.view()
+        return view if isinstance(view, cls) else cls(exchange)
+
+    @property
+    def push_id(self) -> int:
+        """The push ID."""
+        return self._exchange.push_id
 
     @property
     def request(self) -> SentRequest:
         """The promised request: what the response answers."""
         return self._exchange.request
+
+    @property
+    def initiator(self) -> SentRequest:
+        """The request whose response carried the promise."""
+        return self._exchange.initiator
+
+    @property
+    def state(self) -> ReceivedState:
+        """How far it has come."""
+        return self._exchange.state
+
+    @property
+    def cancelled_by(self) -> CancelledBy | None:
+        """Who ended it early, and how."""
+        return self._exchange.cancelled_by
 
     @property
     def promised_at(self) -> float:
@@ -217,43 +187,28 @@ class ReceivedPush:
 
     async def response(self) -> ClientResponse:
         """Its response, once the header section is there. `PushCancelled` when it will not come."""
-        response = await self._exchange.wait_answer()
-        if response.content.complete:
-            self.release()
-        return response
+        exchange = self._exchange
+        await exchange.wait_answer()
+        if exchange.content.complete:
+            exchange.release()
+        return ClientResponse(exchange, self)
 
     def cancel(self) -> None:
         """It is not wanted: CANCEL_PUSH, or STOP_SENDING once its stream is there. Harmless when it is over."""
-        if self.state in {ReceivedState.PROMISED, ReceivedState.OPEN}:
-            self._exchange.connection.pushes.cancel(self)
-            self.ended(
-                ReceivedState.CANCELLED, CancelledBy.LOCAL, "we called the push off", ErrorCode.H3_REQUEST_CANCELLED
-            )
-        self.release()
+        self._exchange.cancel()
 
     def release(self) -> None:
         """The application is done with it: the server may push another one in its place. Done by reading it to the end."""
-        if not self._released:
-            self._released = True
-            self._exchange.connection.pushes.release(self)
+        self._exchange.release()
 
     def keep(self) -> None:
-        """Let it outlive the response that it came with. Read it to the end or cancel it, or its credit never goes back."""
-        self.claimed = True
+        """Let it outlive the response that it came with, for as long as you hold it."""
+        self._exchange.claimed = True
 
-    def abandon(self) -> None:
-        """The responses that it came with are closed."""
-        if not self.claimed:
-            self.cancel()
-
-    def ended(self, state: ReceivedState, by: CancelledBy, sentence: str, code: int) -> None:
-        """It ended early (called by the connection)."""
-        self.state = state
-        self.cancelled_by = by
+    def __del__(self) -> None:
         exchange = self._exchange
-        exchange.fail(
-            PushCancelled(f"push {self.push_id} of {self.request.path}: {sentence}", code), exchange.connection.now()
-        )
+        if not exchange.released:
+            exchange.owner.run_later(exchange.forsake)
 
     def __repr__(self) -> str:
         return f"<ReceivedPush {self.push_id} {self.request.path} {self.state.name}>"

@@ -35,6 +35,7 @@ from h3push.http.fields import (
     RequestHead,
     request_fields,
 )
+from h3push.http.headers import declared_length
 from h3push.http.priority import Priority, encode_priority
 from h3push.wire.frames import (
     encode_priority_update,
@@ -92,7 +93,8 @@ class H3ClientConnection(H3Connection[MessageSender]):
         fields = request_fields(request)
         if priority is not None:
             fields.append((b"priority", encode_priority(priority)))
-        sender = MessageSender(content_length=request.content_length)
+        length = request.content_length
+        sender = MessageSender(content_length=declared_length(fields) if length is None else length)
         end = (MessageInput.END,) if end_stream else ()
         sender.advance(MessageInput.HEADERS, *end)
         self._sections.check_size(fields)

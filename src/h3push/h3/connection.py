@@ -79,6 +79,11 @@ class H3Connection(MessageStreams[Sender]):
         self._sections.apply_settings()
         self._own_streams.open_reserved_stream()
 
+    @property
+    def has_started(self) -> bool:
+        """True when our control and QPACK streams are open."""
+        return self._own_streams.control is not None
+
     def receive_data(self, stream_id: int, data: bytes, fin: bool, now: float) -> list[Event]:
         """Data of a stream arrived, and with `fin` its end. Returns what happened."""
         self.now = now

@@ -1,10 +1,10 @@
 """Content to send, in every form that callers have it: bytes, text, iterators, files."""
 
 import os
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 PIECE_BYTES = 64 * 1024
 """Content up to this size is sent at once; what is read to be sent is read in pieces of this size."""
@@ -48,8 +48,20 @@ class BytesPart:
     """How many bytes."""
 
 
-Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes] | FileContent | None
-"""Taken by every `content=` argument. `str` is sent as UTF-8."""
+Content = (
+    bytes
+    | bytearray
+    | memoryview
+    | str
+    | Iterable[bytes]
+    | AsyncIterable[bytes]
+    | FileContent
+    | Path
+    | IO[bytes]
+    | None
+)
+"""Taken by every `content=` argument. `str` is sent as UTF-8, a `Path` is the file there, an open binary file is read from where
+it is."""
 
 Body = bytes | Iterable[bytes] | AsyncIterable[bytes] | FileContent
 """Content after `normalize`."""
@@ -74,8 +86,24 @@ class Sink(Protocol):
         """Send a part of a file."""
 
 
+class FilePieces:
+    """An open binary file as pieces of `PIECE_BYTES`; iterating over the file itself would give lines."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self._file.read(PIECE_BYTES)
+        if not piece:
+            raise StopIteration
+        return piece
+
+
 def normalize(content: Content) -> Body:
-    """Text and buffers become bytes; the rest stays as it is."""
+    """Text and buffers become bytes, files their content; the rest stays as it is. `TypeError` for what is no content."""
     if type(content) is bytes:
         return content
     if content is None:
@@ -84,6 +112,13 @@ def normalize(content: Content) -> Body:
         return content.encode()
     if isinstance(content, bytearray | memoryview):
         return bytes(content)
+    if isinstance(content, Path):
+        return FileContent(content)
+    if hasattr(content, "read") and not isinstance(content, AsyncIterable):
+        return FilePieces(cast("IO[bytes]", content))
+    other: object = content
+    if isinstance(other, dict) or not isinstance(other, bytes | FileContent | AsyncIterable | Iterable):
+        raise TypeError(f"content must be bytes, str, a file or an iterable of bytes, not {type(content).__name__}")
     return content
 
 
@@ -110,12 +145,12 @@ async def send_content(sink: Sink, body: Body, *, end_stream: bool) -> None:
             async for piece in iterator:
                 if sink.gone:
                     return
-                await sink.send(piece)
+                await sink.send(_as_bytes(piece))
         else:
             for piece in body:
                 if sink.gone:
                     return
-                await sink.send(piece)
+                await sink.send(_as_bytes(piece))
     finally:
         await close_content(body)
     if end_stream and not sink.gone:
@@ -141,3 +176,11 @@ async def _send_bytes(sink: Sink, body: bytes, end_stream: bool) -> None:
             return
         part = BytesPart(body, start, min(PART_BYTES, size - start))
         await sink.send_part(part, end_stream=end_stream and start + part.length == size)
+
+
+def _as_bytes(piece: object) -> bytes:
+    if type(piece) is bytes:
+        return piece
+    if isinstance(piece, bytes | bytearray | memoryview):
+        return bytes(piece)
+    raise TypeError(f"content must come in pieces of bytes, not {type(piece).__name__}")

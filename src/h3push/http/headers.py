@@ -9,6 +9,14 @@ HeadersLike = Mapping[str, str] | Iterable[tuple[str, str] | tuple[bytes, bytes]
 """Taken by every `headers=` argument: a mapping, pairs of `str` or `bytes`, or `Headers`."""
 
 
+class NotAField(TypeError):
+    """A name or value that is neither `str` nor `bytes`."""
+
+
+class BadField(ValueError):
+    """A name or value that no field can have."""
+
+
 class Headers(Mapping[str, str]):
     """An immutable header or trailer section.
 
@@ -73,10 +81,23 @@ def encode_headers(headers: HeadersLike | None) -> Fields:
         return headers.raw if type(headers.raw) is list else list(headers.raw)
     # A dict is asked for first: whether something is a Mapping takes longer to say than what it holds takes to encode.
     pairs = headers.items() if type(headers) is dict or isinstance(headers, Mapping) else headers
-    return [
-        (name.lower(), value) if type(name) is bytes and type(value) is bytes else _encode_field(name, value)
-        for name, value in pairs
-    ]
+    try:
+        return [
+            (name.lower(), value) if type(name) is bytes and type(value) is bytes else _encode_field(name, value)
+            for name, value in pairs
+        ]
+    except (TypeError, ValueError) as error:
+        if isinstance(error, NotAField | BadField):
+            raise
+        raise TypeError(f"headers must be a mapping or pairs of names and values, not {headers!r}") from None
+
+
+def has_field(fields: Fields, name: bytes) -> bool:
+    """Whether a field of that (lower-case) name is there."""
+    for field, _ in fields:  # noqa: SIM110 - a loop is half the price of any()
+        if field == name:
+            return True
+    return False
 
 
 def declared_length(fields: Iterable[Field]) -> int | None:
@@ -98,8 +119,11 @@ def _encode_field(name: str | bytes, value: str | bytes) -> Field:
             name.lower() if isinstance(name, bytes) else _encode_name(name),
             value if isinstance(value, bytes) else value.encode("latin-1"),
         )
+    except AttributeError:
+        kinds = f"{type(name).__name__} and {type(value).__name__}"
+        raise NotAField(f"headers must have names and values of str, not {kinds} ({name!r}: {value!r})") from None
     except UnicodeEncodeError:
-        raise ValueError(f"header {name!r}: {value!r} has characters outside latin-1") from None
+        raise BadField(f"header {name!r}: {value!r} has characters outside latin-1") from None
 
 
 @lru_cache(maxsize=512)

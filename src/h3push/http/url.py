@@ -6,10 +6,11 @@ What is pushed must be what the client would have asked for, byte for byte: a pr
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 _STRIPPED = "".join(map(chr, range(0x21)))
 _DROPPED = dict.fromkeys(map(ord, "\t\n\r"))
@@ -17,6 +18,8 @@ _PATH_SAFE = "!$%&'()*+,-./:;=@[\\]_|~"
 _QUERY_SAFE = "!$%&()*+,-./:;=?@[\\]^_`{|}~"
 _DOT_SEGMENT = re.compile(r"(?<=/)((?:\.|%2e){1,2})(?=/|$)", re.IGNORECASE)
 _DEFAULT_PORT = 443
+_PLAIN_TARGET = re.compile("[!-~]*")
+_NOT_IN_HOST = frozenset(' <>"\\^`{|}%')
 _MAX_REMEMBERED = 512
 """Characters of a URL of which the meaning is remembered: the pages of a site name the same things again and again."""
 
@@ -32,9 +35,82 @@ class Origin:
 
     @property
     def authority(self) -> str:
-        """Host and port as in `:authority`: the port only where it is not 443."""
+        """As it stands in `:authority`: the port only where it is not 443."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORT else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedUrl:
+    """An https URL that a person typed, ready to be used."""
+
+    origin: Origin
+    """Where to connect to."""
+    target: str
+    """Path and query, percent-encoded, as they stand in `:path`."""
+    authorization: str | None
+    """The Authorization field that its user name and password mean (RFC 7617); `None` when it has none."""
+
+    @property
+    def url(self) -> str:
+        """The whole URL, without user name, password and fragment."""
+        return f"https://{self.origin.authority}{self.target}"
+
+
+def parse_url(text: str) -> ParsedUrl:
+    """Take an https URL apart as a browser does.
+
+    Other letters in the host name become IDNA, those in the path are percent-encoded.
+    `ValueError` with one sentence for what is no https URL.
+    """
+    try:
+        text.encode()
+        parts = urlsplit(text.strip(_STRIPPED).translate(_DROPPED))
+        host, port = parts.hostname, parts.port
+    except UnicodeEncodeError:
+        raise ValueError(f"{text!r} is no URL: it has bytes that are not UTF-8") from None
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no URL: {str(error).lower()}") from None
+    if parts.scheme != "https" or not host:
+        raise ValueError(f"HTTP/3 needs an https URL such as https://example.com/, not {text!r}")
+    if port == 0:
+        raise ValueError(f"{text!r} has port 0, where nobody can listen")
+    origin = Origin(_ascii_host(host), _DEFAULT_PORT if port is None else port)
+    return ParsedUrl(origin, request_target(parts._replace(path=_slashes(parts.path))), _basic(parts))
+
+
+def _slashes(path: str) -> str:
+    return path.replace("\\", "/")
+
+
+def _ascii_host(host: str) -> str:
+    """A host name as it is looked up (IDNA), in lower case."""
+    if host.isascii():
+        if set(host) & _NOT_IN_HOST:
+            raise ValueError(f"{host!r} is no host name")
+        return host.lower()
+    try:
+        return host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        raise ValueError(f"{host!r} is no host name") from None
+
+
+def _basic(parts: SplitResult) -> str | None:
+    if parts.username is None and parts.password is None:
+        return None
+    credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(credentials.encode()).decode('ascii')}"
+
+
+def encode_target(target: str) -> str:
+    """Percent-encode what may not stand in `:path`: other letters, blanks. What is encoded already stays as it is."""
+    if _PLAIN_TARGET.fullmatch(target):
+        return target
+    path, mark, query = target.partition("?")
+    try:
+        return quote(path, safe=_PATH_SAFE) + mark + quote(query, safe=_QUERY_SAFE)
+    except UnicodeEncodeError:
+        raise ValueError(f"the path {target!r} has bytes that are not UTF-8") from None
 
 
 def origin_of(url: str) -> Origin | None:

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from h3push.client.client import Client
-from h3push.client.response import ClientResponse, ReceivedPush, ReceivedState
+from h3push.client.exchange import ReceivedState
+from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.errors import PushCancelled
 from h3push.http.priority import Priority
 from h3push.http.url import origin_of, resolve, target_of

@@ -7,7 +7,7 @@ transport says that the stream is (nearly) empty again. No task and no timer exi
 import asyncio
 from collections.abc import Callable
 
-from h3push.errors import Timeout
+from h3push.errors import WriteTimeout
 from h3push.runtime.signal import wait_for, wake
 
 
@@ -37,8 +37,8 @@ class Drain:
         self._drained = True  # the waiter may have just timed out
         wake(self._waiter)
 
-    async def wait(self, seconds: float, waiting: Callable[[], int]) -> None:
-        """Until `drained`; `Timeout` when the peer takes less than `LEAST_PROGRESS` in `seconds`.
+    async def wait(self, seconds: float | None, waiting: Callable[[], int]) -> None:
+        """Until `drained`; `WriteTimeout` when the peer takes less than `LEAST_PROGRESS` in `seconds` (`None`: no limit).
 
         `waiting` tells how many bytes wait now.
         """
@@ -47,7 +47,7 @@ class Drain:
         while not self._drained:
             try:
                 await self._wait(seconds)
-            except Timeout:
+            except WriteTimeout:
                 before, left = left, waiting()
                 if left > before - self.LEAST_PROGRESS and not self._drained:
                     raise
@@ -65,6 +65,7 @@ class Drain:
             if seconds is None:
                 await self._waiter
             else:
-                await wait_for(self._waiter, seconds, "the peer did not take what was sent (drain_timeout)")
+                sentence = "the peer did not take what was sent (drain_timeout)"
+                await wait_for(self._waiter, seconds, WriteTimeout, sentence)
         finally:
             self._waiter = None

@@ -54,8 +54,12 @@ class Owner(Protocol):
     address: tuple[str, int]
     """The peer's address."""
 
-    def connected(self) -> None:
-        """The handshake is done and the core has started."""
+    @property
+    def takes_early_data(self) -> bool:
+        """True for a server's connection that looks at early data itself, which may be a replay (RFC 8470)."""
+
+    def connected(self, early_data: bool, now: float) -> None:
+        """The handshake is done, and the core is to be started. `early_data`: there was some, and the server took it."""
 
     def receive(self, events: list[Event]) -> None:
         """Take the events that the core made of something that arrived."""
@@ -283,8 +287,11 @@ class Endpoint:
     def _greet(self, event: NativeEvent) -> None:
         """An event of a connection that has no owner (yet)."""
         if event[0] == _quic.ACCEPTED and self._accept is not None:
-            self._owners[event[1]] = self._accept(self, event[1], event[2])
-            self._early[event[1]] = []
+            owner = self._owners[event[1]] = self._accept(self, event[1], event[2])
+            if owner.takes_early_data:
+                owner.core.start(self.loop.time())
+            else:
+                self._early[event[1]] = []
 
     def _hold_early(self, owner: Owner, event: NativeEvent, now: float) -> None:
         """Keep what a client sends in early data until its handshake is done: it may be a replay (RFC 8470 section 3).
@@ -302,8 +309,7 @@ class Endpoint:
     def _other(self, owner: Owner, event: NativeEvent, now: float) -> None:
         kind = event[0]
         if kind == _quic.CONNECTED:
-            owner.core.start(now)
-            owner.connected()
+            owner.connected(event[2], now)
             self._connected = True
         elif kind == _quic.PATH_CHANGED:
             owner.address = event[2]

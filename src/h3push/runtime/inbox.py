@@ -3,6 +3,9 @@
 Theory of operation. What arrives stays in `Incoming` until it is read. When more than its high-water mark is unread, the
 stream is paused: the transport neither delivers more nor grants flow-control credit, so a peer can make us hold the mark plus one
 delivery. Reading below a quarter of the mark resumes the stream. No task and no timer exists while nobody waits.
+
+Content is never short in silence. `read` gives all of it or raises: one that was cancelled or stopped at its limit has put back
+what it had taken, and one that comes after pieces were taken refuses. What was read whole is kept for whoever asks again.
 """
 
 import asyncio
@@ -10,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from h3push.errors import ReadTimeout
 from h3push.http.headers import Headers
 from h3push.runtime.signal import wait_for, wake
 
@@ -27,6 +31,9 @@ class FlowControl(Protocol):
     def resume(self, stream_id: int) -> None:
         """Go on with it."""
 
+    def silence(self, stream_id: int) -> str:
+        """Nothing came on this stream within its time-out: say why, where that is known; "" where it is not."""
+
 
 class UnreadBudget:
     """Unread content of many messages together. Beyond `limit` bytes, none of them gets further ahead of its reader."""
@@ -43,8 +50,8 @@ class UnreadBudget:
 class Incoming:
     """Content of one received message, on its way to one reader."""
 
-    __slots__ = ("_budget", "_chunks", "_control", "_error", "_high_water", "_paused", "_stream_id", "_timeout", "_unread",
-                 "_waiter", "ended", "expected", "received", "trailers")  # fmt: skip
+    __slots__ = ("_budget", "_chunks", "_control", "_error", "_high_water", "_stream_id", "_taken", "_timeout", "_unread",
+                 "_waiter", "_whole", "ended", "expected", "paused", "received", "timed_out", "trailers")  # fmt: skip
 
     def __init__(
         self,
@@ -52,7 +59,7 @@ class Incoming:
         stream_id: int,
         *,
         high_water: int,
-        timeout: float,
+        timeout: float | None,
         budget: UnreadBudget | None = None,
     ) -> None:
         self._control = control
@@ -62,9 +69,14 @@ class Incoming:
         self._timeout = timeout
         self._chunks: deque[bytes] = deque()
         self._unread = 0
-        self._paused = False
+        self._taken = False
+        self._whole: bytes | None = None
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self.paused = False
+        """True while too much is unread: the peer is granted no more."""
+        self.timed_out = False
+        """True when a reader has waited in vain."""
         self.ended = False
         """True when the message is complete or has failed: nothing further will arrive."""
         self.received = 0
@@ -89,8 +101,8 @@ class Incoming:
                 self._budget.held += len(data)
         if end:
             self.ended = True
-        elif not self._paused and self._is_full():
-            self._paused = True
+        elif not self.paused and self._is_full():
+            self.paused = True
             self._control.pause(self._stream_id)
         wake(self._waiter)
 
@@ -124,44 +136,98 @@ class Incoming:
         """True when the message ended as it should and all of it has been read."""
         return self.ended and not self._chunks and self._error is None
 
+    @property
+    def finished(self) -> bool:
+        """True when the reader has all content, although the stream may go on (see `expected`)."""
+        return not self._chunks and (self.received == self.expected or (self.ended and self._error is None))
+
     async def next_chunk(self) -> bytes:
-        """The next piece, as it arrived; empty at the end. Raises what ended the message early, or `Timeout`."""
+        """Take the next piece, as it arrived; empty at the end. Raises what ended the message early, or `ReadTimeout`."""
         while not self._chunks:
+            if self.received == self.expected:
+                return b""
             if self._error is not None:
                 raise self._error
-            if self.ended or self.received == self.expected:
+            if self.ended:
                 return b""
             await self._wait()
+        self._taken = True
         chunk = self._chunks.popleft()
         self._unread -= len(chunk)
         if self._budget is not None:
             self._budget.held -= len(chunk)
-        if self._paused and self._unread <= self._high_water // 4:
-            self._paused = False
+        if self.paused and self._unread <= self._high_water // 4:
+            self.paused = False
             self._control.resume(self._stream_id)
         return chunk
 
     async def read(self, limit: int | None = None) -> bytes:
-        """All of it. `ContentTooLarge` when it is more than `limit` bytes."""
-        chunks = []
-        size = 0
-        while chunk := await self.next_chunk():
-            size += len(chunk)
-            if limit is not None and size > limit:
-                raise ContentTooLarge(f"the content is larger than the {limit} bytes that were asked for")
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        """All of it; the same again when it is called again.
+
+        Raises:
+            ContentTooLarge: it is more than `limit` bytes; it can still be read with another limit.
+            RuntimeError: a part of it was taken piece by piece, so that all of it is not here any more.
+        """
+        whole = self._whole
+        if whole is None:
+            if self._taken:
+                if self._error is not None:
+                    raise self._error
+                raise RuntimeError("a part of the content was taken piece by piece: read() cannot give all of it")
+            chunks: list[bytes] = []
+            size = 0
+            try:
+                while chunk := await self.next_chunk():
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if limit is not None and size > limit:
+                        raise _too_large(limit)
+            except BaseException:
+                self._put_back(chunks, size)
+                raise
+            whole = self._whole = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        elif limit is not None and len(whole) > limit:
+            raise _too_large(limit)
+        return whole
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The pieces as they arrive."""
+        """The pieces as they arrive; goes on where an earlier `stream` stopped. What was read whole comes in one piece.
+
+        `RuntimeError` when an earlier `stream` has given all of it.
+        """
+        if self._whole is not None:
+            if self._whole:
+                yield self._whole
+            return
+        if self._taken and self.finished:
+            raise RuntimeError("the content was taken piece by piece already, to its end")
         while chunk := await self.next_chunk():
             yield chunk
+
+    def _put_back(self, chunks: list[bytes], size: int) -> None:
+        """What a `read` that did not come to its end has taken is unread again."""
+        self._taken = False
+        self._chunks.extendleft(reversed(chunks))
+        self._unread += size
+        if self._budget is not None:
+            self._budget.held += size
+        if not self.paused and not self.ended and self._is_full():
+            self.paused = True
+            self._control.pause(self._stream_id)
 
     async def _wait(self) -> None:
         if self._waiter is not None:
             raise RuntimeError("two tasks read the same content: read it in one place")
         self._waiter = asyncio.get_running_loop().create_future()
         try:
-            await wait_for(self._waiter, self._timeout, "no content came (read_timeout)")
+            await wait_for(self._waiter, self._timeout, ReadTimeout, "no content came (read_timeout)")
+        except ReadTimeout as error:
+            self.timed_out = True
+            reason = self._control.silence(self._stream_id)
+            raise ReadTimeout(f"{error}; {reason}") from None if reason else error
         finally:
             self._waiter = None
+
+
+def _too_large(limit: int) -> ContentTooLarge:
+    return ContentTooLarge(f"the content is larger than the {limit} bytes that were asked for")

@@ -1,7 +1,8 @@
 """Every time-out and bound of the asyncio layer, with its unit, default and reason.
 
-What the protocol itself bounds (header sizes, concurrent pushes, floods) is in `h3push.h3.config`. Times are seconds, sizes
-are bytes. Each settings object also makes the QUIC transport settings, so that a number is written in one place.
+What the protocol itself bounds (header sizes, concurrent pushes, floods) is in `h3push.h3.config`. Times are seconds and `None`
+is no limit, sizes are bytes. Each settings object also makes the QUIC transport settings, so that a number is written in one
+place.
 """
 
 from dataclasses import dataclass
@@ -12,27 +13,30 @@ from h3push.h3.transport import FIRST_READ_BYTES
 KIB = 1024
 MIB = 1024 * KIB
 
+NO_LIMIT = 10 * 365 * 86_400.0
+"""Seconds that stand for "no limit" where QUIC needs a number."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Settings of a server."""
 
-    idle_timeout: float = 30.0
+    idle_timeout: float | None = 30.0
     """A connection on which nothing arrives for so long is gone. Long enough for a reader of a page, short enough that NAT
     bindings (often 30 s for UDP) have not been forgotten first."""
-    handshake_timeout: float = 10.0
+    handshake_timeout: float | None = 10.0
     """A handshake that takes longer is given up: what it holds is the cheapest thing to attack."""
-    request_timeout: float = 10.0
+    request_timeout: float | None = 10.0
     """A request's header section must be complete so long after its first byte (slowloris)."""
-    read_timeout: float = 60.0
+    read_timeout: float | None = 60.0
     """A handler that waits for request content waits so long for the next piece, then gets `Timeout`."""
-    drain_timeout: float = 60.0
+    drain_timeout: float | None = 60.0
     """A client that takes less than 16 KiB of a response for so long is a slow reader: the response is reset, though its handler
     may be done. Looked at four times within that time; a client that takes 16 KiB for each of its responses on average is
     excused, as the order among them is ours."""
-    graceful_timeout: float = 10.0
+    graceful_timeout: float | None = 10.0
     """`Server.shutdown` lets requests and pushes finish for so long; then they are reset. Process managers kill at 30 s."""
-    linger_timeout: float = 2.0
+    linger_timeout: float | None = 2.0
     """After the last response of a graceful shutdown, the client has so long to acknowledge it and close by itself."""
 
     authorities: tuple[str, ...] | None = None
@@ -67,6 +71,10 @@ class ServerSettings:
     max_push_bytes: int = 1024 * MIB
     """Pushed content that one request may cause; the push that passes it is cancelled. A small request must not be able to
     make a server send without end (RFC 9114 section 10.5)."""
+    early_data: bool = False
+    """Give requests that came in early data (0-RTT) and are safe to repeat to the handler at once, marked `Request.early`. They
+    may be replays (RFC 8470); all others wait until the handshake is done. `ServerTls` has to allow early data too; certificate
+    files given to `serve` do then."""
     cancel_handlers: bool = True
     """The handler's task is cancelled when the client does not want the response any more. False: only `disconnected` is
     set, for applications that are not written for cancellation."""
@@ -93,8 +101,8 @@ class ServerSettings:
     def transport(self) -> "_quic.Transport":
         """The QUIC transport settings that go with these."""
         return _quic.Transport(
-            idle_timeout=self.idle_timeout,
-            handshake_timeout=self.handshake_timeout,
+            idle_timeout=self.idle_timeout or 0.0,
+            handshake_timeout=_number(self.handshake_timeout),
             max_bidirectional_streams=self.max_concurrent_requests,
             max_unidirectional_streams=16,
             stream_receive_window=self.stream_receive_window,
@@ -115,23 +123,25 @@ class ServerSettings:
 class ClientSettings:
     """Settings of a client connection."""
 
-    connect_timeout: float = 10.0
+    connect_timeout: float | None = 10.0
     """From the look-up of the name to the end of the handshake, all addresses together."""
     attempt_delay: float = 0.25
     """The next address is tried too when one has not answered for so long (RFC 8305 section 5 recommends 250 ms)."""
-    idle_timeout: float = 30.0
+    idle_timeout: float | None = 30.0
     """A connection on which nothing arrives for so long is gone. While a request or a wanted push is under way it is kept
     alive by a PING every third of this (RFC 9114 section 5.1)."""
-    request_timeout: float = 30.0
+    request_timeout: float | None = 30.0
     """How long a request waits for a stream when the server's limit on concurrent requests is reached."""
-    response_timeout: float = 60.0
+    response_timeout: float | None = 60.0
     """From the end of the request (or its last accepted byte) to the final response's header section."""
-    read_timeout: float = 60.0
+    read_timeout: float | None = 60.0
     """`read` and `stream` wait so long for the next piece of content, then raise `Timeout`."""
-    drain_timeout: float = 60.0
+    drain_timeout: float | None = 60.0
     """A server that takes less than 16 KiB of a request's content for so long: the request fails with `Timeout`."""
-    close_timeout: float = 1.0
-    """`Client.close` waits so long for the uploads it cancels."""
+    push_timeout: float | None = 10.0
+    """Once everything that was asked for has arrived, a push of which nothing comes for so long is cancelled and counts as
+    failed, and a response that is kept open for further promises is closed. So a server that promises and does not send holds
+    nobody up for ever. Looked at four times within that time."""
 
     receive_high_water: int = 1 * MIB
     """Content of one response or push that waits for the application; beyond it the stream is paused."""
@@ -151,8 +161,8 @@ class ClientSettings:
     def transport(self, max_pushes: int | None = None) -> "_quic.Transport":
         """The QUIC transport settings that go with these."""
         return _quic.Transport(
-            idle_timeout=self.idle_timeout,
-            handshake_timeout=self.connect_timeout,
+            idle_timeout=self.idle_timeout or 0.0,
+            handshake_timeout=_number(self.connect_timeout),
             max_bidirectional_streams=0,
             max_unidirectional_streams=16 + (max(self.push_streams, max_pushes) if max_pushes else 0),
             stream_receive_window=self.stream_receive_window,
@@ -162,3 +172,7 @@ class ClientSettings:
             low_water=self.send_high_water // 4,
             first_read_unidirectional=FIRST_READ_BYTES,
         )
+
+
+def _number(seconds: float | None) -> float:
+    return NO_LIMIT if seconds is None else seconds

@@ -42,10 +42,12 @@ def wake(waiter: "asyncio.Future[None] | None") -> None:
         waiter.set_result(None)
 
 
-async def wait_for(waiter: "asyncio.Future[None]", seconds: float, sentence: str) -> None:
-    """Wait for `waiter`; `Timeout` with `sentence` when it takes longer than `seconds`."""
+async def wait_for(
+    waiter: "asyncio.Future[None]", seconds: float | None, expired: type[Timeout], sentence: str
+) -> None:
+    """Wait for `waiter`; raises `expired` with `sentence` when it takes longer than `seconds` (`None`: no limit)."""
     try:
         async with asyncio.timeout(seconds):
             await waiter
     except TimeoutError:
-        raise Timeout(f"{sentence} within {seconds:g} s") from None
+        raise expired(f"{sentence} within {seconds:g} s") from None

@@ -16,13 +16,13 @@ from typing import Any
 from h3push.h3.server import H3ServerConnection
 from h3push.http.content import PIECE_BYTES, BytesPart, FileContent
 from h3push.http.fields import Field, Fields
+from h3push.http.headers import has_field
 from h3push.quic.driver import bytes_waiting, send_file, send_part
 from h3push.runtime.credit import CreditQueue
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ServerSettings
 from h3push.server.counters import ServerCounters
 from h3push.server.drain_guard import LOOKS, DrainGuard, OpenResponse
-from h3push.server.response import has_field
 
 KEEP_ALIVE = 5.0
 """Seconds between two PINGs while a response is pending, at most: QUIC does not tell the client's idle time-out, and none that is
@@ -103,6 +103,10 @@ class Channel(ABC):
         """Go on taking content."""
         self.core.resume(stream_id)
         self.schedule_flush()
+
+    def silence(self, stream_id: int) -> str:
+        """Nothing more is known about a client that sends no content."""
+        return ""
 
     # responses
 

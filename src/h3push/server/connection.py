@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from h3push.errors import ConnectionClosed, ErrorCode, H3PushError, StreamFailed, Timeout
+from h3push.errors import ConnectionClosed, ErrorCode, H3PushError, StreamFailed, WriteTimeout
 from h3push.h3 import events as h3
 from h3push.h3.server import H3ServerConnection
 from h3push.http.fields import RequestHead
@@ -19,6 +19,7 @@ from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.inbox import Incoming
 from h3push.server.channel import Channel
 from h3push.server.drain_guard import OpenResponse, ResponseState
+from h3push.server.early import EarlyRequests
 from h3push.server.heads import UNREAD, OpenHeads, without_malformed
 from h3push.server.owner import ConnectionOwner
 from h3push.server.pushes import ServerPushes
@@ -55,11 +56,16 @@ class ServerConnection(Channel):
         self._authorities = server.authorities
         self._connected = False
         self._heads = OpenHeads(self.settings.request_timeout)
+        self.takes_early_data = self.settings.early_data
+        """True: requests that may be replayed go to the handler before the handshake is done."""
+        self._early = EarlyRequests(core) if self.takes_early_data else None
 
     # the endpoint's calls
 
     def receive(self, events: list[h3.Event]) -> None:
         """Deal with what happened."""
+        if self._early is not None:
+            events = self._early.hold_back(events)
         if len(events) > 1:
             events = without_malformed(events)
         actions = self._actions
@@ -107,12 +113,16 @@ class ServerConnection(Channel):
         """The client reset a stream: a header section that was not complete will not be."""
         self._heads.end(stream_id)
 
-    def connected(self) -> None:
-        """The handshake is done."""
+    def connected(self, early_data: bool, now: float) -> None:
+        """The handshake is done: what came in early data and had to wait for that is no replay."""
+        self.core.start(now)
         self.counters.connections += 1
         self._connected = True
         if self.settings.first_request_timeout is not None:
             self._heads.first_request_by = self._endpoint.loop.time() + self.settings.first_request_timeout
+        if self._early is not None:
+            early, self._early = self._early, None
+            self.receive(early.release())
 
     def file_failed(self, stream_id: int, reason: str) -> None:
         """A file was not sent to its end: what was sent of it is no whole response."""
@@ -176,6 +186,8 @@ class ServerConnection(Channel):
             return
         self.counters.requests += 1
         request = Request(self, self.pushes, stream_id, event.request)
+        if self._early is not None:
+            request.early = True
         if not event.end_stream:
             mark, seconds = self.settings.receive_high_water, self.settings.read_timeout
             content = Incoming(self, stream_id, high_water=mark, timeout=seconds, budget=self.server.unread)
@@ -230,7 +242,7 @@ class ServerConnection(Channel):
         seconds = self.settings.drain_timeout or 0
         self.counters.stalled += 1
         self.counters.failed += response.state < ResponseState.ENDED
-        error = Timeout(f"the client did not take what was sent within {seconds:g} s (drain_timeout)")
+        error = WriteTimeout(f"the client did not take what was sent within {seconds:g} s (drain_timeout)")
         self._break_off(response, error, ErrorCode.H3_REQUEST_CANCELLED)
 
     def _break_off(self, response: OpenResponse, error: H3PushError, code: ErrorCode) -> None:

@@ -114,7 +114,8 @@ class DrainGuard:
     def _is_stalled(self, response: OpenResponse, waiting: int, now: float) -> bool:
         seconds, taken = self._seconds, response.bytes_sent - waiting
         assert seconds is not None
-        if response.taken_at is None or taken - response.taken >= Drain.LEAST_PROGRESS:
+        waits_for_us = not waiting and response.state < ResponseState.ENDED
+        if response.taken_at is None or waits_for_us or taken - response.taken >= Drain.LEAST_PROGRESS:
             response.taken, response.taken_at = taken, now
             return False
         if not waiting:

@@ -58,6 +58,9 @@ class Request(RequestView):
 
     http_version = "3"
     """The HTTP version, in the words of ASGI."""
+    early: bool = False
+    """True when it came in early data, before the handshake was done: it may be a replay (RFC 8470). Answer 425 to have the
+    client send it again when the handshake is done."""
 
     # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
     fulfils: Push | None = None
@@ -156,9 +159,17 @@ class Request(RequestView):
             raise
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The content, piece by piece as it arrives. Raises what `read` raises."""
-        while chunk := await self.next_chunk():
-            yield chunk
+        """The content, piece by piece as it arrives; what was read, after `read`. Raises what `read` raises."""
+        content = self.content
+        if content is None:
+            return
+        self._ask_for_content(content)
+        try:
+            async for chunk in content.stream():
+                yield chunk
+        except (StreamFailed, Timeout) as error:
+            self.content_failure = error
+            raise
 
     async def next_chunk(self) -> bytes:
         """The next piece of the content, as it arrived; empty at the end. Raises what `read` raises."""

@@ -67,11 +67,3 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
-
-
-def has_field(fields: Fields, name: bytes) -> bool:
-    """Whether a field of that (lower-case) name is there."""
-    for field, _ in fields:  # noqa: SIM110 - a loop is half the price of any()
-        if field == name:
-            return True
-    return False

@@ -191,7 +191,7 @@ class Server:
         self._connections.add(connection)
         return connection
 
-    async def _drain(self, grace: float) -> None:
+    async def _drain(self, grace: float | None) -> None:
         self._progress = asyncio.Event()
         for endpoint in self._endpoints:
             endpoint.driver.set_accepting(False)
@@ -266,7 +266,7 @@ def serve(
     if tls is None and driver is None:
         if certfile is None or keyfile is None:
             raise ValueError("HTTP/3 needs a certificate: give certfile= and keyfile= (PEM), or tls=")
-        tls = load_tls(certfile, keyfile)
+        tls = load_tls(certfile, keyfile, early_data=settings is not None and settings.early_data)
     return Server(
         handler,
         host,

@@ -11,12 +11,15 @@ logger = logging.getLogger("h3push.server")
 FilePath = str | os.PathLike[str]
 
 
-def load_tls(certfile: FilePath, keyfile: FilePath, *, key_log_file: FilePath | None = None) -> _quic.ServerTls:
+def load_tls(
+    certfile: FilePath, keyfile: FilePath, *, early_data: bool = False, key_log_file: FilePath | None = None
+) -> _quic.ServerTls:
     """Make TLS settings for one certificate.
 
     Args:
         certfile: the certificate chain, PEM.
         keyfile: its private key, PEM.
+        early_data: let resumed sessions send early data (0-RTT).
         key_log_file: the secrets of all connections are appended to it (NSS key log), for Wireshark.
 
     Raises:
@@ -25,7 +28,8 @@ def load_tls(certfile: FilePath, keyfile: FilePath, *, key_log_file: FilePath | 
     chain = _read_pem(certfile, "certificate")
     key = _read_pem(keyfile, "private key")
     try:
-        return _quic.ServerTls([(chain, key)], key_log_file=None if key_log_file is None else os.fspath(key_log_file))
+        log = None if key_log_file is None else os.fspath(key_log_file)
+        return _quic.ServerTls([(chain, key)], early_data=early_data, key_log_file=log)
     except ValueError as error:
         raise ValueError(f"{os.fspath(certfile)} and {os.fspath(keyfile)} cannot be used: {error}") from None
     except OSError as error:  # the only file that is opened below
