@@ -1,9 +1,12 @@
 """The lifespan protocol (ASGI lifespan 2.0): the application starts before the first request and stops after the last.
 
-NOT_STARTED ──startup──▶ STARTING ──startup.complete──▶ RUNNING ──shutdown──▶ STOPPING ──shutdown.complete──▶ STOPPED
-│ │                                                  │
-│ └── startup.failed ──▶ LifespanFailedError         └── shutdown.failed: logged ──▶ STOPPED
-└──── raises ──▶ UNSUPPORTED: go on without lifespan, as the specification says
+Its life, with the events that lead from one state to the next::
+
+    NOT_STARTED ──startup──▶ STARTING ──complete──▶ RUNNING ──shutdown──▶ STOPPING ──complete──▶ STOPPED
+                               │ │                                          │
+                               │ └── failed, or no answer in time           └── failed, or no answer in time:
+                               │     ──▶ LifespanFailedError, STOPPED           logged ──▶ STOPPED
+                               └── raises, or returns ──▶ UNSUPPORTED: go on without lifespan, as ASGI wants
 """
 
 import asyncio

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     epilog="Example: h3push serve public/ --dev, or h3push serve package.module:app --dev",
 )
 @click.argument("target", metavar="DIR_OR_APP")
-@click.option("--factory", is_flag=True, help="The APP is a function that makes the application.")
+@click.option("--factory", is_flag=True, help="APP is a function that makes the application.")
 @click.option(
-    "--app-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where the module of APP is.  [default: .]"
+    "--app-dir", type=click.Path(path_type=Path), metavar="DIR", help="Directory of APP's module.  [default: .]"
 )
 @click.option("--push-manifest", type=click.Path(path_type=Path), metavar="FILE",
               help="What goes with which page: the JSON that push-manifest tools write.")  # fmt: skip
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 @click.option(
     "--keyfile", "--ssl-keyfile", type=click.Path(path_type=Path), metavar="FILE", help="Its private key (PEM)."
 )
-@click.option("--dev", is_flag=True, help="Make a CA and a certificate once, and use them again from then on.")
+@click.option("--dev", is_flag=True, help="Make a development CA and a certificate, once, and use them.")
 @click.option("--name", "names", multiple=True, metavar="HOST",
-              help="A further name that the certificate of --dev is for; may be repeated.")  # fmt: skip
+              help="Add a name to the certificate of --dev; may be repeated.")  # fmt: skip
 @click.option("--dev-dir", type=click.Path(path_type=Path), metavar="DIR",
               help="Where --dev keeps them.  [default: $XDG_STATE_HOME/h3push]")  # fmt: skip
 @click.option("--push", type=click.Choice(["auto", "off"]), default="auto",
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     "--push-limit", type=click.IntRange(1), default=1000, metavar="N", help="Resources that one page may push."
 )
 @click.option("--push-wait", type=click.FloatRange(0), default=5.0, metavar="SECONDS",
-              help="Hold a page's stream open for so long, behind its content, for more push credit.")  # fmt: skip
+              help="Hold a page's stream open, behind its content, for more push credit.")  # fmt: skip
 @click.option("--charset", metavar="NAME",
-              help="What the text in DIR is in.  [default: what each file says of itself]")  # fmt: skip
+              help="Encoding of the text in DIR.  [default: each file says its own]")  # fmt: skip
 @click.option("--follow-symlinks", is_flag=True, help="Serve what symbolic links out of DIR lead to.")
 @click.option("--access-log/--no-access-log", default=True, help="Print a line for each response to stdout.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How such a line looks.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of these lines.")
 @click.option("-q", "--quiet", is_flag=True, help="The same as --no-access-log.")
 def serve(
     target: str,
@@ -76,10 +76,10 @@ def serve(
 ) -> None:
     """Serve the files of a directory, or an ASGI application given as module:app, over HTTP/3.
 
-    To clients that take pushes, a page's style sheets, scripts, fonts and images are pushed with it, in the order in which
-    it needs them, each at most once on a connection; all others are told of them with 103 Early Hints. For an application,
-    it says itself what goes with a page, or --push-manifest does. Ctrl-C stops gracefully: what is under way is
-    finished first. SIGHUP reads the certificate anew.
+    Clients that take pushes get a page's style sheets, scripts, fonts and images pushed with it, in the order in which the
+    page needs them and each at most once on a connection. All other clients get 103 Early Hints. An application says itself
+    what goes with a page, or --push-manifest does. Ctrl-C stops gracefully: responses under way are finished first. SIGHUP
+    reads the certificate anew.
     """
     if (dev_dir is not None or names) and not dev:
         raise click.UsageError("--dev-dir and --name go with --dev.")
@@ -112,7 +112,7 @@ def serve(
 
 
 def _check_target(options: ServeOptions) -> None:
-    """Refuse what is neither a directory nor looks like `module:app`, before any certificate is made."""
+    """Refuse a target that is no directory and does not look like `module:app`, before any certificate is made."""
     directory = options.directory
     if directory is None:
         if options.charset is not None or options.follow_symlinks:
