@@ -7,7 +7,7 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-page-loads soak
+.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-crawl bench-page-loads soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -102,6 +102,9 @@ $(VENV)/.bench: $(VENV)/.installed-$(PROFILE) pyproject.toml
 bench: $(VENV)/.bench ## measure beside the peers and write docs/reference/benchmarks.md (Linux, two cores, ten minutes)
 	cargo build --quiet --release --manifest-path bench/load/Cargo.toml
 	$(BIN)/python bench/run.py
+
+bench-crawl: install ## crawl a site of 1,000 pages with and without pushes (a minute)
+	$(BIN)/python bench/crawl.py
 
 bench-page-loads: install ## compute page loads with and without push into docs/reference/benchmarks.md
 	$(BIN)/python bench/page_loads.py

@@ -79,8 +79,8 @@ class PlanCacheSettings:
     share: float = 0.25
     """Share of the time that scans may take, in the loop and in the thread together: one divided by four leaves a crawl more than
     half of the speed that it has without pushes."""
-    burst: float = 0.05
-    """Seconds of scans that may come at once after a pause, so that nobody else waits longer: some hundred common pages."""
+    burst: float = 0.03
+    """Seconds of scans that may come at once after a pause, so that nobody else waits much longer: some fifty common pages."""
     max_waiting_scans: int = 256
     """Pages that wait for the thread. Further ones go out with what the short scan found, and wait at their next request."""
 
