@@ -182,7 +182,8 @@ def test_the_walk_goes_forward(title: str, calls: Calls) -> None:
     for place, module in enumerate(modules[1:], 1):
         callers = [one for one in modules[:place] if (side, one, module) in calls]
         begins_here = module == "server.runner" and "goes out" in title
-        assert callers or begins_here, f"{module} is called by {[edge for edge in calls if edge[2] == module]}"
+        by = sorted(caller for where, caller, called in calls if (where, called) == (side, module))
+        assert callers or begins_here, f"in ARCHITECTURE.md none of those before {module} calls it; {by} do"
 
 
 @pytest.mark.parametrize("title", parts())
@@ -193,4 +194,6 @@ def test_nothing_on_the_walk_calls_back(title: str, calls: Calls) -> None:
         for earlier in modules[:place]:
             if (side, module, earlier) not in ways and not {module, earlier} <= CORE:
                 back = calls.get((side, module, earlier), set()) - BESIDE
-                assert not back, f"{module} calls {earlier}: {sorted(back)}"
+                assert not back, (
+                    f"{module} calls back {earlier}: {sorted(back)}; beside the way? then name it in BESIDE"
+                )
