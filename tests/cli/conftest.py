@@ -32,12 +32,13 @@ def site(tmp_path_factory):
     return root
 
 
-async def run_until(handler, certificates, box, ready):
+async def run_until(handler, certificates, config, box, ready):
     server = serve(
         handler,
         port=0,
         certfile=certificates.certfile,
         keyfile=certificates.keyfile,
+        config=config,
         settings=ServerSettings(graceful_timeout=0.5, linger_timeout=0.1, max_pushes_per_request=1_000),
     )
     async with server:
@@ -53,14 +54,15 @@ def start(certificates):
     """Start a server for a handler; `.url` and `.cafile` of the result are for `h3push get`."""
     started = []
 
-    def start(handler):
+    def start(handler, own_certificates=None, config=None):
         box, ready = {}, threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(run_until(handler, certificates, box, ready)))
+        used = own_certificates or certificates
+        thread = threading.Thread(target=lambda: asyncio.run(run_until(handler, used, config, box, ready)))
         thread.start()
         assert ready.wait(20)
         started.append((thread, box))
         port = box["address"][1]
-        return SimpleNamespace(url=f"https://localhost:{port}/", port=port, cafile=str(certificates.cafile))
+        return SimpleNamespace(url=f"https://localhost:{port}/", port=port, cafile=str(used.cafile))
 
     yield start
     for thread, box in started:

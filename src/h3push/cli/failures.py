@@ -13,7 +13,7 @@ from typing import IO, Any, Literal
 
 import rich_click as click
 
-from h3push.errors import ConnectFailed, ConnectionClosed, ErrorCode, H3PushError, StreamFailed, Timeout
+from h3push.errors import ConnectFailed, ConnectFailure, ConnectionClosed, ErrorCode, H3PushError, StreamFailed, Timeout
 
 
 class ExitCode(IntEnum):
@@ -62,11 +62,11 @@ class ExitCode(IntEnum):
 
 
 CONNECT_CODES = {
-    "dns": ExitCode.DNS,
-    "refused": ExitCode.REFUSED,
-    "timeout": ExitCode.TIMEOUT,
-    "tls": ExitCode.TLS,
-    "protocol": ExitCode.QUIC,
+    ConnectFailure.DNS: ExitCode.DNS,
+    ConnectFailure.REFUSED: ExitCode.REFUSED,
+    ConnectFailure.TIMEOUT: ExitCode.TIMEOUT,
+    ConnectFailure.TLS: ExitCode.TLS,
+    ConnectFailure.PROTOCOL: ExitCode.QUIC,
 }
 """Exit codes of the kinds of `ConnectFailed`."""
 
@@ -93,8 +93,8 @@ def failure_of(error: H3PushError, *, begun: bool) -> CommandFailed:
 
 def _code_of(error: H3PushError, begun: bool) -> ExitCode:
     if isinstance(error, ConnectFailed):
-        code = CONNECT_CODES.get(getattr(getattr(error, "kind", None), "value", ""), ExitCode.FAILED)
-        return ExitCode.CERTIFICATE if code is ExitCode.TLS and "certificate" in str(error) else code
+        is_certificate = error.kind is ConnectFailure.TLS and str(error).startswith("the certificate ")
+        return ExitCode.CERTIFICATE if is_certificate else CONNECT_CODES[error.kind]
     if isinstance(error, Timeout):
         return ExitCode.TIMEOUT
     if isinstance(error, StreamFailed) and error.error_code == ErrorCode.H3_MESSAGE_ERROR:

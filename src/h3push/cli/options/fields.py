@@ -22,17 +22,17 @@ Field = tuple[bytes, bytes]
 """Name, in lower case, and value."""
 
 
-def request_fields(arguments: Arguments, userinfo: str | None, content_fields: Iterable[Field]) -> list[Field]:
+def request_fields(arguments: Arguments, authorization: str | None, content_fields: Iterable[Field]) -> list[Field]:
     """Give the request's fields: curl's defaults, what the flags add, and what `-H` says in place of either.
 
     Args:
         arguments: the command line.
-        userinfo: `user:password` of the URL.
+        authorization: the Authorization field that the URL means.
         content_fields: those that the content needs.
     """
     given = [_parse_field(line) for line in arguments.header]
     replaced = {name for name, _ in given}
-    defaults = [*_default_fields(arguments, userinfo), *content_fields]
+    defaults = [*_default_fields(arguments, authorization), *content_fields]
     return [
         *((name, value) for name, value in defaults if name not in replaced),
         *((name, value) for name, value in given if value),
@@ -46,7 +46,7 @@ def request_method(method: str) -> str:
     return method
 
 
-def _default_fields(arguments: Arguments, userinfo: str | None) -> list[Field]:
+def _default_fields(arguments: Arguments, authorization: str | None) -> list[Field]:
     user_agent = USER_AGENT if arguments.user_agent is None else _value(arguments.user_agent, "--user-agent")
     fields = [(b"user-agent", user_agent)] if user_agent else []
     fields.append((b"accept", b"*/*"))
@@ -59,9 +59,11 @@ def _default_fields(arguments: Arguments, userinfo: str | None) -> list[Field]:
     referer = (arguments.referer or "").removesuffix(AUTO_REFERER)
     if referer:
         fields.append((b"referer", _value(referer, "--referer")))
-    user = _with_password(arguments.user) if arguments.user is not None else userinfo
-    if user is not None:
-        fields.append((b"authorization", b"Basic " + base64.b64encode(os.fsencode(user))))
+    if arguments.user is not None:
+        credentials = os.fsencode(_with_password(arguments.user))
+        fields.append((b"authorization", b"Basic " + base64.b64encode(credentials)))
+    elif authorization is not None:
+        fields.append((b"authorization", authorization.encode("ascii")))
     return fields
 
 

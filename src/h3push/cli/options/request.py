@@ -15,7 +15,7 @@ from h3push.cli.options.arguments import Arguments
 from h3push.cli.options.content import STANDARD_INPUT, FilePart, Part, PartsContent, binary_part, data_part
 from h3push.cli.options.fields import Field, request_fields, request_method
 from h3push.cli.options.form import FormContent
-from h3push.cli.options.url import complete_url, split_userinfo
+from h3push.cli.options.url import typed_url
 from h3push.http.content import Content, FileContent
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
@@ -54,15 +54,15 @@ class _Body:
 
 def make_request(arguments: Arguments, stack: ExitStack) -> Request:
     """Make the request of the arguments. Raises `click.UsageError` for arguments that contradict each other."""
-    typed, userinfo = split_userinfo(arguments.url)
-    url = complete_url(typed)
+    typed = typed_url(arguments.url)
+    url = typed.url
     _check(arguments)
     if arguments.get:
         url = _with_query(url, _data_parts(arguments))
     elif arguments.upload_file is not None and url.endswith("/"):
         url += quote(Path(arguments.upload_file).name) if arguments.upload_file != STANDARD_INPUT else ""
     body = _body(arguments, stack)
-    fields = request_fields(arguments, userinfo, body.fields)
+    fields = request_fields(arguments, typed.authorization, body.fields)
     return Request(
         url=url,
         method=body.method if arguments.request is None else request_method(arguments.request),
@@ -129,7 +129,7 @@ def _data_parts(arguments: Arguments) -> list[Part]:
 def _with_query(url: str, parts: list[Part]) -> str:
     """Put the data behind the question mark, as `-G` does."""
     data = asyncio.run(_join(PartsContent(parts)))
-    return complete_url(f"{url}{'&' if urlsplit(url).query else '?'}{os.fsdecode(data)}")
+    return typed_url(f"{url}{'&' if urlsplit(url).query else '?'}{os.fsdecode(data)}").url
 
 
 async def _join(content: PartsContent) -> bytes:
