@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from h3push.h3.config import H3Config
 from h3push.server.response import Response
 
 
@@ -35,19 +36,20 @@ def test_pushes_that_never_end_do_not_hold_the_command(run, stalling):
     ends = {
         push["url"].rpartition("/")[2]: (push["state"], push["body_bytes"], push["reason"]) for push in told["pushes"]
     }
-    given_up = "nothing came for 0.3 s (--push-timeout)"
-    assert ends == {
-        "whole": ("fulfilled", len("content of /whole"), None),
-        "never": ("failed", 0, given_up),
-        "stops": ("failed", 5, given_up),
+    assert {name: end[:2] for name, end in ends.items()} == {
+        "whole": ("fulfilled", len("content of /whole")),
+        "never": ("failed", 0),
+        "stops": ("failed", 5),
     }
+    assert ends["whole"][2] is None
+    assert all("0.3 s (push_timeout)" in ends[name][2] for name in ("never", "stops"))
     assert told["push_counts"] == {"fulfilled": 1, "failed": 2}
     assert "error" not in told
     assert result.err.endswith("* 3 promised: 2 failed, 1 fulfilled\n")
 
 
 def test_a_response_that_is_held_open_for_promises_does_not_hold_the_command(run, start):
-    """A server may leave the stream of a complete response open; that too has --push-timeout (issue 9, point 42)."""
+    """A server may leave the stream of a complete response open (issue 9, point 42); that too has --push-timeout."""
 
     async def handler(request):
         await request.start_response(200, {"content-length": "4"})
@@ -57,7 +59,6 @@ def test_a_response_that_is_held_open_for_promises_does_not_hold_the_command(run
     open_ended = start(handler)
     result = run("get", "-k", "--push-timeout", "0.3", open_ended.url)
     assert (result.code, result.out, result.err) == (0, b"page", "")
-    assert run("get", "-k", "--push", "off", open_ended.url).out == b"page"
 
 
 def test_interim_responses_are_shown(run, start):
@@ -77,3 +78,27 @@ def test_interim_responses_are_shown(run, start):
     told = json.loads(run("get", "-k", "--json", url).out)
     assert told["informational"] == [{"status": 103, "headers": [["link", "</style.css>; rel=preload"]]}]
     assert told["status"] == 200
+
+
+def test_promises_that_are_refused_are_shown_with_their_reason(run, start, tmp_path):
+    """A server whose promises cannot be used would otherwise look like one that pushes nothing (issue 9, point 43)."""
+
+    async def handler(request):
+        if request.path == "/":
+            request.push_nowait("/refused", authority="other.example:1")
+            request.push_nowait("/taken")
+        return Response(200, {}, "content")
+
+    config = H3Config(push_authorities=(b"other.example:1",))
+    server = start(handler, config=config)
+    flags = ("--waterfall", "--har", tmp_path / "har", "-w", "%{stderr}%{num_pushes} %{num_pushes_used}")
+    result = run("get", "-k", "-v", "--json", *flags, server.url)
+    assert result.code == 0
+    told = json.loads(result.out)
+    refused = told["pushes"][-1]
+    assert (refused["state"], refused["url"], refused["status"]) == ("refused", "https://other.example:1/refused", None)
+    assert "does not speak for this authority" in refused["reason"]
+    assert told["push_counts"] == {"fulfilled": 1, "refused": 1}
+    assert "* 2 promised: 1 fulfilled, 1 refused\n" in result.err
+    assert f"refused    https://other.example:1/refused  ({refused['reason']})\n" in result.err
+    assert result.err.endswith("2 1\n")

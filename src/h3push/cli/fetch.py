@@ -122,9 +122,14 @@ async def fetch(options: FetchOptions, sink: Sink, fetched: Fetched, follow: Fol
             fetched.connected = loop.time() - start
             fetched.remote = client.connection.address[:2]
             sink.connected(client, fetched.connected)
-            response = await _exchange_all(client, options.request, sink, fetched, follow, start)
-            if options.max_pushes is not None:
-                await _wait_for_pushes(response, taker, options.push_timeout)
+            try:
+                response = await _exchange_all(client, options.request, sink, fetched, follow, start)
+                if options.max_pushes is not None:
+                    async for _ in response.pushes():  # a server may hold the stream open, for further promises
+                        pass
+                    await taker.finish()
+            finally:
+                taker.note_refusals(client.connection.pushes.refusals)
     finally:
         taker.stop()
         fetched.time_total = loop.time() - start
@@ -169,7 +174,7 @@ async def _connected(options: FetchOptions, on_push: Callable[[ReceivedPush], No
             options.request.url,
             tls=options.tls,
             max_pushes=options.max_pushes,
-            settings=ClientSettings(connect_timeout=options.connect_timeout),
+            settings=ClientSettings(connect_timeout=options.connect_timeout, push_timeout=options.push_timeout),
             address=None if address is None else await look_up(address),
             on_push=on_push,
         )
@@ -184,17 +189,3 @@ async def _connected(options: FetchOptions, on_push: Callable[[ReceivedPush], No
         yield client
     finally:
         await client.close()
-
-
-async def _wait_for_pushes(response: ClientResponse, taker: PushTaker, patience: float) -> None:
-    """Wait for the end of every push. A server may hold the stream of a complete response open, for further promises."""
-    promises = asyncio.create_task(_until_no_more(response))
-    try:
-        await taker.finish(promises, patience)
-    finally:
-        promises.cancel()
-
-
-async def _until_no_more(response: ClientResponse) -> None:
-    async for _ in response.pushes():
-        pass

@@ -6,11 +6,12 @@ no more memory than one with ten. Content of pushes is counted and hashed, not k
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from h3push.client.exchange import ReceivedState
+from h3push.client.pushes import RefusedPush
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.errors import H3PushError, PushCancelled
 from h3push.http.fields import Field
@@ -32,8 +33,8 @@ class PushRecord:
     """URL of the promised request."""
     method: str
     """Method of the promised request."""
-    promised: float
-    """When the promise came."""
+    promised: float | None
+    """When the promise came; `None` for one that was refused."""
     fields: Sequence[Field]
     """Header fields of the promised request."""
     response: ClientResponse | None = None
@@ -70,12 +71,10 @@ class PushTaker:
         """In the order of the promises."""
         self._cancel = cancel
         self._start = start
-        self._reading: dict[asyncio.Task[None], tuple[ReceivedPush, PushRecord]] = {}
-        self._progressed = 0.0
+        self._reading: set[asyncio.Task[None]] = set()
 
     def take(self, push: ReceivedPush) -> None:
         """Take a push in the moment of its promise: a small one may be complete a turn of the loop later."""
-        self._progressed = self._now()
         promised = push.promised_at - self._start
         record = PushRecord(push.push_id, push.request.url, push.request.method, promised, push.request.headers.raw)
         self.records.append(record)
@@ -85,31 +84,29 @@ class PushTaker:
             self._end(record, STATES.get(push.state, "failed"), f"matches --cancel {glob}")
             return
         task = asyncio.create_task(self._read(push, record))
-        self._reading[task] = (push, record)
-        task.add_done_callback(self._reading.pop)
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
 
-    async def finish(self, promises: asyncio.Task[None], patience: float) -> None:
-        """Wait until every push is over, and `promises`, the task that ends when no more can come.
+    async def finish(self) -> None:
+        """Wait until every push is over."""
+        while self._reading:
+            await asyncio.wait(self._reading)
 
-        When nothing at all has come for `patience` seconds, those that are not over are called off and have failed.
-        """
-        begun = self._now()
-        while waiting := {*self._reading, *([] if promises.done() else [promises])}:
-            left = max(begun, self._progressed) + patience - self._now()
-            if left <= 0:
-                self._give_up(f"nothing came for {patience:g} s (--push-timeout)")
-                return
-            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+    def note_refusals(self, refusals: Iterable[RefusedPush]) -> None:
+        """Keep a record of promises that could not be used; the connection knows no time of theirs."""
+        for refused in refusals:
+            request = refused.request
+            url, method = ("", "") if request is None else (request.url, request.method)
+            fields = [] if request is None else request.headers.raw
+            record = PushRecord(
+                refused.push_id, url, method, None, fields, state="refused", reason=refused.reason.value
+            )
+            self.records.append(record)
 
     def stop(self) -> None:
         """Read no further."""
         for task in self._reading:
             task.cancel()
-
-    def _give_up(self, reason: str) -> None:
-        for push, record in list(self._reading.values()):
-            self._end(record, "failed", reason)
-            push.cancel()
 
     async def _read(self, push: ReceivedPush, record: PushRecord) -> None:
         try:
@@ -125,21 +122,17 @@ class PushTaker:
     async def _read_content(self, push: ReceivedPush, record: PushRecord) -> None:
         digest = hashlib.sha256()
         record.response = response = await push.response()
-        self._progressed = self._now()
         arrived = response.timing.first_byte
-        record.first_byte = self._progressed if arrived is None else arrived - self._start
+        record.first_byte = self._now() if arrived is None else arrived - self._start
         async for data in response.stream():
-            self._progressed = self._now()
             record.body_bytes += len(data)
             digest.update(data)
         record.body_sha256 = digest.hexdigest()
 
     def _end(self, record: PushRecord, state: str, reason: str, done_at: float | None = None) -> None:
-        """Note how a push ended, and when (loop time; `None`: now); the first word stands."""
-        if record.done is None:
-            self._progressed = self._now()
-            record.state, record.reason = state, reason
-            record.done = self._progressed if done_at is None else done_at - self._start
+        """Note how a push ended, and when (loop time; `None`: now)."""
+        record.state, record.reason = state, reason
+        record.done = self._now() if done_at is None else done_at - self._start
 
     def _now(self) -> float:
         """Seconds since the start."""

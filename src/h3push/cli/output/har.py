@@ -27,7 +27,7 @@ HTTP_VERSION = "h3"
 def har(fetched: Fetched) -> str:
     """Give the archive as JSON."""
     entries = [_requested(fetched, exchange) for exchange in fetched.exchanges]
-    entries += [_pushed(fetched, push) for push in fetched.pushes]
+    entries += [_pushed(fetched, push, push.promised) for push in fetched.pushes if push.promised is not None]
     entries.sort(key=lambda entry: str(entry["startedDateTime"]))
     page = {
         "startedDateTime": _instant(fetched, 0.0),
@@ -58,15 +58,15 @@ def _requested(fetched: Fetched, exchange: Exchange) -> dict[str, Any]:
     )
 
 
-def _pushed(fetched: Fetched, push: PushRecord) -> dict[str, Any]:
+def _pushed(fetched: Fetched, push: PushRecord, promised: float) -> dict[str, Any]:
     end = fetched.time_total if push.done is None else push.done
     entry = _entry(
         fetched,
-        push.promised,
+        promised,
         end,
         request=_request(push.method, push.url, push.fields),
         response=_response(push.response, push.body_bytes),
-        timings=_timings(push.promised, push.first_byte, end, None),
+        timings=_timings(promised, push.first_byte, end, None),
         was_pushed=1,
     )
     return entry | {"_push_id": push.push_id, "_push_state": push.state, "comment": push.reason}

@@ -52,8 +52,8 @@ def _fields_to_json(headers: Headers) -> list[list[str]]:
 def _push_to_json(push: PushRecord) -> dict[str, Any]:
     return {
         "push_id": push.push_id,
-        "url": push.url,
-        "method": push.method,
+        "url": push.url or None,
+        "method": push.method or None,
         "status": push.status,
         "body_bytes": push.body_bytes,
         "body_sha256": push.body_sha256,
@@ -86,9 +86,9 @@ def _table(pushes: Iterable[PushRecord]) -> list[str]:
     lines = [f"{'push':>4}  {'status':>6}  {'bytes':>11}  {'promised':>10}  {'done':>10}  {'state':<9}  URL"]
     for push in pushes:
         status = "-" if push.status is None else str(push.status)
-        done = "-" if push.done is None else f"{push.done:.4f} s"
-        line = f"{push.push_id:>4}  {status:>6}  {push.body_bytes:>11}  {push.promised:>8.4f} s  {done:>10}"
-        line += f"  {push.state:<9}  {push.url}"
+        promised, done = (f"{instant:.4f} s" if instant is not None else "-" for instant in (push.promised, push.done))
+        line = f"{push.push_id:>4}  {status:>6}  {push.body_bytes:>11}  {promised:>10}  {done:>10}"
+        line += f"  {push.state:<9}  {push.url or 'no request came'}"
         lines.append(f"{line}  ({push.reason})" if push.reason else line)
     return lines
 

@@ -51,9 +51,9 @@ class Row:
 
 
 def rows_of(fetched: Fetched) -> list[Row]:
-    """Give a row for every request and every push, in the order in which they began."""
+    """Give a row for every request and every push but those that were refused, in the order in which they began."""
     rows = [_requested(exchange, fetched.time_total) for exchange in fetched.exchanges]
-    rows += [_pushed(push, fetched.time_total) for push in fetched.pushes]
+    rows += [_pushed(push, push.promised, fetched.time_total) for push in fetched.pushes if push.promised is not None]
     return sorted(rows, key=lambda row: row.started)
 
 
@@ -70,12 +70,12 @@ def _requested(exchange: Exchange, end: float) -> Row:
     )
 
 
-def _pushed(push: PushRecord, end: float) -> Row:
+def _pushed(push: PushRecord, promised: float, end: float) -> Row:
     return Row(
         path=target_of(push.url),
         pushed=True,
         body_bytes=push.body_bytes,
-        started=push.promised,
+        started=promised,
         first_byte=push.first_byte,
         ended=end if push.done is None else push.done,
         method=push.method,

@@ -82,7 +82,7 @@ def _push_bytes(facts: Facts, *, used: bool) -> int:
 
 
 def _first_push(facts: Facts) -> float | None:
-    return min((push.promised for push in facts.fetched.pushes), default=None)
+    return min((push.promised for push in facts.fetched.pushes if push.promised is not None), default=None)
 
 
 def _remote(facts: Facts, position: int) -> str:
