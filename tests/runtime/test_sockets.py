@@ -311,3 +311,34 @@ def test_a_client_goes_on_after_its_socket_moved(io: Literal["loop", "thread"]) 
             assert connection is client._connection
 
     run(main())
+
+
+@pytest.mark.parametrize("io", ["loop", "thread"])
+def test_uploads_that_are_cancelled_cost_no_connection(io: Literal["loop", "thread"]) -> None:
+    """Content, its RESET_STREAM and what control streams say share wake-ups: whatever their order, the connection lives."""
+
+    async def handler(request: h3push.Request) -> h3push.Response:
+        request.push_nowait("/pushed")
+        await request.read()
+        return h3push.Response(content=b"ok")
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(20_000)
+
+    async def upload(client: h3push.Client) -> None:
+        task = asyncio.ensure_future(client.post("/", content=endless()))
+        await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def main() -> None:
+        async with start(handler, io=io) as server, reach(server, max_pushes=8) as client:
+            for _ in range(15):
+                await asyncio.gather(*(upload(client) for _ in range(4)))
+            async with await client.post("/", content=b"end") as response:
+                assert await response.read() == b"ok"
+            assert server.counters.connections == 1
+
+    run(main())
