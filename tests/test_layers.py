@@ -12,10 +12,6 @@ PACKAGE = ROOT / "src" / "h3push"
 PYTHON_FORBIDDEN_IN_CORE = {"asyncio", "socket", "time", "threading", "selectors", "ssl", "select", "datetime"}
 
 
-STILL_CIRCULAR: set[str] = set()
-"""Packages whose modules still import each other in circles, and so share one place (`…`). None may join them."""
-
-
 def floors() -> list[tuple[str, int, int]]:
     """(pattern, floor, position in the map) for every name in the map, in order."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -34,11 +30,12 @@ def floors() -> list[tuple[str, int, int]]:
 MAP = floors()
 
 
+PLACES = {name: (floor, position) for name, floor, position in MAP}
+
+
 def place(module: str) -> tuple[int, int] | None:
-    """(floor, position) of a module such as `h3.push.client_book`; a package that is still circular has one for all."""
-    package = module.partition(".")[0]
-    wanted = f"{package}…" if package in STILL_CIRCULAR else module
-    return next(((floor, position) for pattern, floor, position in MAP if pattern == wanted), None)
+    """(floor, position) of a module such as `h3.push.client_book`."""
+    return PLACES.get(module)
 
 
 def modules() -> dict[str, Path]:
@@ -95,29 +92,15 @@ def test_a_module_imports_only_what_stands_before_it(name: str) -> None:
     for other in IMPORTS[name]:
         target = place(other)
         assert target is not None, f"{name} imports {other}, which has no place in ARCHITECTURE.md"
-        shares_a_place = target == own and name.partition(".")[0] in STILL_CIRCULAR
-        assert target < own or shares_a_place, f"{name} stands before {other} in ARCHITECTURE.md, and imports it"
-
-
-def circle(names: set[str]) -> list[str]:
-    """Modules among `names` that import each other in a circle; empty when there is none."""
-    try:
-        TopologicalSorter({name: IMPORTS[name] & names for name in names}).prepare()
-    except CycleError as error:
-        return list(error.args[1])
-    return []
+        assert target < own, f"{name} stands before {other} in ARCHITECTURE.md, and imports it"
 
 
 def test_there_is_no_circle() -> None:
-    assert not circle({name for name in WITH_CODE if name.partition(".")[0] not in STILL_CIRCULAR})
-
-
-@pytest.mark.parametrize("package", sorted(STILL_CIRCULAR))
-def test_a_package_without_circles_has_exact_places(package: str) -> None:
-    """Who dissolves the last circle of a package takes it from `STILL_CIRCULAR` and gives its modules places of their own."""
-    assert circle({name for name in WITH_CODE if name.partition(".")[0] == package}), (
-        f"{package} has no circle any more"
-    )
+    """The order of the map says so already; this names the modules of a circle."""
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if (p := place(n)) is not None and p[0] <= 3])
@@ -148,4 +131,4 @@ def test_the_map_names_nothing_that_does_not_exist() -> None:
     names = [pattern for pattern, _, _ in MAP]
     assert len(names) == len(set(names)), "one place each"
     for name in names:
-        assert name in MODULES or name == "_quic" or name.removesuffix("…") in STILL_CIRCULAR, name
+        assert name in MODULES or name == "_quic", name

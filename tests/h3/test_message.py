@@ -9,12 +9,11 @@ from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError, StreamSta
 from h3push.h3.message import (
     ENDED,
     MESSAGE,
-    ContentLength,
     MessageInput,
-    MessageReceiver,
     MessageSender,
     MessageState,
 )
+from h3push.h3.message_receiver import ContentLength, MessageReceiver
 from h3push.http.fields import Fields
 from h3push.wire.reader import FrameReader
 from h3push.wire.registry import Role, StreamKind

@@ -25,7 +25,8 @@ from h3push.h3.events import (
     StopSendingReceived,
     StreamReset,
 )
-from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
+from h3push.h3.message import MessageInput, MessageSender, MessageState
+from h3push.h3.message_receiver import MessageReceiver
 from h3push.h3.push.client import OrphanStream, PushReceiver
 from h3push.h3.push.client_book import ClientPush, ClientPushBook
 from h3push.h3.push.counters import PushCounters

@@ -34,7 +34,7 @@ from h3push.h3.events import (
     StreamCreditReceived,
     StreamDrained,
 )
-from h3push.h3.message import MessageReceiver
+from h3push.h3.message_receiver import MessageReceiver
 from h3push.h3.message_streams import MessageStreams, Sender
 from h3push.h3.peer_streams import PeerStreams
 from h3push.h3.shutdown import Shutdown

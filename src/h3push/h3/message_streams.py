@@ -18,7 +18,8 @@ from h3push.h3.config import H3Config
 from h3push.h3.content import announce_content, write_content
 from h3push.h3.events import Event, MessageFailed
 from h3push.h3.flood import FloodBudget
-from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, MessageState
+from h3push.h3.message import MessageInput, MessageSender, MessageState
+from h3push.h3.message_receiver import MessageReceiver
 from h3push.h3.own_streams import OwnStreams
 from h3push.h3.pauses import Pauses
 from h3push.h3.peer_streams import PeerStreams

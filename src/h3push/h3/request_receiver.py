@@ -7,7 +7,8 @@ from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError
 from h3push.h3.config import H3Config
 from h3push.h3.events import DataReceived, TrailersReceived
 from h3push.h3.known import MAX_ENCODED, requests
-from h3push.h3.message import MessageInput, MessageReceiver, MessageSender, SectionDecoder
+from h3push.h3.message import MessageInput, MessageSender
+from h3push.h3.message_receiver import MessageReceiver, SectionDecoder
 from h3push.h3.sections import FieldSections
 from h3push.http.fields import Fields, RequestHead, parse_request, parse_trailers
 from h3push.http.priority import Priority

@@ -11,7 +11,8 @@ from h3push.h3.events import (
     ResponseReceived,
     TrailersReceived,
 )
-from h3push.h3.message import MessageInput, MessageReceiver, SectionDecoder
+from h3push.h3.message import MessageInput
+from h3push.h3.message_receiver import MessageReceiver, SectionDecoder
 from h3push.h3.push.counters import PushCounters
 from h3push.http.fields import Fields, RequestHead, parse_response, parse_trailers
 from h3push.http.semantics import has_no_content

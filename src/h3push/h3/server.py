@@ -30,7 +30,8 @@ from h3push.h3.events import (
     StreamReset,
 )
 from h3push.h3.known import may_look_up, requests
-from h3push.h3.message import MessageReceiver, MessageState
+from h3push.h3.message import MessageState
+from h3push.h3.message_receiver import MessageReceiver
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.states import ServerPushInput
 from h3push.h3.push_streams import PushStreams
