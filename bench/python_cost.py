@@ -92,12 +92,12 @@ async def hello(_scope: Any, _receive: Any, send: Callable[[dict[str, Any]], Awa
 
 
 def handler_of(what: str, folder: Path) -> Handler:
-    """Who answers."""
+    """The handler that answers."""
     if what == "asgi":
         return ASGIHandler(hello)
     if what == "static":
         (folder / "1k").write_bytes(BODY)
-        return DirectoryHandler(Directory(folder))
+        return DirectoryHandler(Directory(folder), scan_settings=None)
     return respond
 
 

@@ -5,7 +5,6 @@ characters, an image the selectors that must match. Left out as uncertain: `prin
 (the client may have the font), `image-set()` (the client picks), and cursors (fetched when hovered).
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -13,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tinycss2  # type: ignore[import-untyped]
-from tinycss2.bytes import decode_stylesheet_bytes  # type: ignore[import-untyped]
+
+from h3push.plans.css_rules import TellingRules, telling_rules
 
 MAX_NESTING = 32
 """Blocks inside blocks that are followed. Sheets written by hand or by tools nest three or four."""
@@ -22,12 +22,6 @@ MAX_FAMILY_WORDS = 8
 """Words that the name of a font family without quotes may have. Of a run of words every ending may be a name, so a run without
 bound would cost the square of its length."""
 
-PIECE = 2 * 1024
-"""Characters of a style sheet that are parsed at a time: a millisecond or two."""
-
-_TELLING = re.compile(r"url|font|(?<![\w-])--[\w-]+\s*:|@import|\\", re.IGNORECASE)
-"""Occurs in every rule that names a file or a font family."""
-
 OTHER_MEDIA = frozenset({"print", "speech"})
 """Media types for which a page on a screen fetches nothing at once."""
 _FONT_FORMATS = frozenset(
@@ -35,19 +29,6 @@ _FONT_FORMATS = frozenset(
 )
 _GROUPS = frozenset({"media", "supports", "layer", "container", "scope", "starting-style"})
 _ALL_CHARACTERS = ((0, 0x10FFFF),)
-
-_BRACKET = re.compile(
-    r"""/\*.*?(?:\*/|\Z)  # a comment
-    | "(?:\\.|[^"\\\n])*"?  | '(?:\\.|[^'\\\n])*'?  # a string
-    | (?<![\w#@-])url\(\s*(?!["'\s])(?:\\.|[^\\)])*\)?  # a URL without quotes
-    | (?:\\(?:[0-9a-f]{1,6}\s?|.)[\w-]*)+  # an escape, with the rest of its name
-    | [(){}\[\]]""",
-    re.DOTALL | re.IGNORECASE | re.VERBOSE,
-)
-"""A bracket, or something that a bracket in it does not count in: a comment, a string, a URL without quotes, an escape.
-
-The name `url` written with escapes is not seen; then a sheet may be cut in the wrong place, and a resource is not pushed."""
-_CLOSER = {"{": "}", "(": ")", "[": "]"}
 
 # tinycss2 has no annotations; a component value of its tree is `Any` here and nowhere else.
 Node = Any
@@ -102,48 +83,12 @@ class CssScan:
     """Lower-case names of the font families that some declaration may use."""
 
 
-@dataclass(frozen=True, slots=True)
-class TellingRules:
-    """The rules of a style sheet that may name something: nearly always few, and all that has to be parsed."""
-
-    pieces: tuple[str, ...]
-    """In pieces of `PIECE` characters, or as few more as the last rule needs."""
-    with_imports: bool
-    """True when the first piece begins where the sheet does, with its imports."""
-
-    @property
-    def size(self) -> int:
-        """Characters."""
-        return sum(map(len, self.pieces))
-
-
 def scan_css(css: bytes | str) -> CssScan:
     """Read a style sheet. Nothing is raised for a malformed one: CSS says what is skipped.
 
     Where thousands of brackets are nested in one value or selector, reading ends there: what stands before is told.
     """
     return scan_rules(telling_rules(css))
-
-
-def telling_rules(css: bytes | str) -> TellingRules:
-    """The rules of a style sheet that are worth parsing."""
-    text = decode_stylesheet_bytes(css)[0] if isinstance(css, bytes) else css
-    pieces: list[str] = []
-    piece: list[str] = []
-    size = 0
-    with_imports = False
-    for number, rule in enumerate(split_rules(text)):
-        if not _TELLING.search(rule):
-            continue
-        with_imports = with_imports or number == 0
-        piece.append(rule)
-        size += len(rule)
-        if size >= PIECE:
-            pieces.append("".join(piece))
-            piece, size = [], 0
-    if piece:
-        pieces.append("".join(piece))
-    return TellingRules(tuple(pieces), with_imports)
 
 
 def scan_rules(rules: TellingRules, pause: Callable[[], None] = lambda: None) -> CssScan:
@@ -161,26 +106,6 @@ def scan_rules(rules: TellingRules, pause: Callable[[], None] = lambda: None) ->
             _scan_rules(parsed, scan, (), 0)
             pause()
     return scan
-
-
-def split_rules(css: str) -> Iterator[str]:
-    """A style sheet cut behind each of its blocks; joined again, it is the same sheet.
-
-    The first part has every @import that counts, for a block ends them. What is malformed is not cut in the wrong place: where a
-    bracket is open, the rest is one part.
-    """
-    start = 0
-    closers: list[str] = []
-    for found in _BRACKET.finditer(css):
-        bracket = found[0]
-        if bracket in _CLOSER:
-            closers.append(_CLOSER[bracket])
-        elif closers and bracket == closers[-1]:
-            closers.pop()
-            if bracket == "}" and not closers:
-                yield css[start : found.end()]
-                start = found.end()
-    yield css[start:]
 
 
 def scan_style_attribute(css: str) -> CssScan:

@@ -13,7 +13,8 @@ from functools import partial
 from operator import attrgetter
 
 from h3push.http.url import origin_of, resolve, target_of
-from h3push.plans.css import CssImage, CssScan, FontFace, scan_css, scan_rules, scan_style_attribute, telling_rules
+from h3push.plans.css import CssImage, CssScan, FontFace, scan_css, scan_rules, scan_style_attribute
+from h3push.plans.css_rules import telling_rules
 from h3push.plans.html import HtmlDocument, InlineStyle, Reference
 from h3push.plans.plan import PlannedResource, PlanSource, PushPlan, ResourceKind, Stage
 

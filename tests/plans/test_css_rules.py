@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h3push.plans import css as module
-from h3push.plans.css import PIECE, CssScan, scan_css, split_rules, telling_rules
+from h3push.plans.css import CssScan, scan_css
+from h3push.plans.css_rules import PIECE, split_rules, telling_rules
 
 PARTS = [
     "@import 'a.css';", "@charset 'utf-8';", "@layer a, b;", "p { background: url(a.png) }",
