@@ -25,6 +25,7 @@ from h3push.http.headers import Headers
 from h3push.http.priority import Priority
 from h3push.quic.driver import bytes_waiting, send_file, send_part
 from h3push.runtime.credit import CreditQueue
+from h3push.runtime.drain import LOOKS, Drain
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ClientSettings
 from h3push.runtime.signal import Signal
@@ -135,7 +136,10 @@ class ClientConnection:
         """Nothing to do: the server's header sections have `response_timeout`."""
 
     def acknowledged(self, stream_id: int) -> None:
-        """Nothing to do."""
+        """The server has all of a request; `response_timeout` begins now."""
+        exchange = self._exchanges.get(stream_id)
+        if exchange is not None and exchange.content_sent:
+            exchange.content_acknowledged, exchange.active_at = True, self.now()
 
     def abandoned(self, stream_id: int) -> None:
         """Nothing to do: the core tells it."""
@@ -267,7 +271,7 @@ class ClientConnection:
         if not self._kept_alive:
             self._keep_alive(True)
         if limits.response is not None:
-            deadline = exchange.active_at + limits.response
+            deadline = exchange.active_at + (limits.response if end_stream else limits.response / LOOKS)
             if self._next_look is None or deadline < self._next_look:
                 self._next_look = deadline
         self.schedule_flush()
@@ -294,14 +298,31 @@ class ClientConnection:
             seconds = exchange.limits.response
             if seconds is None:
                 continue
-            deadline = exchange.active_at + seconds
+            deadline = self._answer_is_due(exchange, now, seconds)
             if deadline <= now:
                 assert exchange.stream_id is not None
                 reason = self.silence(exchange.stream_id)
                 sentence = f"no response came within {seconds:g} s (response_timeout)"
                 self.cancel(exchange, ReadTimeout(f"{sentence}; {reason}" if reason else sentence))
-            elif self._next_look is None or deadline < self._next_look:
+                continue
+            if exchange.content_sent and not exchange.content_acknowledged:  # to see when it took something
+                deadline = min(deadline, now + seconds / LOOKS)
+            if self._next_look is None or deadline < self._next_look:
                 self._next_look = deadline
+
+    def _answer_is_due(self, exchange: Exchange, now: float, seconds: float) -> float:
+        """When the response has to be there: `response_timeout` after the last byte of the request that the server took.
+
+        QUIC takes a send window ahead of a slow link. What is on its way has the time that the least rate of `Drain` gives it.
+        """
+        if exchange.content_sent and not exchange.content_acknowledged and exchange.stream_id is not None:
+            waiting = self.waiting(exchange.stream_id)
+            taken = exchange.content_sent - waiting
+            if taken != exchange.content_taken:
+                exchange.content_taken, exchange.active_at = taken, now
+            if not waiting:
+                seconds *= max(1, min(taken, self.settings.send_window) / Drain.LEAST_PROGRESS)
+        return exchange.active_at + seconds
 
     def cancel(self, exchange: Exchange, error: Exception | None = None) -> None:
         """The response is not wanted any more, nor the rest of the request; whoever waits for it gets `error`."""

@@ -159,6 +159,12 @@ class Exchange:
     """Sends the request's content, where that takes a while."""
     drain: Drain | None = None
     """Where the upload waits."""
+    content_sent: int = 0
+    """Content of the request given to QUIC so far, in bytes."""
+    content_taken: int = 0
+    """How much of that QUIC had taken when `active_at` was noted, in bytes."""
+    content_acknowledged: bool = False
+    """True when the server has all of the request."""
     informational: Sequence[tuple[int, Headers]] = ()
     """Interim responses so far."""
     pushes_held: int = 0
@@ -174,7 +180,7 @@ class Exchange:
         """Request stream; or push stream, once it is there."""
         self.timing = Timing(now)
         self.active_at = now
-        """When the server last took something of the request, in loop time."""
+        """When the server was last seen to take something of the request, in loop time."""
         self.limits = limits
         self.answered = Signal()
         """Set when the response has begun, or will not."""

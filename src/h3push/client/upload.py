@@ -57,7 +57,7 @@ class Upload:
 
     def write(self, data: bytes, end: bool) -> int:
         """Send a piece; how many bytes wait."""
-        return self._write(partial(self._connection.send_data, data=data, end=end), end)
+        return self._write(partial(self._connection.send_data, data=data, end=end), len(data), end)
 
     async def send(self, data: bytes, *, end_stream: bool = False) -> None:
         """Send a piece; waits while too much is queued."""
@@ -65,7 +65,8 @@ class Upload:
 
     async def send_part(self, part: BytesPart, *, end_stream: bool = False) -> None:
         """Send a part of larger bytes; waits while too much is queued."""
-        waiting = self._write(partial(self._connection.send_part, part=part, end=end_stream), end_stream)
+        send = partial(self._connection.send_part, part=part, end=end_stream)
+        waiting = self._write(send, part.length, end_stream)
         await self._wait_until_drained(waiting, end_stream)
 
     async def send_file(
@@ -79,14 +80,16 @@ class Upload:
         elif not self.gone:
             assert self._exchange.stream_id is not None
             self._connection.send_file(self._exchange.stream_id, file, size, end_stream)
+            self._exchange.content_sent += size
 
-    def _write(self, send: Callable[[int], int], end: bool) -> int:
-        """Have `send` write to the stream, if it still takes anything; how many bytes wait."""
+    def _write(self, send: Callable[[int], int], size: int, end: bool) -> int:
+        """Have `send` write so many bytes to the stream, if it still takes anything; how many bytes wait."""
         exchange = self._exchange
         if not exchange.sending:
             return 0
         assert exchange.stream_id is not None
         waiting = send(exchange.stream_id)
+        exchange.content_sent += size
         exchange.active_at = self._connection.now()
         if end:
             self._connection.upload_ended(exchange)

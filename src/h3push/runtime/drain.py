@@ -10,6 +10,9 @@ from collections.abc import Callable
 from h3push.errors import WriteTimeout
 from h3push.runtime.signal import wait_for, wake
 
+LOOKS = 4
+"""Looks within one time-out at whether the peer makes progress: it is noticed with at most two parts of the time-out's delay."""
+
 
 class Drain:
     """The wait of one sender whose stream has too much queued."""

@@ -19,10 +19,11 @@ from h3push.http.fields import Field, Fields
 from h3push.http.headers import has_field
 from h3push.quic.driver import bytes_waiting, send_file, send_part
 from h3push.runtime.credit import CreditQueue
+from h3push.runtime.drain import LOOKS
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ServerSettings
 from h3push.server.counters import ServerCounters
-from h3push.server.drain_guard import LOOKS, DrainGuard, OpenResponse
+from h3push.server.drain_guard import DrainGuard, OpenResponse
 
 KEEP_ALIVE = 5.0
 """Seconds between two PINGs while a response is pending, at most: QUIC does not tell the client's idle time-out, and none that is

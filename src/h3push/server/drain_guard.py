@@ -20,9 +20,6 @@ from h3push.errors import H3PushError
 from h3push.runtime.drain import Drain
 from h3push.server.push import Push
 
-LOOKS = 4
-"""Looks within one time-out: a response is given up after the time-out and at most two parts of it more."""
-
 
 class ResponseState(IntEnum):
     """How far a response has come."""
