@@ -521,7 +521,7 @@ def test_connections_differ_in_their_reserved_values() -> None:
 
     async def scenario(world: World) -> set[int | None]:
         endpoint = world.client.connection.endpoint
-        return {endpoint.dress(h3push.H3Config()).grease_seed for _ in range(50)}
+        return {endpoint.vary(h3push.H3Config()).grease_seed for _ in range(50)}
 
     seeds = in_world(lambda _: h3push.Response(), scenario)
     assert None not in seeds

@@ -281,7 +281,7 @@ def test_a_full_socket_is_waited_for_and_not_asked_again() -> None:
     async def main() -> None:
         driver = FullAtFirst()
         endpoint = Endpoint(cast("Driver", driver))
-        endpoint.kick()
+        endpoint.schedule_flush()
         for _ in range(50):
             await asyncio.sleep(0)
         assert driver.flushes == 1

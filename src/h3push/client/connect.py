@@ -133,7 +133,7 @@ async def _attempt(plan: Plan, address: Address, driver: Driver) -> ClientConnec
 
 
 def _connect(plan: Plan, endpoint: Endpoint, address: Address) -> ClientConnection:
-    config = endpoint.dress(plan.config)
+    config = endpoint.vary(plan.config)
 
     def make_owner(handle: int) -> ClientConnection:
         check = _authority_check(plan.origin, endpoint, handle)

@@ -132,7 +132,7 @@ class ClientConnection:
                 action(self, event)
         self.progressed()
 
-    def quiet(self, stream_id: int) -> None:
+    def data_without_event(self, stream_id: int) -> None:
         """Nothing to do: the server's header sections have `response_timeout`."""
 
     def acknowledged(self, stream_id: int) -> None:
@@ -141,13 +141,13 @@ class ClientConnection:
         if exchange is not None and exchange.content_sent:
             exchange.content_acknowledged, exchange.active_at = True, self.now()
 
-    def abandoned(self, stream_id: int) -> None:
+    def reset_received(self, stream_id: int) -> None:
         """Nothing to do: the core tells it."""
 
     def unsent(self, stream_id: int, size: int) -> None:
         """Nothing to do: an upload that was cut off fails as a whole."""
 
-    def stopped(self, stream_id: int) -> None:
+    def stop_received(self, stream_id: int) -> None:
         """Nothing to do: the core tells it."""
 
     def file_failed(self, stream_id: int, reason: str) -> None:
@@ -214,7 +214,7 @@ class ClientConnection:
 
     def schedule_flush(self) -> None:
         """Something was written: see that it is sent at the end of this turn."""
-        self.endpoint.touch(self)
+        self.endpoint.mark(self)
 
     def pause(self, stream_id: int) -> None:
         """Take no more content of this stream."""

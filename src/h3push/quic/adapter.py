@@ -7,8 +7,8 @@ Three parts:
 * `NativeTransport`: the contract of `h3.transport.Transport` for one connection handle.
 * `deliver`: one native event to the core's `receive_*` methods, by a table.
 
-One flush per loop turn. Whatever has to go on the wire calls `kick`; the owner of the driver makes that cheap and
-idempotent (a flag, and one `call_soon` for the first kick of a turn) and flushes once, after all events of the turn were
+One flush per loop turn. Whatever has to go on the wire calls `schedule_flush`; the owner of the driver makes that cheap and
+idempotent (a flag, and one `call_soon` for the first call of a turn) and flushes once, after all events of the turn were
 dispatched. After a flush it asks `pending`: `resume` makes events that no datagram will announce.
 """
 
@@ -217,16 +217,16 @@ class SocketDriver(NativeCalls):
 class NativeTransport:
     """`h3.transport.Transport` for one connection of a driver.
 
-    `kick` is called whenever something may have to go on the wire, or to be delivered: see the module's text.
+    `schedule_flush` is called whenever something may have to go on the wire, or to be delivered: see the module's text.
     """
 
-    __slots__ = ("_driver", "_kick", "_open", "_write", "connection")
+    __slots__ = ("_driver", "_open", "_schedule_flush", "_write", "connection")
 
-    def __init__(self, driver: Streams, connection: int, kick: Callable[[], None]) -> None:
+    def __init__(self, driver: Streams, connection: int, schedule_flush: Callable[[], None]) -> None:
         self.connection = connection
         """The native handle."""
         self._driver = driver
-        self._kick = kick
+        self._schedule_flush = schedule_flush
         self._write = driver.write
         self._open = driver.open
 
@@ -241,18 +241,18 @@ class NativeTransport:
     def write(self, stream_id: int, data: bytes, fin: bool) -> int:
         """Queue bytes for sending; how many of this stream wait."""
         waiting = self._write(self.connection, stream_id, data, fin)
-        self._kick()
+        self._schedule_flush()
         return waiting
 
     def reset(self, stream_id: int, error_code: int) -> None:
         """Abandon sending."""
         self._driver.reset(self.connection, stream_id, error_code)
-        self._kick()
+        self._schedule_flush()
 
     def stop(self, stream_id: int, error_code: int) -> None:
         """Ask the peer to stop sending."""
         self._driver.stop(self.connection, stream_id, error_code)
-        self._kick()
+        self._schedule_flush()
 
     def pause(self, stream_id: int) -> None:
         """Deliver no more of this stream."""
@@ -261,7 +261,7 @@ class NativeTransport:
     def resume(self, stream_id: int) -> None:
         """Undo `pause`; what is there comes in a later turn, flow-control credit goes out with the flush."""
         self._driver.resume(self.connection, stream_id)
-        self._kick()
+        self._schedule_flush()
 
     def set_priority(self, stream_id: int, priority: int) -> None:
         """Higher goes first."""
@@ -270,7 +270,7 @@ class NativeTransport:
     def close(self, error_code: int, reason: str) -> None:
         """Close the connection."""
         self._driver.close(self.connection, error_code, reason.encode())
-        self._kick()
+        self._schedule_flush()
 
 
 _CLOSED_BY_PEER = frozenset(

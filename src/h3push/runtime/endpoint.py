@@ -2,16 +2,16 @@
 
 Theory of operation. A wake-up takes everything that arrived (`Driver.recv`), gives each event to the core of its connection and
 what the core makes of it to the connection's owner, and then flushes once. Writes from elsewhere, such as handlers' tasks,
-`kick`: the first kick of a turn puts one flush behind whatever else runs in that turn. So does a wake-up that completes a
-handshake, for then those who waited for it are about to write.
+`schedule_flush`: the first call in a turn puts one flush behind whatever else runs in that turn. So does a wake-up that
+completes a handshake, for then those who waited for it are about to write.
 
         readable ──▶ recv ─┐                         ┌─▶ owner.receive(events)
         timer ─────▶ tick ─┴─▶ dispatch ──▶ core ────┤
-        kick ──▶ call_soon ──────────────────────────┴─▶ flush (one a turn) ──▶ arm the timer
+        schedule_flush ──▶ call_soon ────────────────┴─▶ flush (one a turn) ──▶ arm the timer
         writable, once the socket was full ────────────▶ flush
 
 Timers. The transport tells when it wants `tick`; every core may have a deadline of its own. Cores are asked for theirs only when
-something happened on their connection (`touch`), and what they say goes into a heap, so that a turn costs nothing for idle
+something happened on their connection (`mark`), and what they say goes into a heap, so that a turn costs nothing for idle
 connections. There is one TimerHandle; it is replaced only when the earliest deadline moves earlier, because under load it nearly
 always moves later, and a wake-up too many is cheaper than `call_at` and `cancel` in each turn.
 """
@@ -64,19 +64,19 @@ class Owner(Protocol):
     def receive(self, events: list[Event]) -> None:
         """Take the events that the core made of something that arrived."""
 
-    def quiet(self, stream_id: int) -> None:
-        """Data arrived on a stream and the core had nothing to tell."""
+    def data_without_event(self, stream_id: int) -> None:
+        """Data arrived on a stream, and the core made no event of it."""
 
     def acknowledged(self, stream_id: int) -> None:
         """The peer has everything that was written to a stream, its end included."""
 
-    def abandoned(self, stream_id: int) -> None:
+    def reset_received(self, stream_id: int) -> None:
         """The peer reset a stream, of which the core has perhaps told nothing yet."""
 
     def unsent(self, stream_id: int, size: int) -> None:
         """`size` bytes of a stream waited to be sent and will never be; the reason is told next."""
 
-    def stopped(self, stream_id: int) -> None:
+    def stop_received(self, stream_id: int) -> None:
         """The peer takes no more of a stream (STOP_SENDING); the core will be told next."""
 
     def file_failed(self, stream_id: int, reason: str) -> None:
@@ -110,10 +110,10 @@ class Endpoint:
         self._owners: dict[int, Owner] = {}
         self._early: dict[int, list[NativeEvent]] = {}
         self._random = random.Random(0 if getattr(self.loop, "is_virtual", False) else None)  # noqa: S311 - grease
-        self._kicked = False
+        self._flush_scheduled = False
         self._connected = False
         self._timer: asyncio.TimerHandle | None = None
-        self._touched: set[Owner] = set()
+        self._marked: set[Owner] = set()
         self._deadlines: dict[Owner, float] = {}
         self._heap: list[tuple[float, int, Owner]] = []
         self._sequence = count()
@@ -126,9 +126,9 @@ class Endpoint:
 
     def transport(self, handle: int) -> NativeTransport:
         """The transport contract for one connection."""
-        return NativeTransport(self.driver, handle, self.kick)
+        return NativeTransport(self.driver, handle, self.schedule_flush)
 
-    def dress(self, config: H3Config) -> H3Config:
+    def vary(self, config: H3Config) -> H3Config:
         """The configuration of one connection: reserved values differ from one to the next (RFC 9114 section 7.2.8)."""
         if not config.grease or config.grease_seed is not None:
             return config
@@ -147,16 +147,16 @@ class Endpoint:
         self._tick()  # a new connection is first looked at in a tick
         return owner
 
-    def kick(self) -> None:
+    def schedule_flush(self) -> None:
         """Flush at the end of this turn."""
-        if not self._kicked:
-            self._kicked = True
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
             self.loop.call_soon(self._turn_ended)
 
-    def touch(self, owner: Owner) -> None:
+    def mark(self, owner: Owner) -> None:
         """Flush at the end of this turn, and ask the owner for its deadline."""
-        self._touched.add(owner)
-        self.kick()
+        self._marked.add(owner)
+        self.schedule_flush()
 
     def close(self) -> None:
         """Close every connection and the driver. What waits on a connection is told that it is over."""
@@ -176,14 +176,14 @@ class Endpoint:
     # a turn
 
     def _readable(self) -> None:
-        self._kicked = True  # flushed below, not by call_soon
+        self._flush_scheduled = True  # flushed below, not by call_soon
         self._dispatch(self.driver.recv())
         self._dispatched()
 
     def _tick(self) -> None:
         if self.is_closed:
             return
-        self._kicked = True
+        self._flush_scheduled = True
         self._dispatch(self.driver.tick())
         self._dispatched()
 
@@ -201,27 +201,27 @@ class Endpoint:
             self.flush()
 
     def _turn_ended(self) -> None:
-        if self._kicked:
+        if self._flush_scheduled:
             self.flush()
 
     def flush(self) -> None:
         """Send what there is, and see when we are needed next."""
         if self.is_closed:
             return
-        self._kicked = False
+        self._flush_scheduled = False
         seconds, left = self.driver.flush()
         if left == _FULL:
             self.driver.watch_writable(self.loop, self.flush)
         if self.driver.pending():
             self.loop.call_soon(self._tick)
         elif left and left != _FULL:
-            self.kick()
+            self.schedule_flush()
         self._arm(seconds)
 
     # the timer
 
     def _arm(self, seconds: float | None) -> None:
-        if self._touched:
+        if self._marked:
             self._ask_deadlines()
         deadline = None if seconds is None else self.loop.time() + seconds
         if self._heap and (deadline is None or self._heap[0][0] < deadline):
@@ -234,14 +234,14 @@ class Endpoint:
         self._timer = self.loop.call_at(deadline, self._timer_fired)
 
     def _ask_deadlines(self) -> None:
-        for owner in self._touched:
+        for owner in self._marked:
             deadline = owner.next_timeout()
             if deadline is not None:
                 known = self._deadlines.get(owner)
                 if known is None or deadline < known:
                     self._deadlines[owner] = deadline
                     heapq.heappush(self._heap, (deadline, next(self._sequence), owner))
-        self._touched.clear()
+        self._marked.clear()
 
     def _timer_fired(self) -> None:
         self._timer = None
@@ -251,7 +251,7 @@ class Endpoint:
             if self._deadlines.get(owner) == deadline:
                 del self._deadlines[owner]
                 self._guard(owner, partial(owner.handle_timeout, now))
-                self._touched.add(owner)
+                self._marked.add(owner)
         self._tick()
 
     # events
@@ -275,14 +275,14 @@ class Endpoint:
                     if happened:
                         owner.receive(happened)
                     else:
-                        owner.quiet(event[2])
+                        owner.data_without_event(event[2])
                 elif kind == _ACKED:
                     owner.acknowledged(event[2])
                 else:
                     self._other(owner, event, now)
             except Exception:
                 self._failed(owner)
-            self._touched.add(owner)
+            self._marked.add(owner)
 
     def _greet(self, event: NativeEvent) -> None:
         """An event of a connection that has no owner (yet)."""
@@ -319,9 +319,9 @@ class Endpoint:
             owner.file_failed(event[2], event[4])
         else:
             if kind == _quic.STOP:
-                owner.stopped(event[2])
+                owner.stop_received(event[2])
             elif kind == _quic.RESET:
-                owner.abandoned(event[2])
+                owner.reset_received(event[2])
             happened = deliver(owner.core, event, now)
             if happened:
                 owner.receive(happened)

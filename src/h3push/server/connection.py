@@ -74,7 +74,7 @@ class ServerConnection(Channel):
             if action is not None:
                 action(self, event)
 
-    def quiet(self, stream_id: int) -> None:
+    def data_without_event(self, stream_id: int) -> None:
         """Data of a stream arrived and told nothing: perhaps the beginning of a header section, which has a time-out."""
         is_new = not stream_id & 3 and stream_id not in self.requests
         if is_new and self._heads.begin(stream_id, self._endpoint.loop.time()):
@@ -97,7 +97,7 @@ class ServerConnection(Channel):
         if self.log is not None:
             self.log.unsent(stream_id, size)
 
-    def stopped(self, stream_id: int) -> None:
+    def stop_received(self, stream_id: int) -> None:
         """The client takes no more of a stream, so it will not acknowledge all of it either.
 
         STOP_SENDING may overtake the request that it is about: then the request is not worth a handler.
@@ -109,7 +109,7 @@ class ServerConnection(Channel):
         elif not stream_id & 3 and stream_id not in self.requests:
             self._heads.refuse(stream_id)
 
-    def abandoned(self, stream_id: int) -> None:
+    def reset_received(self, stream_id: int) -> None:
         """The client reset a stream: a header section that was not complete will not be."""
         self._heads.end(stream_id)
 
@@ -165,7 +165,7 @@ class ServerConnection(Channel):
 
     def schedule_flush(self) -> None:
         """See that what was written is sent at the end of this turn."""
-        self._endpoint.touch(self)
+        self._endpoint.mark(self)
 
     # requests
 

@@ -186,7 +186,7 @@ class Server:
     # inside
 
     def _accept(self, endpoint: Endpoint, handle: int, address: tuple[str, int]) -> ServerConnection:
-        core = H3ServerConnection(endpoint.transport(handle), endpoint.dress(self.config), self.counters.push)
+        core = H3ServerConnection(endpoint.transport(handle), endpoint.vary(self.config), self.counters.push)
         connection = ServerConnection(self, endpoint, handle, address, core)
         self._connections.add(connection)
         return connection
