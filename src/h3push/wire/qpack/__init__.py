@@ -19,7 +19,8 @@ Count is refused although it is legal; no encoder makes one.
 """
 
 from h3push.http.fields import SECRET_NAMES
-from h3push.wire.qpack.decoder import STATIC_PREFIX, FieldDecoder, FieldSectionTooLarge
+from h3push.wire.qpack.decoder import STATIC_PREFIX, FieldDecoder
 from h3push.wire.qpack.encoder import FieldEncoder
+from h3push.wire.qpack.size import FieldSectionTooLarge
 
 __all__ = ["SECRET_NAMES", "STATIC_PREFIX", "FieldDecoder", "FieldEncoder", "FieldSectionTooLarge"]

@@ -23,22 +23,23 @@ what came of them calls `decode_static`, which keeps nothing.
 import pylsqpack
 
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError
-from h3push.http.fields import Fields, section_size
+from h3push.http.fields import Fields
 from h3push.wire.qpack.instructions import (
     ENTRY_OVERHEAD,
     LARGEST_STATIC,
-    MAX_STRING,
     STATIC_SIZES,
     STATIC_TABLE_SIZE,
+    LongStringError,
     NotDecodableError,
     Prefix,
     WireFormatError,
     decode_prefix,
     encode_integer,
-    names_path,
     read_field_line,
     read_string,
+    split_field_lines,
 )
+from h3push.wire.qpack.size import FieldSectionTooLarge, check_size
 from h3push.wire.qpack.table import TableMirror
 
 GROWTH_OF_LITERALS = 2
@@ -50,20 +51,6 @@ _REMEMBERED_SIZE = 512
 _STATIC_PREFIX = Prefix(0, 0, 2)
 _static_decoder = pylsqpack.Decoder(0, 0)
 """Decodes what refers to no dynamic table, for every connection: it has no state."""
-
-
-class FieldSectionTooLarge(H3StreamError):
-    """A field section over SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 section 4.2.2), or with a string that we cannot decode.
-
-    The QPACK state is in step: the stream alone is concerned, and a server may answer 431 or 414 instead of resetting it.
-
-    Attributes:
-        path: True when the path alone is too long.
-    """
-
-    def __init__(self, code: ErrorCode, reason: str, *, path: bool) -> None:
-        super().__init__(code, reason)
-        self.path = path
 
 
 class FieldDecoder:
@@ -136,7 +123,7 @@ class FieldDecoder:
         except pylsqpack.DecompressionFailed:
             fields = self._decode_oddity(stream_id, section, _STATIC_PREFIX)
         if size_bound > self._max_size:
-            self._check_size(fields)
+            check_size(fields, self._max_size)
         return fields
 
     def decode_at_once(self, stream_id: int, section: bytes) -> tuple[Fields, int] | None:
@@ -315,42 +302,21 @@ class FieldDecoder:
         return fields
 
     def _read_lines(self, stream_id: int, section: bytes, prefix: Prefix) -> tuple[list[bytes], list[int]]:
-        """The field lines, those without a name given one, and the indexes of those. `FieldSectionTooLarge` for a long string."""
-        lines: list[bytes] = []
-        nameless: list[int] = []
-        offset = prefix.end
-        while offset < len(section):
-            line = read_field_line(section, offset)
-            if line.longest > MAX_STRING:
-                self.acknowledge(stream_id, prefix.required_inserts)  # we are done with it
-                raise FieldSectionTooLarge(
-                    ErrorCode.QPACK_DECOMPRESSION_FAILED,
-                    f"a field section: a string of up to {line.longest} bytes",
-                    path=names_path(section, offset),
-                )
-            lines.append(b"\x21?" + section[offset + 1 : line.end] if line.nameless else section[offset : line.end])
-            if line.nameless:
-                nameless.append(len(lines) - 1)
-            offset = line.end
-        return lines, nameless
+        """The field lines as `split_field_lines` gives them. `FieldSectionTooLarge` for a string that cannot be decoded."""
+        try:
+            return split_field_lines(section, prefix.end)
+        except LongStringError as error:
+            self.acknowledge(stream_id, prefix.required_inserts)  # we are done with it
+            reason = f"a field section: {error}"
+            raise FieldSectionTooLarge(ErrorCode.QPACK_DECOMPRESSION_FAILED, reason, path=error.path) from None
 
     def _finish(self, section: bytes, prefix: Prefix, instructions: bytes, fields: Fields, size_bound: int) -> Fields:
         if instructions:
             self._acknowledge(instructions, prefix.required_inserts)
         if size_bound > self._max_size:
-            self._check_size(fields)
+            check_size(fields, self._max_size)
         self._remember(section, fields, prefix.required_inserts)
         return fields
-
-    def _check_size(self, fields: Fields) -> None:
-        size = section_size(fields)
-        if size > self._max_size:
-            path = max((len(value) for name, value in fields if name == b":path"), default=0)
-            raise FieldSectionTooLarge(
-                ErrorCode.H3_EXCESSIVE_LOAD,
-                f"a field section of {size} bytes; we take {self._max_size} at most",
-                path=path + len(b":path") + ENTRY_OVERHEAD > self._max_size,
-            )
 
     def _remember(self, section: bytes, fields: Fields, required_inserts: int) -> None:
         if len(section) <= _REMEMBERED_SIZE:

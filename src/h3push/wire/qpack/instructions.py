@@ -30,6 +30,18 @@ class NotDecodableError(WireFormatError):
     """Legal, but larger than we are able to decode (RFC 9204 section 7.4)."""
 
 
+class LongStringError(NotDecodableError):
+    """A string that is longer than `MAX_STRING`, or may be.
+
+    Attributes:
+        path: True when it is the path.
+    """
+
+    def __init__(self, longest: int, *, path: bool) -> None:
+        super().__init__(f"a string of up to {longest} bytes")
+        self.path = path
+
+
 def huffman_bound(length: int) -> int:
     """Most bytes that `length` bytes of Huffman code stand for: the shortest code has 5 bits (RFC 7541 appendix B)."""
     return length * 8 // 5
@@ -205,6 +217,24 @@ def read_field_line(section: bytes, offset: int) -> FieldLine:
         relative, offset = integer_at(section, offset, 3)
     value, offset = read_string(section, offset, 7)
     return FieldLine(offset, static, relative, name + value, max(name, value), 0x20 <= first < 0x40 and not name)
+
+
+def split_field_lines(section: bytes, offset: int) -> tuple[list[bytes], list[int]]:
+    """Cut a section into its field lines from `offset` on. A line without a name gets the name "?".
+
+    Returns: the lines, and the indexes of those that had no name. Raises `LongStringError`, `WireFormatError`.
+    """
+    lines: list[bytes] = []
+    nameless: list[int] = []
+    while offset < len(section):
+        line = read_field_line(section, offset)
+        if line.longest > MAX_STRING:
+            raise LongStringError(line.longest, path=names_path(section, offset))
+        lines.append(b"\x21?" + section[offset + 1 : line.end] if line.nameless else section[offset : line.end])
+        if line.nameless:
+            nameless.append(len(lines) - 1)
+        offset = line.end
+    return lines, nameless
 
 
 def names_path(section: bytes, offset: int) -> bool:
