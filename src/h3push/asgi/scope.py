@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from h3push.asgi.types import EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, ZEROCOPYSEND, Scope
+from h3push.asgi.types import EARLY_DATA, EARLY_HINT, H3PUSH, PATHSEND, PUSH, SPEC, TLS, TRAILERS, ZEROCOPYSEND, Scope
 from h3push.http.fields import Field, Fields, RequestHead
 from h3push.server.request import Request
 
@@ -53,6 +53,8 @@ def build_scope(
     }
     if offers_push:
         extensions[PUSH] = {}
+    if request.early:
+        extensions[EARLY_DATA] = {}
     if takes_trailers(head.fields):
         extensions[TRAILERS] = {}
     scope: Scope = {

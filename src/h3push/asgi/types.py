@@ -33,6 +33,8 @@ EARLY_HINT = "http.response.early_hint"
 INFORMATIONAL = "http.response.informational"
 """Gunicorn's event for any interim response. It is in no specification, and nobody advertises it."""
 
+EARLY_DATA = "http.early_data"
+"""Our own: the request came in early data and may be a replay (RFC 8470)."""
 TRAILERS = "http.response.trailers"
 """Extension and event: a trailer section."""
 

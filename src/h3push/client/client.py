@@ -403,7 +403,7 @@ def connect(
         tls: instead of `cafile` and `verify`. Give the same object to several connections and the later ones resume the
             session of the first, which saves certificate and signature.
         early_data: on a resumed session that allows it, send GET and HEAD without waiting for the handshake, which saves a round
-            trip. Somebody on the way may replay such a request: see `docs/explanation/early-data.md`. `tls` needs
+            trip. Somebody on the way may replay such a request: docs/explanation/early-data.md says what that means. `tls` needs
             `early_data=True` too.
         max_pushes: pushes that the server may have granted and unfinished at any instant; `None` allows none.
         config: bounds and switches of the protocol.

@@ -505,7 +505,8 @@ class ClientConnection:
         self.credit.release()
 
     def _terminated(self, event: h3.ConnectionTerminated) -> None:
-        self._lost(ConnectionClosed(event.reason or "the connection is closed", event.error_code))
+        if self.handshake.is_set:  # else `closed` comes next and knows why there is no connection
+            self._lost(ConnectionClosed(event.reason or "the connection is closed", event.error_code))
 
     def _lost(self, error: ConnectionClosed) -> None:
         if self.over is not None:

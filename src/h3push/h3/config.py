@@ -33,10 +33,10 @@ class H3Config:
     release_pushes: bool = True
     """Client: a push gives its credit back when its stream ended. False: only when `release_push` is called, so that what the
     application has not read yet counts too."""
-    push_promise_timeout: float = 10.0
+    push_promise_timeout: float | None = 10.0
     """Client: seconds that a push stream may wait for its promise before it is stopped (RFC 9114 section 4.6 'reasonable time').
     The promise left before the stream; ten seconds is many retransmissions."""
-    push_stream_timeout: float = 60.0
+    push_stream_timeout: float | None = 60.0
     """Client: seconds that a promise may wait for its push stream before it is cancelled."""
     push_authorities: tuple[bytes, ...] = ()
     """Server: further authorities (host or host:port) that this server may push for; the authority of the request that a push

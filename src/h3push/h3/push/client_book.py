@@ -183,10 +183,11 @@ class ClientPushBook:
         self._unfulfilled.pop(push.push_id, None)
         if push.state not in _ENDED:
             self._live[push.push_id] = push
-            if push.state is ClientPushState.ORPHAN:
-                self._orphans[push.push_id] = now + self._config.push_promise_timeout
-            elif push.state is ClientPushState.PROMISED:
-                self._unfulfilled[push.push_id] = now + self._config.push_stream_timeout
+            promise, stream = self._config.push_promise_timeout, self._config.push_stream_timeout
+            if push.state is ClientPushState.ORPHAN and promise is not None:
+                self._orphans[push.push_id] = now + promise
+            elif push.state is ClientPushState.PROMISED and stream is not None:
+                self._unfulfilled[push.push_id] = now + stream
             return
         if self._live.pop(push.push_id, None) is not None and push.promises:
             self._count(by)
