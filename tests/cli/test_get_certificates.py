@@ -53,8 +53,8 @@ def serve_certificate(start, authority, tmp_path_factory):
     async def handler(request):
         return Response(200, {}, "fine")
 
-    def serve(name, names, begin, end):
-        certificate, key = certify("server", names, begin, end, authority)
+    def serve(name, names, begin, end, issuer=authority):
+        certificate, key = certify("server", names, begin, end, issuer)
         certfile, keyfile = directory / f"{name}.pem", directory / f"{name}.key"
         certfile.write_bytes(certificate.public_bytes(Encoding.PEM))
         keyfile.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -101,3 +101,12 @@ def test_an_unknown_issuer_says_how_to_trust_it(run, serve_certificate, certific
         assert ADVICE in result.err
         assert "verify=False" not in result.err
         assert result.err.count("\n") == 1
+
+
+def test_an_error_without_a_sentence_is_words_all_the_same(run, serve_certificate):
+    """Nobody reads Rust: an authority that serves with its own certificate is told in words (issue 9, point 31)."""
+    server = serve_certificate("itself", ["localhost"], -DAY, DAY, issuer=None)
+    result = run("get", "--cacert", server.cafile, server.url)
+    assert result.code == 60
+    assert "(" not in result.err
+    assert "Entity" not in result.err

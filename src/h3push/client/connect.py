@@ -241,10 +241,11 @@ def certificate_sentence(host: str, reason: str) -> str:
     if reason.endswith("wrong signature"):
         return f"{whose} is not trusted: an authority of the same name as its own is trusted, with another key"
     text, colon, cause = reason.partition(": ")
-    if colon and _RUST_NAME.fullmatch(cause):  # an error that has no sentence
-        cause = _WORD_BEGINS.sub(" ", cause).lower()
+    if colon and (name := _RUST_NAME.fullmatch(cause)):  # an error that has no sentence
+        cause = _WORD_BEGINS.sub(" ", name[1]).lower()
     return text.replace("the certificate", whose, 1) + colon + cause
 
 
-_RUST_NAME = re.compile("[A-Za-z]+")
+_RUST_NAME = re.compile(r"(?:[A-Za-z]+\()*([A-Za-z]+)\)*")
+"""A name as Rust prints it: `Expired`, or one within others, `Other(OtherError(CaUsedAsEndEntity))`."""
 _WORD_BEGINS = re.compile("(?<=[a-z])(?=[A-Z])")
