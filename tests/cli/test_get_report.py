@@ -54,7 +54,14 @@ def test_wasted_bytes_are_those_of_pushes_that_are_not_whole(run, start):
 
 def test_times_are_in_order(get, server):
     """Times are seconds with six places, as curl's; each comes after the one before."""
-    names = ["time_appconnect", "time_pretransfer", "time_starttransfer", "time_total", "time_all_pushes"]
+    names = [
+        "time_namelookup",
+        "time_appconnect",
+        "time_pretransfer",
+        "time_starttransfer",
+        "time_total",
+        "time_all_pushes",
+    ]
     out = get("-o", "/dev/null", "-w", " ".join(f"%{{{name}}}" for name in names), server.url).out.decode()
     times = [float(value) for value in out.split()]
     assert times == sorted(times)
@@ -106,7 +113,7 @@ def test_a_har_has_every_exchange_and_push(get, server, tmp_path):
     }
     for entry in entries.values():
         datetime.fromisoformat(entry["startedDateTime"])
-        phases = [entry["timings"][name] for name in ("blocked", "connect", "send", "wait", "receive")]
+        phases = [entry["timings"][name] for name in ("blocked", "dns", "connect", "send", "wait", "receive")]
         assert sum(phase for phase in phases if phase > 0) == pytest.approx(entry["time"], abs=0.01)
         assert entry["pageref"] == log["pages"][0]["id"]
         assert entry["request"]["httpVersion"] == "h3"

@@ -64,6 +64,8 @@ class Fetched:
     """The start, in seconds since the epoch."""
     exchanges: list[Exchange] = field(default_factory=list)
     """The request, and one more for each redirect that was followed."""
+    looked_up: float | None = None
+    """When the host's address was known."""
     connected: float | None = None
     """When there was a connection."""
     remote: Address | None = None
@@ -120,6 +122,8 @@ async def fetch(options: FetchOptions, sink: Sink, fetched: Fetched, follow: Fol
     try:
         async with _connected(options, taker.take) as client:
             fetched.connected = loop.time() - start
+            if client.connection.looked_up_at is not None:
+                fetched.looked_up = client.connection.looked_up_at - start
             fetched.remote = client.connection.address[:2]
             sink.connected(client, fetched.connected)
             try:

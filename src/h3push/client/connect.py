@@ -55,6 +55,7 @@ async def establish(plan: Plan, on_push: OnPush | None) -> ClientConnection:
     try:
         async with asyncio.timeout(seconds):
             addresses = [plan.address] if plan.address else await look_up(plan.origin)
+            looked_up_at = asyncio.get_running_loop().time()
             if plan.driver is not None:
                 connection = await _attempt(plan, addresses[0], plan.driver)
             elif len(addresses) == 1:
@@ -65,6 +66,7 @@ async def establish(plan: Plan, on_push: OnPush | None) -> ClientConnection:
     except TimeoutError:
         raise _no_answer(plan, plan.origin.authority) from None
     connection.pushes.on_push = on_push
+    connection.looked_up_at = looked_up_at
     return connection
 
 

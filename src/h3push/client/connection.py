@@ -64,6 +64,8 @@ class ClientConnection:
         """The transport's number for this connection."""
         self.address = address
         """The server's address and port."""
+        self.looked_up_at: float | None = None
+        """When the address was known, in seconds of the loop's clock."""
         self.core = make_core()
         """The protocol core."""
         self.may_be_promised = bool(self.core.config.max_concurrent_pushes)

@@ -47,13 +47,14 @@ def _requested(fetched: Fetched, exchange: Exchange) -> dict[str, Any]:
     size = request.content.size() if isinstance(request.content, FileContent) else UNKNOWN
     told["bodySize"] = 0 if request.content is None else getattr(request.content, "length", None) or size
     is_first = exchange is fetched.exchanges[0]
+    set_up = (fetched.looked_up, fetched.connected) if is_first else (None, None)
     return _entry(
         fetched,
         0.0 if is_first else exchange.started,
         end,
         request=told,
         response=_response(exchange.response, exchange.body_bytes),
-        timings=_timings(exchange.started, exchange.first_byte, end, fetched.connected if is_first else None),
+        timings=_timings(exchange.started, exchange.first_byte, end, *set_up),
         was_pushed=0,
     )
 
@@ -66,7 +67,7 @@ def _pushed(fetched: Fetched, push: PushRecord, promised: float) -> dict[str, An
         end,
         request=_request(push.method, push.url, push.fields),
         response=_response(push.response, push.body_bytes),
-        timings=_timings(promised, push.first_byte, end, None),
+        timings=_timings(promised, push.first_byte, end),
         was_pushed=1,
     )
     return entry | {"_push_id": push.push_id, "_push_state": push.state, "comment": push.reason}
@@ -123,15 +124,21 @@ def _response(response: ClientResponse | None, body_bytes: int) -> dict[str, Any
     }
 
 
-def _timings(started: float, first_byte: float | None, ended: float, connected: float | None) -> dict[str, float]:
-    """The phases of an entry, in milliseconds; they add up to its time."""
+def _timings(
+    started: float,
+    first_byte: float | None,
+    ended: float,
+    looked_up: float | None = None,
+    connected: float | None = None,
+) -> dict[str, float]:
+    """The phases of an entry, in milliseconds; they add up to its time. The handshake of QUIC is that of TLS."""
     first = ended if first_byte is None else first_byte
-    connect = UNKNOWN if connected is None else _milliseconds(connected)
+    handshake = UNKNOWN if connected is None else _milliseconds(connected - (looked_up or 0.0))
     return {
         "blocked": UNKNOWN if connected is None else _milliseconds(started - connected),
-        "dns": UNKNOWN,
-        "connect": connect,
-        "ssl": connect,
+        "dns": UNKNOWN if looked_up is None else _milliseconds(looked_up),
+        "connect": handshake,
+        "ssl": handshake,
         "send": 0,
         "wait": _milliseconds(first - started),
         "receive": _milliseconds(ended - first),

@@ -112,6 +112,7 @@ VARIABLES: dict[str, Callable[[Facts], object]] = {
     "speed_download": lambda facts: round(facts.downloaded() / facts.total) if facts.total else 0,
     "ssl_verify_result": Facts.verify_result,
     "time_appconnect": lambda facts: _seconds(facts.fetched.connected),
+    "time_namelookup": lambda facts: _seconds(facts.fetched.looked_up),
     "time_connect": lambda facts: _seconds(facts.fetched.connected),
     "time_pretransfer": lambda facts: _seconds(facts.start_of_last()),
     "time_redirect": lambda facts: _seconds(facts.start_of_last() if len(facts.fetched.exchanges) > 1 else 0.0),
