@@ -8,6 +8,7 @@ import pytest
 from h3push.client.response import ReceivedState
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
+from h3push.plans.cache import PlanCacheSettings
 from h3push.plans.page import PageScanSettings
 from h3push.runtime.settings import ServerSettings
 from h3push.testing import LinkSettings, in_world, make_identity
@@ -336,6 +337,18 @@ def test_every_page_of_a_site_keeps_its_plan(site):
         return len(handler.plans), handler.plans.scans
 
     assert visit(root, scenario) == (600, 600)
+
+
+def test_plans_are_kept_within_the_bytes_that_the_user_says(site):
+    """A bound has a name, and whoever serves a directory can set it."""
+    root = site({f"{n}.html": "<img src=a.png>" for n in range(20)} | {"a.png": ""})
+
+    async def scenario(client, handler):
+        for n in range(20):
+            await get(client, f"/{n}.html")
+        return len(handler.plans)
+
+    assert 0 < visit(root, scenario, cache_settings=PlanCacheSettings(max_plan_bytes=4_000)) < 20
 
 
 def test_a_page_too_long_for_the_loop_goes_out_alone_and_later_with_its_pushes(site):

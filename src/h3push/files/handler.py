@@ -24,7 +24,7 @@ from h3push.files.pages import DirectoryPages
 from h3push.http.content import FileContent
 from h3push.http.fields import Fields
 from h3push.http.headers import Headers
-from h3push.plans.cache import PlanCache
+from h3push.plans.cache import PlanCache, PlanCacheSettings
 from h3push.plans.page import PageScanSettings
 from h3push.plans.plan import PushPlan
 from h3push.plans.planner import Planner, ScanPlanner
@@ -40,6 +40,7 @@ class DirectoryHandler:
     Arguments:
         directory: what to serve.
         scan_settings: bounds of a scan of a page; `None`: pages are not read for what they need.
+        cache_settings: bounds of the plans that are kept, and of the time for scans.
         planners: further ways to tell what goes with a page, asked before the page itself is read.
         push_wait: seconds that a page is held open, after all of its content, for more push credit; 0: it is not.
     """
@@ -49,6 +50,7 @@ class DirectoryHandler:
         directory: Directory,
         *,
         scan_settings: PageScanSettings | None = PageScanSettings(),  # noqa: B008 - frozen
+        cache_settings: PlanCacheSettings = PlanCacheSettings(),  # noqa: B008 - frozen
         planners: tuple[Planner, ...] = (),
         push_wait: float = 0.0,
     ) -> None:
@@ -56,7 +58,9 @@ class DirectoryHandler:
         """The directory that is served."""
         self.delivery = DeliveryState(push_wait=push_wait)
         """State and counters of pushes and hints, over all connections."""
-        self._scans = None if scan_settings is None else ScanPlanner(DirectoryPages(directory), scan_settings)
+        self._scans: ScanPlanner | None = None
+        if scan_settings is not None:
+            self._scans = ScanPlanner(DirectoryPages(directory), scan_settings, cache_settings)
         self._planners: tuple[Planner, ...] = planners if self._scans is None else (*planners, self._scans)
 
     @property

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from h3push.plans.cache import PageSource, PlanCache
+from h3push.plans.cache import PageSource, PlanCache, PlanCacheSettings
 from h3push.plans.page import PageScanSettings
 from h3push.plans.plan import PlannedResource, PushPlan
 from h3push.runtime.notices import Notices
@@ -24,11 +24,17 @@ class ScanPlanner:
 
     Arguments:
         source: where the pages are: a directory, a proxy's cache.
-        settings: bounds of a scan.
+        scan_settings: bounds of a scan.
+        cache_settings: bounds of the plans that are kept, and of the time for scans.
     """
 
-    def __init__(self, source: PageSource, settings: PageScanSettings) -> None:
-        self.plans = PlanCache(source, settings)
+    def __init__(
+        self,
+        source: PageSource,
+        scan_settings: PageScanSettings = PageScanSettings(),  # noqa: B008 - frozen
+        cache_settings: PlanCacheSettings = PlanCacheSettings(),  # noqa: B008 - frozen
+    ) -> None:
+        self.plans = PlanCache(source, scan_settings, cache_settings)
         """The plans of the pages that were asked for."""
         self.missing = 0
         """Resources that pages name and that are not there, counted at each request."""
