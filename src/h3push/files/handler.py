@@ -20,7 +20,7 @@ from h3push.delivery.counters import PushTotals
 from h3push.delivery.page import DeliveryState, PageDelivery
 from h3push.errors import LocalProtocolError, NoStreamCredit
 from h3push.files.directory import Answer, Directory
-from h3push.files.pages import DirectoryPages
+from h3push.files.page_source import DirectoryPages
 from h3push.http.content import FileContent
 from h3push.http.fields import Fields
 from h3push.http.headers import Headers
