@@ -1,21 +1,33 @@
 """Read from the source what stands under each name: the line of documentation that Python itself throws away."""
 
 import ast
-import inspect
 import re
 from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import Any
+
+SOURCE = Path(__file__).parent.parent / "src"
+
+
+@cache
+def _module(name: str) -> ast.Module:
+    """A module's source as a tree; what is imported may be compiled and have none."""
+    path = SOURCE.joinpath(*name.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _definition(thing: type) -> ast.ClassDef:
+    """The class statement of a class."""
+    for node in ast.walk(_module(thing.__module__)):
+        if isinstance(node, ast.ClassDef) and node.name == thing.__name__:
+            return node
+    raise SystemExit(f"{thing.__name__} is not in {thing.__module__}")
 
 
 def under_each_name(thing: type) -> dict[str, str]:
     """Name of each field or member of a class -> the text under it, as one line of Markdown."""
-    file = inspect.getsourcefile(thing)
-    assert file is not None, thing
-    for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ClassDef) and node.name == thing.__name__:
-            return _texts(node.body)
-    raise SystemExit(f"{thing.__name__} is not in {file}")
+    return _texts(_definition(thing).body)
 
 
 def _texts(body: list[ast.stmt]) -> dict[str, str]:
@@ -38,9 +50,9 @@ def one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip().replace("|", "\\|")
 
 
-def paragraphs(thing: Any) -> str:
-    """The docstring of a class or function up to its first section (`Args:`, `Attributes:`), as one paragraph."""
-    text = inspect.getdoc(thing) or ""
+def paragraphs(thing: type) -> str:
+    """The docstring of a class up to its first section (`Args:`, `Attributes:`), as one paragraph."""
+    text = ast.get_docstring(_definition(thing)) or ""
     return one_line(re.split(r"\n\n?(?:Args|Arguments|Attributes|Raises):", text)[0])
 
 

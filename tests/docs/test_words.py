@@ -1,7 +1,6 @@
 """What the pages name exists: commands and their options, targets of make, names of h3push."""
 
 import importlib
-import inspect
 import re
 from pathlib import Path
 
@@ -67,6 +66,11 @@ def test_options_in_the_text_exist(page: Path) -> None:
             assert option in known, f"no command has {option}"
 
 
+def source_of(thing: type) -> str:
+    """The file that a class stands in; what is imported may be compiled."""
+    return (ROOT / "src").joinpath(*thing.__module__.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+
+
 def exists(name: str) -> bool:
     """Whether a dotted name that begins with h3push leads to something."""
     thing: object = h3push
@@ -79,8 +83,9 @@ def exists(name: str) -> bool:
         try:
             thing = importlib.import_module(path)
         except ModuleNotFoundError:
-            is_set_on_instances = inspect.isclass(thing) and f"self.{part}" in inspect.getsource(thing)
-            return is_set_on_instances or part in getattr(thing, "__annotations__", {})
+            return isinstance(thing, type) and bool(
+                re.search(rf"self\.{part}\b|^    {part}:", source_of(thing), re.MULTILINE)
+            )
     return True
 
 
