@@ -83,7 +83,7 @@ def test_names_and_fields(stack: Stack, certificates: DevelopmentCertificates) -
             (push,) = [push async for push in response.pushes()]
             assert (push.request.method, push.request.path) == ("GET", "/gr%C3%B6%C3%9Fe.css?a=b?c")
             assert push.request.authority == f"localhost:{server.port}"
-            assert push.request.headers.raw == [(b"accept", b"text/css"), (b"x-w", word.encode())]
+            assert list(push.request.headers.raw) == [(b"accept", b"text/css"), (b"x-w", word.encode())]
             answer = await push.response()
             assert (answer.status, answer.headers.raw) == (404, [(b"x-back", word.encode())])
             assert await answer.read() == b"not there"
