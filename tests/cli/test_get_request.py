@@ -181,7 +181,7 @@ def test_cookies_can_be_printed(run, echo):
     assert "\tsession\t1" in out
 
 
-def test_cookies_that_a_redirect_sets_are_sent_on(run, start):
+def test_cookies_that_a_redirect_sets_are_sent_on(run, start, tmp_path):
     """The jar works within one command too."""
 
     async def handler(request):
@@ -192,6 +192,8 @@ def test_cookies_that_a_redirect_sets_are_sent_on(run, start):
     login = start(handler)
     assert run("get", "-k", "-L", "-b", "", login.url).out == b"token=x"
     assert run("get", "-k", "-L", "-b", "given=1", login.url).out == b"given=1"
+    both = run("get", "-k", "-L", "-b", "given=1", "-c", tmp_path / "jar", login.url)
+    assert both.out == b"token=x; given=1"
 
 
 def test_a_file_of_cookies_that_is_none(run, tmp_path):
@@ -269,6 +271,14 @@ def test_a_host_of_connect_to_that_is_unknown(run):
     result = run("get", "--connect-to", "::nosuch.invalid:", "https://localhost/")
     assert result.code == 6
     assert "nosuch.invalid" in result.err
+
+
+def test_a_client_certificate_is_read(run, echo, certificates):
+    """--cert and --key are read and offered; a key in the certificate's file needs no --key."""
+    flags = ("--cert", certificates.certfile, "--key", certificates.keyfile)
+    assert run("get", "-k", *flags, echo.url).code == 0
+    alone = run("get", "-k", "--cert", certificates.certfile, echo.url)
+    assert (alone.code, alone.err.count("\n")) == (58, 1)
 
 
 @pytest.mark.parametrize("name", ["absent.pem", "junk.pem"])

@@ -145,12 +145,12 @@ async def _exchange_all(
     """Send the request, and those that its response leads to; the last response, read to its end."""
     now = asyncio.get_running_loop().time
     while request is not None:
-        request = sink.sends(request)
-        exchange = Exchange(request, now() - start)
+        sent = sink.sends(request)
+        exchange = Exchange(sent, now() - start)
         fetched.exchanges.append(exchange)
-        target = target_of(request.url)
+        target = target_of(sent.url)
         response = await client.request(
-            request.method, target, headers=request.fields, content=request.content, authority=request.authority
+            sent.method, target, headers=sent.fields, content=sent.content, authority=sent.authority
         )
         exchange.response, exchange.first_byte = response, _or_now(response.timing.first_byte) - start
         sink.begin(response)
