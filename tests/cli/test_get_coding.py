@@ -5,6 +5,7 @@ import zlib
 
 import pytest
 
+from h3push.cli.output.coding import decoder_of
 from h3push.server.response import Response
 
 
@@ -36,6 +37,8 @@ def compressing(start):
         content = b"text " * 10_000
         if coding == "twice":
             return Response(200, {"content-encoding": "deflate, gzip"}, gzip.compress(zlib.compress(content)))
+        if coding == "members":
+            return Response(200, {"content-encoding": "gzip"}, gzip.compress(content[:7]) + gzip.compress(content[7:]))
         if coding == "cut":
             return Response(200, {"content-encoding": "gzip"}, gzip.compress(content)[:-9])
         if coding == "wrong":
@@ -48,7 +51,7 @@ def compressing(start):
     return start(handler)
 
 
-@pytest.mark.parametrize("coding", [*CODINGS, *OPTIONAL, "twice"])
+@pytest.mark.parametrize("coding", [*CODINGS, *OPTIONAL, "twice", "members"])
 def test_compressed_content_is_decompressed(run, compressing, coding):
     """--compressed undoes every coding that it asks for; without it content stays as it is."""
     if coding in OPTIONAL:
@@ -71,3 +74,19 @@ def test_content_that_cannot_be_decompressed_fails(run, compressing, coding, sen
     assert result.code == 61
     assert result.err.startswith(f"h3push: {sentence}")
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_few_bytes_that_stand_for_many_do_not_fill_the_memory(coding):
+    """Compressed content is undone in slices: none gives more than a few MB, whatever the server sends."""
+    if coding == "zstd":
+        bomb = pytest.importorskip("zstandard").compress(bytes(100_000_000))
+    elif coding == "br":
+        bomb = pytest.importorskip("brotli").compress(bytes(100_000_000))
+    else:
+        bomb = {"gzip": gzip.compress, "deflate": zlib.compress}[coding](bytes(100_000_000))
+    decoder = decoder_of(coding)
+    sizes = [len(piece) for piece in decoder.decode(bomb)]
+    decoder.finish()
+    assert sum(sizes) == 100_000_000
+    assert max(sizes) < 5_000_000

@@ -102,3 +102,23 @@ def test_promises_that_are_refused_are_shown_with_their_reason(run, start, tmp_p
     assert "* 2 promised: 1 fulfilled, 1 refused\n" in result.err
     assert f"refused    https://other.example:1/refused  ({refused['reason']})\n" in result.err
     assert result.err.endswith("2 1\n")
+
+
+def test_pushes_without_end_do_not_fill_the_memory(run, start, monkeypatch):
+    """Beyond `MAX_PUSHES` pushes are called off and counted, without a record; refusals the same."""
+    monkeypatch.setattr("h3push.cli.pushes.MAX_PUSHES", 2)
+
+    async def handler(request):
+        if request.path == "/":
+            for number in range(300):
+                request.push_nowait(f"/{number}", authority="other.example:1")
+            for number in range(5):
+                request.push_nowait(f"/{number}")
+        return Response(200, {}, "content")
+
+    server = start(handler, config=H3Config(push_authorities=(b"other.example:1",)))
+    result = run("get", "-k", "-v", "--json", "--max-pushes", "1000", server.url)
+    told = json.loads(result.out)
+    assert told["push_counts"] == {"fulfilled": 2, "cancelled": 3, "refused": 300}
+    assert len(told["pushes"]) == 2 + 256
+    assert result.err.endswith("* 47 of them are not in the table: they are too many\n")

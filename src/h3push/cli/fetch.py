@@ -1,6 +1,7 @@
 """One request and everything that is pushed with it, redirects followed: the machinery of `h3push get`."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -74,11 +75,17 @@ class Fetched:
     """When the last push was over, or the fetch failed."""
     pushes: list[PushRecord] = field(default_factory=list)
     """In the order of the promises."""
+    unrecorded: Counter[str] = field(default_factory=Counter)
+    """States of the pushes beyond those, which were too many to remember."""
 
     @property
     def last(self) -> Exchange | None:
         """The exchange that the others led to."""
         return self.exchanges[-1] if self.exchanges else None
+
+    def push_counts(self) -> Counter[str]:
+        """How many pushes ended in each state."""
+        return +(Counter(push.state for push in self.pushes) + self.unrecorded)
 
     @property
     def response(self) -> ClientResponse | None:
@@ -118,7 +125,7 @@ async def fetch(options: FetchOptions, sink: Sink, fetched: Fetched, follow: Fol
     loop = asyncio.get_running_loop()
     start = loop.time()
     taker = PushTaker(options.cancel, start)
-    fetched.pushes = taker.records
+    fetched.pushes, fetched.unrecorded = taker.records, taker.unrecorded
     try:
         async with _connected(options, taker.take) as client:
             fetched.connected = loop.time() - start
@@ -133,7 +140,8 @@ async def fetch(options: FetchOptions, sink: Sink, fetched: Fetched, follow: Fol
                         pass
                     await taker.finish()
             finally:
-                taker.note_refusals(client.connection.pushes.refusals)
+                connection = client.connection
+                taker.note_refusals(connection.pushes.refusals, connection.core.push_counters.refused.total())
     finally:
         taker.stop()
         fetched.time_total = loop.time() - start

@@ -6,7 +6,8 @@ no more memory than one with ten. Content of pushes is counted and hashed, not k
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -16,6 +17,9 @@ from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.errors import H3PushError, PushCancelled
 from h3push.http.fields import Field
 
+MAX_PUSHES = 10_000
+"""Pushes that one fetch takes; further ones are called off and counted. A record stays until the end, and a server that
+promises without end must not fill the memory."""
 STATES = {
     ReceivedState.FULFILLED: "fulfilled",
     ReceivedState.CANCELLED: "cancelled",
@@ -68,13 +72,19 @@ class PushTaker:
 
     def __init__(self, cancel: Sequence[str], start: float) -> None:
         self.records: list[PushRecord] = []
-        """In the order of the promises."""
+        """In the order of the promises, `MAX_PUSHES` at most."""
+        self.unrecorded: Counter[str] = Counter()
+        """States of those that have no record."""
         self._cancel = cancel
         self._start = start
         self._reading: set[asyncio.Task[None]] = set()
 
     def take(self, push: ReceivedPush) -> None:
         """Take a push in the moment of its promise: a small one may be complete a turn of the loop later."""
+        if len(self.records) >= MAX_PUSHES:
+            push.cancel()
+            self.unrecorded["cancelled"] += 1
+            return
         promised = push.promised_at - self._start
         record = PushRecord(push.push_id, push.request.url, push.request.method, promised, push.request.headers.raw)
         self.records.append(record)
@@ -92,8 +102,9 @@ class PushTaker:
         while self._reading:
             await asyncio.wait(self._reading)
 
-    def note_refusals(self, refusals: Iterable[RefusedPush]) -> None:
-        """Keep a record of promises that could not be used; the connection knows no time of theirs."""
+    def note_refusals(self, refusals: Collection[RefusedPush], total: int) -> None:
+        """Keep a record of promises that could not be used: of those that the connection remembers, without their time."""
+        self.unrecorded["refused"] += total - len(refusals)
         for refused in refusals:
             request = refused.request
             url, method = ("", "") if request is None else (request.url, request.method)

@@ -1,9 +1,11 @@
 """Compressed content, as `--compressed` undoes it: gzip and deflate always, br and zstd where their modules are installed."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import chain
 from typing import Any, Protocol
 
 from h3push.cli.failures import CommandFailed, ExitCode
@@ -12,14 +14,21 @@ OPTIONAL = {"br": "brotli", "zstd": "zstandard"}
 """Codings beyond the standard library, and the modules that know them."""
 
 
+SLICE_BYTES = 128
+"""Coded content is undone in slices of this size, and each is written before the next: a few bytes may stand for very many.
+The worst slice gives 130 kB of gzip and 4 MB of zstd."""
+PIECE_BYTES = 1 << 20
+"""Brotli, whose slices have no such bound, gives so much at once."""
+
+
 class Decoder(Protocol):
     """Undoes one coding, piece by piece."""
 
-    def decode(self, data: bytes) -> bytes:
+    def decode(self, data: bytes) -> Iterator[bytes]:
         """Give what a piece of coded content stands for."""
 
-    def finish(self) -> bytes:
-        """Give the rest. Raises `CommandFailed` when the content ended too early."""
+    def finish(self) -> None:
+        """Raise `CommandFailed` when the content ended too early."""
 
 
 def accepted_codings() -> str:
@@ -35,13 +44,13 @@ def decoder_of(content_encoding: str) -> Decoder:
 
 def _decoder(coding: str) -> "_Decompressor":
     if coding in {"gzip", "x-gzip"}:
-        return _Decompressor(coding, zlib.decompressobj(16 + zlib.MAX_WBITS))
+        return _Decompressor(coding, partial(zlib.decompressobj, 16 + zlib.MAX_WBITS))
     if coding == "deflate":
-        return _Deflate(coding, zlib.decompressobj())
+        return _Deflate(coding, zlib.decompressobj)
     if coding == "br" and find_spec(OPTIONAL[coding]):
-        return _Brotli(coding, import_module("brotli").Decompressor())
+        return _Brotli(coding, import_module("brotli").Decompressor)
     if coding == "zstd" and find_spec(OPTIONAL[coding]):
-        return _Decompressor(coding, import_module("zstandard").ZstdDecompressor().decompressobj())
+        return _Decompressor(coding, lambda: import_module("zstandard").ZstdDecompressor().decompressobj())
     hint = f": pip install {OPTIONAL[coding]}" if coding in OPTIONAL else ""
     raise CommandFailed(f"the content coding {coding!r} is not known here{hint}", ExitCode.CONTENT_CODING)
 
@@ -52,34 +61,49 @@ class _Chain:
     def __init__(self, decoders: "list[_Decompressor]") -> None:
         self._decoders = decoders
 
-    def decode(self, data: bytes) -> bytes:
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        pieces: Iterator[bytes] = iter([data])
         for decoder in self._decoders:
-            data = decoder.decode(data)
-        return data
+            pieces = chain.from_iterable(map(decoder.decode, pieces))
+        return pieces
 
-    def finish(self) -> bytes:
-        rest = b""
+    def finish(self) -> None:
         for decoder in self._decoders:
-            rest = (decoder.decode(rest) if rest else b"") + decoder.finish()
-        return rest
+            decoder.finish()
 
 
 class _Decompressor:
-    """An object as the standard library makes them: `decompress`, `flush`, `eof`."""
+    """Undoes a coding with objects as the standard library makes them: `decompress`, `eof`, `unused_data`.
 
-    def __init__(self, coding: str, inner: Any) -> None:
+    Content may have several members, one after the other (RFC 1952 section 2.2, RFC 8878 section 3.1).
+    """
+
+    def __init__(self, coding: str, make: Callable[[], Any]) -> None:
         self._coding = coding
-        self._inner = inner
+        self._make = make
+        self._inner = make()
         self._is_empty = True
 
-    def decode(self, data: bytes) -> bytes:
-        self._is_empty = self._is_empty and not data
-        return self._checked(self._decompress, data)
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), SLICE_BYTES):
+            self._is_empty = False
+            try:
+                yield from self._decode(data[start : start + SLICE_BYTES])
+            except CommandFailed:
+                raise
+            except Exception as error:  # each module has an error of its own
+                raise self._failure(str(error)) from None
 
-    def finish(self) -> bytes:
+    def finish(self) -> None:
         if not (self._is_empty or self._is_finished()):
             raise self._failure("it ends too early")
-        return b""
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._inner.eof:
+                self._inner = self._make()
+            yield self._decompress(data)
+            data = self._inner.unused_data
 
     def _decompress(self, data: bytes) -> bytes:
         result: bytes = self._inner.decompress(data)
@@ -87,12 +111,6 @@ class _Decompressor:
 
     def _is_finished(self) -> bool:
         return bool(self._inner.eof)
-
-    def _checked(self, decompress: Callable[[bytes], bytes], data: bytes) -> bytes:
-        try:
-            return decompress(data)
-        except Exception as error:  # each module has an error of its own
-            raise self._failure(str(error)) from None
 
     def _failure(self, why: str) -> CommandFailed:
         return CommandFailed(f"the content is not the {self._coding} that it should be: {why}", ExitCode.CONTENT_CODING)
@@ -112,9 +130,10 @@ class _Deflate(_Decompressor):
 class _Brotli(_Decompressor):
     """The module's names for the same."""
 
-    def _decompress(self, data: bytes) -> bytes:
-        result: bytes = self._inner.process(data)
-        return result
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        while piece := self._inner.process(data, output_buffer_limit=PIECE_BYTES):
+            yield piece
+            data = b""
 
     def _is_finished(self) -> bool:
         return bool(self._inner.is_finished())

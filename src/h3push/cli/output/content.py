@@ -108,16 +108,15 @@ class Output(Sink):
         if self._file is None:
             return
         self._progress.advance(len(data))
-        if self._decoder is not None:
-            data = self._decoder.decode(data)
-        if self._is_terminal and b"\0" in data:
-            raise CommandFailed("this is binary content: use -o FILE, or pipe it", ExitCode.WRITE_ERROR)
-        self._put(data)
+        for piece in [data] if self._decoder is None else self._decoder.decode(data):
+            if self._is_terminal and b"\0" in piece:
+                raise CommandFailed("this is binary content: use -o FILE, or pipe it", ExitCode.WRITE_ERROR)
+            self._put(piece)
 
     def end(self) -> None:
-        """Write what the decoder holds."""
+        """See whether compressed content is whole."""
         if self._decoder is not None and self._file is not None:
-            self._put(self._decoder.finish())
+            self._decoder.finish()
 
     def _put(self, data: bytes) -> None:
         assert self._file is not None

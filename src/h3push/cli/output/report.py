@@ -1,7 +1,6 @@
 """A fetch in words: verbose lines, and the JSON object."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ def to_json(fetched: Fetched, failure: CommandFailed | None) -> str:
         "body_bytes": 0 if fetched.last is None else fetched.last.body_bytes,
         "time_total": round(fetched.time_total, 6),
         "pushes": [_push_to_json(push) for push in fetched.pushes],
-        "push_counts": dict(Counter(push.state for push in fetched.pushes)),
+        "push_counts": dict(fetched.push_counts()),
     }
     if failure is not None:
         document["error"] = error_to_json(failure)
@@ -73,13 +72,15 @@ def response_heads(response: ClientResponse) -> list[list[str]]:
     return [head_lines(status, headers.raw) for status, headers in sections]
 
 
-def push_lines(pushes: Sequence[PushRecord]) -> list[str]:
+def push_lines(fetched: Fetched) -> list[str]:
     """Give a table with a line for each push, and at the end of a line why it was not fulfilled; then the counts."""
-    if not pushes:
+    counts = fetched.push_counts()
+    if not counts:
         return ["* nothing was pushed"]
-    counts = Counter(push.state for push in pushes)
     summary = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return [*_table(pushes), f"* {len(pushes)} promised: {summary}"]
+    unrecorded = fetched.unrecorded.total()
+    more = [f"* {unrecorded} of them are not in the table: they are too many"] if unrecorded else []
+    return [*_table(fetched.pushes), f"* {counts.total()} promised: {summary}", *more]
 
 
 def _table(pushes: Iterable[PushRecord]) -> list[str]:

@@ -32,7 +32,7 @@ class Summary:
         """Print and write it; `path` is the file of the content."""
         arguments, fetched = self._arguments, self.fetched
         if arguments.verbose:
-            say("\n".join(push_lines(fetched.pushes)))
+            say("\n".join(push_lines(fetched)))
         if arguments.waterfall and sys.stderr is not None:
             with suppress(OSError):
                 print_waterfall(rows_of(fetched), file=sys.stderr)

@@ -121,7 +121,7 @@ VARIABLES: dict[str, Callable[[Facts], object]] = {
     "url": lambda facts: facts.fetched.url,
     "url_effective": lambda facts: facts.fetched.last.request.url if facts.fetched.last else facts.fetched.url,
     # ours
-    "num_pushes": lambda facts: len(facts.fetched.pushes),
+    "num_pushes": lambda facts: facts.fetched.push_counts().total(),
     "num_pushes_used": lambda facts: sum(push.state == "fulfilled" for push in facts.fetched.pushes),
     "push_bytes": lambda facts: sum(push.body_bytes for push in facts.fetched.pushes),
     "push_bytes_wasted": lambda facts: _push_bytes(facts, used=False),
