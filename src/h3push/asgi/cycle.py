@@ -140,7 +140,7 @@ class Cycle:
         content = self._request.content
         if content is not None:
             try:
-                chunk = await self._request.next_chunk()
+                chunk = await content.next_chunk()
             except (StreamFailed, Timeout) as error:
                 self.request_failure = error
                 return {"type": "http.disconnect"}

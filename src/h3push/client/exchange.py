@@ -17,48 +17,23 @@ from h3push.h3.events import FAILURES, CancelledBy
 from h3push.http.fields import RequestHead, ResponseHead
 from h3push.http.headers import Headers, has_field
 from h3push.http.priority import Priority
+from h3push.http.request import RequestView
 from h3push.runtime.drain import Drain
 from h3push.runtime.inbox import FlowControl, Incoming
 from h3push.runtime.settings import ClientSettings
 from h3push.runtime.signal import Signal
 
 
-class SentRequest:
+class SentRequest(RequestView):
     """A request: one of ours, or a promised one."""
 
     __slots__ = ("head",)
 
     def __init__(self, head: RequestHead) -> None:
         self.head = head
-        """As it is on the wire."""
 
     def __repr__(self) -> str:
         return f"<SentRequest {self.method} {self.url}>"
-
-    @property
-    def method(self) -> str:
-        """The method."""
-        return self.head.method.decode("latin-1")
-
-    @property
-    def authority(self) -> str:
-        """Host, and port where it is not 443."""
-        return (self.head.authority or b"").decode("latin-1")
-
-    @property
-    def path(self) -> str:
-        """Path with query, percent-encoded."""
-        return (self.head.path or b"").decode("latin-1")
-
-    @property
-    def url(self) -> str:
-        """The whole URL."""
-        return f"{(self.head.scheme or b'').decode('latin-1')}://{self.authority}{self.path}"
-
-    @property
-    def headers(self) -> Headers:
-        """The header fields."""
-        return Headers.wrap(self.head.fields)
 
 
 @dataclass(slots=True)

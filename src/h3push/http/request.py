@@ -7,6 +7,8 @@ from h3push.http.headers import Headers
 class RequestView:
     """A request, requested or promised, received or sent."""
 
+    __slots__ = ()
+
     head: RequestHead
     """As it is on the wire."""
 

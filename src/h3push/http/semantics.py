@@ -12,6 +12,9 @@ NO_CONTENT_STATUSES = frozenset({204, 304})
 RESET_CONTENT = 205
 """A final response that must not be generated with content, and says so with a Content-Length of 0 (RFC 9110 section 15.3.6)."""
 
+SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
+"""Methods that ask for nothing to be changed (RFC 9110 section 9.2.1); without content, their requests may be repeated."""
+
 PRECONDITION_FIELDS = frozenset(
     {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
 )

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+from h3push.errors import ErrorCode
 from h3push.h3.server import H3ServerConnection
 from h3push.http.content import PIECE_BYTES, BytesPart, FileContent
 from h3push.http.fields import Field, Fields
@@ -179,6 +180,20 @@ class Channel(ABC):
             idle = self.settings.idle_timeout
             interval = min(idle / 3, KEEP_ALIVE) if idle else KEEP_ALIVE
             self._endpoint.driver.set_keep_alive(self.handle, interval if wanted else None)
+
+    # the end
+
+    def go_away(self) -> None:
+        """Say that no further request will be answered (RFC 9114 section 5.2)."""
+        if not self.core.is_closed:
+            self.core.send_goaway()
+            self.schedule_flush()
+
+    def close(self, reason: str = "") -> None:
+        """Close with H3_NO_ERROR; what is under way is lost."""
+        if not self.core.is_closed:
+            self.core.close(ErrorCode.H3_NO_ERROR, reason)
+            self.schedule_flush()
 
 
 def _look_interval(settings: ServerSettings) -> float:

@@ -14,10 +14,10 @@ from h3push.errors import ConnectionClosed, ErrorCode, H3PushError, StreamFailed
 from h3push.h3 import events as h3
 from h3push.h3.server import H3ServerConnection
 from h3push.http.fields import RequestHead
-from h3push.http.headers import Headers
+from h3push.http.headers import Headers, expects_continue
 from h3push.runtime.endpoint import Endpoint
-from h3push.runtime.inbox import Incoming
 from h3push.server.channel import Channel
+from h3push.server.content import RequestContent
 from h3push.server.drain_guard import OpenResponse, ResponseState
 from h3push.server.early import EarlyRequests
 from h3push.server.heads import UNREAD, OpenHeads, without_malformed
@@ -47,12 +47,11 @@ class ServerConnection(Channel):
         """Requests of the client under way that something may still happen to, by stream."""
         self.runner = HandlerRunner(server.handler, server.spawn, server.counters, self._wait_for, self._finish)
         """Calls the handler."""
-        self.pushes = ServerPushes(self, endpoint.loop, self.runner.run, server.note_end)
-        """The pushes of this connection."""
         log = server.access_log
         self.log = None if log is None else log.connection(self.waiting, self.settings.send_high_water)
         """Takes the rows of this connection's responses."""
-        self.pushes.log = self.log
+        self.pushes = ServerPushes(self, endpoint.loop, self.runner.run, server.note_end, self.log)
+        """The pushes of this connection."""
         self._authorities = server.authorities
         self._connected = False
         self._heads = OpenHeads(self.settings.request_timeout)
@@ -189,9 +188,9 @@ class ServerConnection(Channel):
         if self._early is not None:
             request.early = True
         if not event.end_stream:
-            mark, seconds = self.settings.receive_high_water, self.settings.read_timeout
-            content = Incoming(self, stream_id, high_water=mark, timeout=seconds, budget=self.server.unread)
-            request.take_content(content)
+            ask = request.writer.send_continue if expects_continue(event.request.fields) else None
+            content = request.content = RequestContent(self, stream_id, ask, self.server.unread)
+            request.writer.on_end = content.end_with_response
             self.requests[stream_id] = request
         if self.log is not None:
             self.log.begin(request)
@@ -260,7 +259,7 @@ class ServerConnection(Channel):
         else:
             push.cancel(code)
 
-    # content of requests, and the client's interest
+    # content of requests, the client's interest, pushes
 
     def _data(self, event: h3.DataReceived) -> None:
         request = self.requests.get(event.stream_id)
@@ -307,8 +306,6 @@ class ServerConnection(Channel):
             request.disconnect(error)
         self.pushes.terminate(error)
 
-    # pushes
-
     def _push_cancelled(self, event: h3.PushCancelled) -> None:
         self.pushes.cancelled(event)
 
@@ -334,18 +331,6 @@ class ServerConnection(Channel):
     def all_acknowledged(self) -> bool:
         """True when the client has all that was sent to it."""
         return not self.guard.responses and not self.core.pushes_under_way
-
-    def go_away(self) -> None:
-        """Say that no further request will be answered (RFC 9114 section 5.2)."""
-        if not self.core.is_closed:
-            self.core.send_goaway()
-            self.schedule_flush()
-
-    def close(self, reason: str = "") -> None:
-        """Close with H3_NO_ERROR; what is under way is lost."""
-        if not self.core.is_closed:
-            self.core.close(ErrorCode.H3_NO_ERROR, reason)
-            self.schedule_flush()
 
     _actions: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
         h3.RequestReceived: _request,

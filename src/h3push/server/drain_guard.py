@@ -38,6 +38,19 @@ class ResponseState(IntEnum):
     """Nobody wants it any more: the client cancelled it, or the connection is over."""
 
 
+class ResponseRow(Protocol):
+    """A row of the access log, which is told how the response ends."""
+
+    def ended(self) -> None:
+        """The end of the response was handed to QUIC."""
+
+    def given_up(self) -> None:
+        """The response is about to be reset by us."""
+
+    def unwanted(self, error: Exception) -> None:
+        """Nobody takes the response any more."""
+
+
 class OpenResponse(Protocol):
     """A response on its way, as its connection sees it."""
 

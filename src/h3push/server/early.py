@@ -7,9 +7,7 @@ is paused meanwhile, so that flow control bounds what is kept.
 
 from h3push.h3.events import Event, RequestReceived
 from h3push.h3.server import H3ServerConnection
-
-REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
-"""Safe methods (RFC 9110 section 9.2.1); without content, their requests may be repeated by anyone (RFC 8470 section 4)."""
+from h3push.http.semantics import SAFE_METHODS
 
 
 class EarlyRequests:
@@ -26,7 +24,7 @@ class EarlyRequests:
 
     def _must_wait(self, event: Event) -> bool:
         stream_id = getattr(event, "stream_id", None)
-        if isinstance(event, RequestReceived) and not (event.end_stream and event.request.method in REPEATABLE):
+        if isinstance(event, RequestReceived) and not (event.end_stream and event.request.method in SAFE_METHODS):
             self._streams.add(event.stream_id)
             self._core.pause(event.stream_id)
         elif stream_id is None or stream_id not in self._streams:

@@ -38,6 +38,7 @@ class ServerPushes:
         loop: runs promised requests behind what was asked for.
         run: answers a promised request.
         on_end: called when a push is over.
+        log: takes the rows of pushed responses.
     """
 
     def __init__(
@@ -46,11 +47,11 @@ class ServerPushes:
         loop: asyncio.AbstractEventLoop,
         run: Callable[[Request], None],
         on_end: Callable[[], None],
+        log: ConnectionLog | None,
     ) -> None:
         self.live: dict[int, Request] = {}
         """Promised requests whose push is neither fulfilled nor cancelled, by push ID."""
-        self.log: ConnectionLog | None = None
-        """Takes the rows of pushed responses."""
+        self._log = log
         self._credit = CreditQueue()
         self._connection = connection
         self._core = connection.core
@@ -138,8 +139,8 @@ class ServerPushes:
         queued, self._queued = self._queued, []
         for request in queued:
             if request.fulfils is not None and request.fulfils.state is PushState.PROMISED:
-                if self.log is not None:
-                    self.log.begin(request)
+                if self._log is not None:
+                    self._log.begin(request)
                 self._run(request)
 
     async def wait_for_credit(self) -> None:

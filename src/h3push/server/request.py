@@ -8,17 +8,17 @@ import os
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from h3push.errors import ErrorCode, H3PushError, NoStreamCredit, StreamFailed, Timeout
+from h3push.errors import H3PushError, NoStreamCredit
 from h3push.h3.push.rules import NO_CREDIT, PushRefusal
 from h3push.http.content import BytesPart, FileContent, Sink, close_content, send_content
 from h3push.http.fields import RequestHead
-from h3push.http.headers import Headers, HeadersLike, encode_headers, expects_continue
+from h3push.http.headers import Headers, HeadersLike, encode_headers
 from h3push.http.priority import Priority
 from h3push.http.request import RequestView
-from h3push.runtime.inbox import ContentTooLarge, Incoming
 from h3push.runtime.signal import Signal
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
+from h3push.server.content import RequestContent
 from h3push.server.drain_guard import ResponseState
 from h3push.server.push import Push
 from h3push.server.response import Response
@@ -67,16 +67,13 @@ class Request(RequestView):
     """The push that this request fulfils, when it is a promised one."""
     initiator: "Request | None" = None
     """The request whose handler pushed this one."""
-    content: Incoming | None = None
+    content: RequestContent | None = None
     """The request's content; `None` when it has none."""
-    content_failure: Exception | None = None
-    """The last failure to read the request's content: the client's doing, not one of the handler's own errors."""
     task: "asyncio.Task[None] | None" = None
     """The handler's task, if it needed one."""
     task_began: bool = False
     """True when the task has taken its first step."""
     _budget: PushBudget | None = None
-    _asked_for_content: bool = False
     _gone: Signal | None = None
 
     def __init__(self, connection: Channel, pusher: Pusher, stream_id: int | None, head: RequestHead) -> None:
@@ -148,49 +145,13 @@ class Request(RequestView):
             StreamFailed: the client abandoned it.
             Timeout: nothing came for `read_timeout`.
         """
-        content = self.content
-        if content is None:
-            return b""
-        self._ask_for_content(content)
-        try:
-            return await content.read(limit)
-        except (ContentTooLarge, StreamFailed, Timeout) as error:
-            self.content_failure = error
-            raise
+        return b"" if self.content is None else await self.content.read(limit)
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The content, piece by piece as it arrives; what was read, after `read`. Raises what `read` raises."""
-        content = self.content
-        if content is None:
-            return
-        self._ask_for_content(content)
-        try:
-            async for chunk in content.stream():
+        if self.content is not None:
+            async for chunk in self.content.stream():
                 yield chunk
-        except (StreamFailed, Timeout) as error:
-            self.content_failure = error
-            raise
-
-    async def next_chunk(self) -> bytes:
-        """The next piece of the content, as it arrived; empty at the end. Raises what `read` raises."""
-        content = self.content
-        if content is None:
-            return b""
-        self._ask_for_content(content)
-        try:
-            return await content.next_chunk()
-        except (StreamFailed, Timeout) as error:
-            self.content_failure = error
-            raise
-
-    def _ask_for_content(self, content: Incoming) -> None:
-        """Send 100 (Continue) to a client that waits for it, before the content is read (RFC 9110 section 10.1.1)."""
-        if self._asked_for_content:
-            return
-        self._asked_for_content = True
-        too_late = self.writer.state is not ResponseState.WAITING or content.received or content.ended
-        if not too_late and expects_continue(self.head.fields):
-            self.writer.send_interim(100, [])
 
     # the response, step by step
 
@@ -328,18 +289,6 @@ class Request(RequestView):
         await self._pusher.wait_for_credit()
 
     # the client's interest
-
-    def take_content(self, content: Incoming) -> None:
-        """Content comes with the request."""
-        self.content = content
-        self.writer.on_end = self._give_up_content
-
-    def _give_up_content(self) -> None:
-        """The response is complete; the core has stopped the request: its rest is not needed (RFC 9114 section 4.1)."""
-        if self.content is not None:
-            self.content.fail(
-                StreamFailed("the response is complete, so no more of the request comes", ErrorCode.H3_NO_ERROR)
-            )
 
     def disconnect(self, error: H3PushError, *, told: bool = False) -> None:
         """Nobody wants the response any more; `told`: the handler knows it already, by an error of its own."""

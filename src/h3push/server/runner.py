@@ -124,7 +124,7 @@ class HandlerRunner:
             logger.debug("%r: %s, after the client had gone", request, error)
             return
         self._counters.failed += 1
-        status = status_of(error, own=error is request.content_failure)
+        status = status_of(error, own=request.content is not None and error is request.content.failure)
         request.writer.failed = status >= 500
         if isinstance(error, LocalProtocolError):
             logger.error("%r: %s", request, error)

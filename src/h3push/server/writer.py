@@ -14,7 +14,6 @@ follows in the same turn of the loop, or alone when none does. Written together 
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 from h3push.errors import H3PushError, LocalProtocolError, NoStreamCredit, StreamStateError
 from h3push.http.content import Body, BytesPart, FileContent
@@ -23,7 +22,7 @@ from h3push.http.semantics import NO_CONTENT_STATUSES, RESET_CONTENT
 from h3push.runtime.drain import Drain
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
-from h3push.server.drain_guard import ResponseState
+from h3push.server.drain_guard import ResponseRow, ResponseState
 from h3push.server.push import Push
 from h3push.server.response import Response
 
@@ -36,19 +35,6 @@ _ENDED, _RESET, _UNWANTED = ResponseState.ENDED, ResponseState.RESET, ResponseSt
 
 _SENT_WITHOUT = NO_CONTENT_STATUSES | {RESET_CONTENT}
 """Statuses that are sent without content, whatever the method."""
-
-
-class ResponseRow(Protocol):
-    """A row of the access log, which is told how the response ends."""
-
-    def ended(self) -> None:
-        """The end of the response was handed to QUIC."""
-
-    def given_up(self) -> None:
-        """The response is about to be reset by us."""
-
-    def unwanted(self, error: Exception) -> None:
-        """Nobody takes the response any more."""
 
 
 class ResponseWriter:
@@ -168,6 +154,11 @@ class ResponseWriter:
             stream_id = self._open()
         self._channel.core.send_informational_response(stream_id, status, fields)
         self._channel.schedule_flush()
+
+    def send_continue(self) -> None:
+        """Send 100 (Continue), unless the final response has begun."""
+        if self.state is _WAITING:
+            self.send_interim(100, [])
 
     # content and end
 
