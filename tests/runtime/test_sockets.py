@@ -61,7 +61,8 @@ def test_requests_and_pushes(io: Literal["loop", "thread"]) -> None:
                     assert await response.read() == b"/"
             assert client.info["alpn"] == b"h3"
             assert client.stats["rtt"] < 1
-            assert server.counters.pushes_fulfilled == 20
+            while server.counters.pushes_fulfilled < 20:  # noqa: ASYNC110 - the last one is acknowledged soon, or `run` gives up
+                await asyncio.sleep(0.01)
 
     run(main())
 

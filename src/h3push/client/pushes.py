@@ -43,6 +43,9 @@ class PushOwner(Owner, Protocol):
     def core(self) -> H3ClientConnection:
         """The protocol core."""
 
+    fulfilling: dict[int, PushedExchange]
+    """Pushes whose response is still to come, or coming, by push ID."""
+
     @property
     def limits(self) -> Limits:
         """The time-outs that go with the settings."""
@@ -60,8 +63,6 @@ class ClientPushes:
     def __init__(self, owner: PushOwner) -> None:
         self.unreleased: dict[int, PushedExchange] = {}
         """Pushes that hold credit, by push ID, in the order of their promises."""
-        self.fulfilling: dict[int, PushedExchange] = {}
-        """Those whose response is still to come, or coming."""
         self.on_push: OnPush | None = None
         """Called in the moment of each new promise, before anything else that came with it is looked at."""
         self.refusals: deque[RefusedPush] = deque(maxlen=REMEMBERED_REFUSALS)
@@ -93,7 +94,7 @@ class ClientPushes:
         initiator = request if parent is None else parent.request
         push = PushedExchange(owner, request, owner.now(), owner.limits, event.push_id, initiator)
         self.unreleased[event.push_id] = push
-        self.fulfilling[event.push_id] = push
+        self._owner.fulfilling[event.push_id] = push
         view = ReceivedPush(push)
         for listener in self._listeners:
             push.claimed = True
@@ -127,7 +128,7 @@ class ClientPushes:
 
     def over(self, push_id: int, by: h3.CancelledBy, sentence: str, code: int) -> None:
         """A push ended early; its credit goes back."""
-        push = self.fulfilling.pop(push_id, None)
+        push = self._owner.fulfilling.pop(push_id, None)
         if push is not None:
             push.ended_early(by, sentence, code)
             push.release()
@@ -135,7 +136,7 @@ class ClientPushes:
     def lost(self, error: ConnectionClosed) -> None:
         """The connection is over, and every push with it."""
         self._is_over = True
-        fulfilling, self.fulfilling = self.fulfilling, {}
+        fulfilling, self._owner.fulfilling = self._owner.fulfilling, {}
         for push in fulfilling.values():
             sentence = f"the connection was lost: {error.reason}"
             push.ended_early(h3.CancelledBy.FAILED, sentence, ErrorCode.H3_REQUEST_CANCELLED)
@@ -164,7 +165,7 @@ class ClientPushes:
 
     def cancel(self, push: PushedExchange) -> None:
         """Call a push off on the wire."""
-        self.fulfilling.pop(push.push_id, None)
+        self._owner.fulfilling.pop(push.push_id, None)
         if not self._owner.core.is_closed:
             self._owner.core.cancel_push(push.push_id)
             self._owner.schedule_flush()
