@@ -3,16 +3,20 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
+from mypy_extensions import mypyc_attr
+
 from h3push.http.fields import Field, Fields
 
 HeadersLike = Mapping[str, str] | Iterable[tuple[str, str] | tuple[bytes, bytes]]
 """Taken by every `headers=` argument: a mapping, pairs of `str` or `bytes`, or `Headers`."""
 
 
+@mypyc_attr(native_class=False)
 class NotAField(TypeError):
     """A name or value that is neither `str` nor `bytes`."""
 
 
+@mypyc_attr(native_class=False)
 class BadField(ValueError):
     """A name or value that no field can have."""
 
