@@ -9,7 +9,7 @@ import pytest
 from h3push.asgi.lifespan import Lifespan, LifespanFailedError, LifespanState
 from h3push.testing.virtual import run_virtual
 
-from .harness import World, in_world, respond
+from .harness import World, in_world, now, respond
 
 
 def test_state_reaches_every_request_as_a_copy() -> None:
@@ -112,6 +112,41 @@ def test_a_start_that_takes_too_long_is_ended(stubborn: bool, caplog: pytest.Log
 
     run_virtual(main)
     assert ("does not end" in caplog.text) is stubborn
+
+
+def test_a_shutdown_that_is_cancelled_does_not_wait_for_the_application() -> None:
+    """A second Ctrl-C ends at once, lifespan included (issue 9, point 40)."""
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await respond(send)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            seen.append((await receive())["type"])
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await asyncio.sleep(1_000)
+        await app(scope, receive, send)
+
+    async def scenario(world: World) -> float:
+        asking = asyncio.ensure_future(world.client.get("/"))
+        await asyncio.sleep(1)
+        stopping = asyncio.ensure_future(world.server.shutdown())
+        await asyncio.sleep(1)
+        begin = now()
+        stopping.cancel()
+        await asyncio.wait({stopping, asking})
+        asking.exception()
+        return now() - begin
+
+    assert in_world(slow, scenario, lifespan=True) < 1
+    assert seen == ["cancelled"]
 
 
 def test_an_application_that_calls_sys_exit_does_not_start() -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -182,6 +183,15 @@ def test_a_client_that_refuses_the_certificate_is_told_of(serving, run, state):
     assert re.fullmatch(
         r"the client at \S+ refuses our certificate: its authority is unknown there \(TLS alert 48\)\n", line
     )
+    assert end(server.process) == (0, "", "")
+
+
+def test_an_expired_certificate_is_told_of(serving, tmp_path):
+    """Right after the ready line (issue 9, point 40)."""
+    made = development_certificates(tmp_path / "old", now=datetime(2020, 1, 1, tzinfo=UTC))
+    server = serving("--certfile", made.certfile, "--keyfile", made.keyfile)
+    line = server.process.stderr.readline().decode()
+    assert line == f"h3push: the certificate {made.certfile} expired on 2020-01-31 00:00 UTC: clients refuse it\n"
     assert end(server.process) == (0, "", "")
 
 
