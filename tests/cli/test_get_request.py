@@ -2,6 +2,9 @@
 
 import base64
 import json
+import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -232,6 +235,41 @@ def test_retry_tries_again(run, start):
     short = run("get", "-k", "-s", "--retry", "1", "-f", flaky.url)
     assert (short.code, short.out, short.err) == (22, b"", "")
     assert len(attempts) == 5
+
+
+def test_retry_tries_again_after_a_connect_timeout(run, monkeypatch):
+    """A server that says nothing is asked again; a refused connection is not, as in curl."""
+    monkeypatch.setattr("h3push.cli.transfer.seconds_before", lambda attempt, retry_after: 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        mute.bind(("127.0.0.1", 0))
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}/"
+        timed_out = run("get", "--connect-timeout", "0.2", "--retry", "2", url)
+    assert (timed_out.code, timed_out.err.count("trying again")) == (28, 2)
+    refused = run("get", "--retry", "2", url)
+    assert (refused.code, refused.err.count("trying again")) == (7, 0)
+
+
+def test_content_that_can_be_read_once_is_not_sent_again(run, start):
+    """--retry and a redirect that wants the content again leave what came from a pipe alone."""
+    attempts = []
+
+    async def handler(request):
+        attempts.append(await request.read())
+        if request.path == "/busy":
+            return Response(503, {"retry-after": "0"}, "busy")
+        return Response(307, {"location": "/busy"})
+
+    busy = start(handler)
+    command = [sys.executable, "-c", "from h3push.cli import main; main()", "get", "-k", "-d", "@-"]
+
+    def piped(*arguments):
+        return subprocess.run([*command, *arguments], input=b"once", capture_output=True, check=False, timeout=60)
+
+    assert piped("--retry", "3", f"{busy.url}busy").stdout == b"busy"
+    redirected = piped("-L", busy.url)
+    assert redirected.returncode == 1
+    assert b"read only once" in redirected.stderr
+    assert attempts == [b"once", b"once"]
 
 
 def test_waits_between_attempts_double():
