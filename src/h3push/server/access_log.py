@@ -6,7 +6,8 @@ As text, for people::
     2026-11-28T18:35:19.131Z 127.0.0.1:50412 "GET /guide/a.css HTTP/3" 200 832 push 0 for /guide/
     2026-11-28T18:35:19.131Z 127.0.0.1:50412 "GET /guide/b.png HTTP/3" 200 1024 push 1 for /guide/ (cancelled by the client)
 
-As JSON lines, for programs: the fields of `Row`, one object a line. In text, everything that a client chose is escaped, so that
+As JSON lines, for programs: the fields of `Row`, one object a line; they have what `h3push learn` and `h3push report` count as
+well. In text, everything that a client chose is escaped, so that
 it can neither break a line nor drive a terminal; JSON escapes by itself.
 
 Theory of operation. A row is opened when its request arrives (`ConnectionLog.begin`). The response itself says how it ends:
@@ -16,8 +17,8 @@ until it has, or until the client stops it.
 
 import json
 import logging
-import time
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import Enum
@@ -25,7 +26,9 @@ from typing import Literal, TextIO
 
 from h3push.errors import Timeout
 from h3push.h3.events import CancelledBy, ConnectionTerminated
+from h3push.http.push_report import FIELD, PushReport, parse_push_report
 from h3push.server.request import Request
+from h3push.server.views import Place, View, Views
 
 logger = logging.getLogger("h3push.server")
 
@@ -76,6 +79,32 @@ class Row:
     """Path of the page that it was pushed with."""
     user_agent: str | None = None
     """The client's User-Agent."""
+    connection: str | None = None
+    """A name for the connection that says nothing of the client; with `view` the name of a page view."""
+    view: int | None = None
+    """The number of the page view on its connection."""
+    page: str | None = None
+    """Path of the page that the response belongs to; its own path for a page."""
+    position: int | None = None
+    """Its place in the view: 0 for the page, then 1, 2, ... as requests and promises came."""
+    since_page_ms: float | None = None
+    """From the page's request to this one."""
+    think_ms: float | None = None
+    """From the request to the start of the response; `None` when none began."""
+    warm: bool | None = None
+    """True when the connection had served an earlier view. On pages only, as are the next two."""
+    rtt_ms: float | None = None
+    """The round trip that QUIC measured, when the page was asked for."""
+    window: int | None = None
+    """The congestion window at that moment, in bytes."""
+    conditional: bool | None = None
+    """True for a request with validators (If-None-Match, If-Modified-Since): the client has an earlier answer."""
+    arm: str | None = None
+    """The group of the page view in an experiment: "none", "hint" or "push"; `None` outside one."""
+    pushes_used: tuple[int, ...] | None = None
+    """IDs of earlier pushes of the connection that the client says it used (`Push-Report`)."""
+    pushes_unused: tuple[int, ...] | None = None
+    """Those that it says it did not."""
 
     def text(self) -> str:
         """The row as a line of text."""
@@ -89,11 +118,14 @@ class Row:
         """The row as a JSON object in one line."""
         columns = {name: getattr(self, name) for name in _COLUMNS}
         columns["time"] = _timestamp(self.time)
-        columns["duration_ms"] = round(self.duration_ms, 3)
+        for name in _MILLISECONDS:
+            if columns[name] is not None:
+                columns[name] = round(columns[name], 3)
         return _encode(columns)
 
 
 _COLUMNS = tuple(column.name for column in fields(Row))
+_MILLISECONDS = tuple(name for name in _COLUMNS if name.endswith("_ms"))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -116,15 +148,27 @@ class AccessLog:
         self._stream: TextIO | None = stream
         self._format = log_format
         self._said_so = False
+        self._name = secrets.token_hex(4)
+        self._connections = 0
 
-    def connection(self, waiting: Callable[[int], int], high_water: int) -> "ConnectionLog":
+    def connection(
+        self,
+        waiting: Callable[[int], int],
+        high_water: int,
+        clock: Callable[[], float],
+        stats: Callable[[], Mapping[str, int | float]],
+    ) -> "ConnectionLog":
         """Open the log of one connection.
 
         Args:
             waiting: returns how many bytes of a stream QUIC has not taken.
             high_water: a response counts as taken when no more bytes than this wait.
+            clock: returns the time in seconds, from any beginning.
+            stats: returns the path's measures, `rtt` and `congestion_window` among them.
         """
-        return ConnectionLog(self, waiting, high_water)
+        self._connections += 1
+        name = f"{self._name}-{self._connections}"
+        return ConnectionLog(self, waiting, high_water, clock, stats if self._format == "json" else dict, name)
 
     def write(self, row: Row) -> None:
         """Write a row. Errors of the stream are not raised."""
@@ -144,17 +188,35 @@ class AccessLog:
 class ConnectionLog:
     """The rows of one connection that are not written yet."""
 
-    __slots__ = ("_high_water", "_log", "_open", "_waiting")
+    __slots__ = ("_high_water", "_log", "_open", "_views", "_waiting", "clock", "name", "stats")
 
-    def __init__(self, log: AccessLog, waiting: Callable[[int], int], high_water: int) -> None:
+    def __init__(
+        self,
+        log: AccessLog,
+        waiting: Callable[[int], int],
+        high_water: int,
+        clock: Callable[[], float],
+        stats: Callable[[], Mapping[str, int | float]],
+        name: str,
+    ) -> None:
         self._log = log
         self._waiting = waiting
         self._high_water = high_water
         self._open: dict[OpenRow, None] = {}
+        self._views = Views()
+        self.clock = clock
+        """The time in seconds."""
+        self.stats = stats
+        """The path's measures; none where nobody writes them."""
+        self.name = name
+        """The connection's name in the log."""
 
     def begin(self, request: Request) -> None:
         """Open a row for a request that has arrived."""
-        row = request.writer.row = OpenRow(self, request)
+        place = self._views.place(request, _view_of_initiator(request), self.clock())
+        said = request.headers.get(FIELD)
+        report = None if said is None else self._views.reported(parse_push_report(said))
+        row = request.writer.row = OpenRow(self, request, place, report)
         self._open[row] = None
 
     def waiting(self, stream_id: int | None) -> int:
@@ -198,18 +260,44 @@ class ConnectionLog:
         return [row for row in self._open if row.is_sent_on(stream_id)]
 
 
+def _view_of_initiator(request: Request) -> View | None:
+    """The view of the page that a request was pushed with; `None` for a request that was sent."""
+    row = None if request.initiator is None else request.initiator.writer.row
+    return row.place.view if isinstance(row, OpenRow) else None
+
+
 class OpenRow:
     """The row of a response that is not over. It is written once; later news of the response change nothing."""
 
-    __slots__ = ("_began", "_log", "_request", "_since", "_unsent", "_written")
+    __slots__ = (
+        "_began",
+        "_log",
+        "_report",
+        "_request",
+        "_since",
+        "_stats",
+        "_thought",
+        "_unsent",
+        "_written",
+        "place",
+    )
 
-    def __init__(self, log: ConnectionLog, request: Request) -> None:
+    def __init__(self, log: ConnectionLog, request: Request, place: Place, report: PushReport | None) -> None:
         self._log = log
         self._request = request
+        self._report = report
         self._began = datetime.now(UTC)
-        self._since = time.perf_counter()
+        self._since = log.clock()
+        self._stats: Mapping[str, int | float] = {} if place.position else log.stats()
+        self._thought: float | None = None
         self._unsent = 0
         self._written = False
+        self.place = place
+        """Where the response stands in its page view."""
+
+    def began(self) -> None:
+        """Note that the final header section is there."""
+        self._thought = self._log.clock() - self._since
 
     def note_unsent(self, stream_id: int, size: int) -> None:
         """Note how much of the response QUIC will not take, if this is its stream."""
@@ -256,13 +344,29 @@ class OpenRow:
             protocol="HTTP/3",
             status=request.status,
             bytes=size,
-            duration_ms=(time.perf_counter() - self._since) * 1000,
+            duration_ms=(self._log.clock() - self._since) * 1000,
             outcome=outcome.value,
             push_id=request.push_id,
             initiator=None if request.initiator is None else request.initiator.path,
             user_agent=request.headers.get("user-agent"),
         )
+        self._add_evidence(row)
         self._log.write(self, row)
+
+    def _add_evidence(self, row: Row) -> None:
+        """Fill in what learning counts."""
+        view, stats, headers = self.place.view, self._stats, self._request.headers
+        row.connection, row.view, row.page = self._log.name, view.number, view.page
+        row.position, row.since_page_ms = self.place.position, self.place.since_page * 1000
+        row.think_ms = None if self._thought is None else self._thought * 1000
+        if not self.place.position:
+            row.warm = view.number > 1
+        if stats:
+            row.rtt_ms, row.window = stats["rtt"] * 1000, int(stats["congestion_window"])
+        row.conditional = "if-none-match" in headers or "if-modified-since" in headers
+        row.arm = self._request.arm
+        if self._report is not None:
+            row.pushes_used, row.pushes_unused = self._report.used, self._report.unused
 
 
 def printable(text: str) -> str:

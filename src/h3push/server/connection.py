@@ -8,6 +8,7 @@ from the client's side: content, a reset, STOP_SENDING.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from h3push.errors import ConnectionClosed, ErrorCode, H3PushError, StreamFailed, WriteTimeout
@@ -48,7 +49,10 @@ class ServerConnection(Channel):
         self.runner = HandlerRunner(server.handler, server.spawn, server.counters, self._wait_for, self._finish)
         """Calls the handler."""
         log = server.access_log
-        self.log = None if log is None else log.connection(self.waiting, self.settings.send_high_water)
+        self.log = None
+        if log is not None:
+            mark, clock = self.settings.send_high_water, endpoint.loop.time
+            self.log = log.connection(self.waiting, mark, clock, partial(endpoint.driver.stats, handle))
         """Takes the rows of this connection's responses."""
         self.pushes = ServerPushes(self, endpoint.loop, self.runner.run, server.note_end, self.log)
         """The pushes of this connection."""

@@ -39,7 +39,10 @@ class ResponseState(IntEnum):
 
 
 class ResponseRow(Protocol):
-    """A row of the access log, which is told how the response ends."""
+    """A row of the access log, which is told when the response begins and how it ends."""
+
+    def began(self) -> None:
+        """The final header section was sent, or is held for the content that follows."""
 
     def ended(self) -> None:
         """The end of the response was handed to QUIC."""

@@ -69,6 +69,8 @@ class Request(RequestView):
     """The request whose handler pushed this one."""
     content: RequestContent | None = None
     """The request's content; `None` when it has none."""
+    arm: str | None = None
+    """The group of this page view in an experiment ("none", "hint" or "push"), for the access log; `None` outside one."""
     task: "asyncio.Task[None] | None" = None
     """The handler's task, if it needed one."""
     task_began: bool = False

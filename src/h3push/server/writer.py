@@ -100,6 +100,8 @@ class ResponseWriter:
         if status == RESET_CONTENT:  # RFC 9110 section 15.3.6: it has no content, and says so
             fields = [*(field for field in fields if field[0].lower() != b"content-length"), (b"content-length", b"0")]
         queued = channel.core.send_response(stream_id, status, fields, end)
+        if self.row is not None and self.state is _WAITING:
+            self.row.began()
         self.status, self.state, self._no_content = status, _STARTED, no_content
         if end:
             self._end()
@@ -121,6 +123,8 @@ class ResponseWriter:
         fields = self._channel.dated(fields)
         self._channel.core.check_response(status, fields)
         self.status, self.state, self._held = status, _HELD, fields
+        if self.row is not None:
+            self.row.began()
         self._channel.hold(self)
 
     def send_held(self) -> None:
@@ -258,6 +262,8 @@ class ResponseWriter:
             self.stream_id = channel.core.send_whole_push(push.push_id, status, fields, content, push.priority)
         else:
             channel.core.send_whole_response(self.stream_id, status, fields, content)
+        if self.row is not None and self.state is _WAITING:
+            self.row.began()
         self.status, self.state = status, _STARTED
         if self.push is None:
             self.bytes_sent = len(content)
