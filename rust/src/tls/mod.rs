@@ -6,6 +6,7 @@
 
 mod certificates;
 mod failures;
+mod trust;
 
 use std::{
     fmt,
@@ -28,7 +29,7 @@ use rustls::{
     server::ServerSessionMemoryCache,
 };
 
-use self::certificates::ByName;
+use self::{certificates::ByName, trust::Given};
 pub use self::{
     certificates::steady,
     failures::{alert_reason, explain},
@@ -126,7 +127,10 @@ pub fn client(
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3");
     let builder = match (verify, trust) {
-        (true, Some(pem)) => builder.with_root_certificates(authorities(pem)?),
+        (true, Some(pem)) => {
+            let verifier = Given::new(authorities(pem)?, pem)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
         (true, None) => builder.with_root_certificates(system_authorities()?),
         (false, _) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone)),
     };
