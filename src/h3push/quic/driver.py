@@ -24,11 +24,15 @@ def control_first(events: list[NativeEvent]) -> list[NativeEvent]:
     a connection keeps its order, above all what begins or ends it or one of its streams: RESET, STOP and FIN are about what
     came before them, and ACCEPTED is the first that a connection is heard of.
     """
+    before: set[int] = set()
     for event in events:
-        if event[0] == _DATA and event[2] & 2 and event[2] <= LAST_CONTROL_STREAM:
-            break
+        if event[0] == _DATA:
+            if not event[2] & 2:
+                before.add(event[1])
+            elif event[1] in before and event[2] <= LAST_CONTROL_STREAM:
+                break
     else:
-        return events
+        return events  # no control stream stands behind a request of its connection
     ordered = list(events)
     runs: dict[int, list[int]] = {}
     for slot, event in enumerate(events):

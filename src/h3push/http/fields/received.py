@@ -46,6 +46,7 @@ _MAX_AUTHORITY_SIZE = 64
 """... as far as they are short: 16 kB at most."""
 
 _USUAL_SCHEMES = frozenset({b"https", b"http"})
+_LOWER_SCHEMES: frozenset[bytes | None] = frozenset({*_USUAL_SCHEMES, None})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*")
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-fv:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%\-]+)(?::([0-9]{0,5}))?")
@@ -76,7 +77,7 @@ def parse_request(fields: Fields, *, connect_protocol: bool = False) -> RequestH
     else:
         _check_target(method, scheme, path)
     assert method is not None
-    if scheme is not None and scheme not in _USUAL_SCHEMES:
+    if scheme not in _LOWER_SCHEMES and scheme is not None:
         scheme = scheme.lower()
     if host is not None or not authority:
         authority = _effective_authority(scheme, authority, host)
@@ -128,15 +129,18 @@ def _check_target(method: bytes | None, scheme: bytes | None, path: bytes | None
         malformed(f"no {show(missing)} field")
     if method not in _USUAL_METHODS and not _TOKEN.fullmatch(method):
         malformed(f":method {show(method)} is not a token")
-    if scheme not in _USUAL_SCHEMES and not _SCHEME.fullmatch(scheme):
-        malformed(f":scheme {show(scheme)} is not a scheme")
-    is_http = (
-        scheme in _USUAL_SCHEMES or scheme.lower() in _USUAL_SCHEMES
-    )  # schemes have no case (RFC 3986 section 3.1)
+    is_http = scheme in _USUAL_SCHEMES or _means_http(scheme)
     if is_http and path[:1] != b"/" and (path != b"*" or method != b"OPTIONS"):
         malformed(f":path {show(path)} does not begin with '/'")
     if path.translate(None, _GOOD_PATH_BYTES):
         malformed(":path holds a blank or a '#'")
+
+
+def _means_http(scheme: bytes) -> bool:
+    """True for http and https, which have no case (RFC 3986 section 3.1); H3_MESSAGE_ERROR for what is no scheme."""
+    if not _SCHEME.fullmatch(scheme):
+        malformed(f":scheme {show(scheme)} is not a scheme")
+    return scheme.lower() in _USUAL_SCHEMES
 
 
 def _check_connect(
