@@ -365,3 +365,19 @@ def test_one_field_or_path_over_the_limit_gets_an_answer() -> None:
         assert statuses == [b"431", b"414", b"200"]
 
     siege(lambda _: h3push.Response(), scenario)
+
+
+def test_a_run_in_virtual_time_gives_the_same_date_again() -> None:
+    """Date follows the loop's clock there: otherwise the bytes, and the time that they take, would depend on the hour."""
+
+    async def scenario(world: World) -> list[str]:
+        dates = []
+        for _ in range(2):
+            dates.append((await world.client.get("/")).headers["date"])
+            await asyncio.sleep(20)
+        return dates
+
+    assert in_world(lambda _: h3push.Response(), scenario) == [
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Thu, 01 Jan 1970 00:00:20 GMT",
+    ]

@@ -45,7 +45,7 @@ TIMER_SLACK = 0.0005
 
 
 class Owner(Protocol):
-    """Whoever a connection belongs to: a server's connection or a client's."""
+    """The owner of a connection: a server's connection or a client's."""
 
     @property
     def core(self) -> H3Connection[Any]:

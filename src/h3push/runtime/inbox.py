@@ -23,7 +23,7 @@ class ContentTooLarge(ValueError):
 
 
 class FlowControl(Protocol):
-    """What `Incoming` needs of its connection."""
+    """The connection of an `Incoming`, as far as it needs it."""
 
     def pause(self, stream_id: int) -> None:
         """Take no more of this stream."""
@@ -205,7 +205,7 @@ class Incoming:
             yield chunk
 
     def _put_back(self, chunks: list[bytes], size: int) -> None:
-        """What a `read` that did not come to its end has taken is unread again."""
+        """Make unread again what a `read` took that did not come to its end."""
         self._taken = False
         self._chunks.extendleft(reversed(chunks))
         self._unread += size

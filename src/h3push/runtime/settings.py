@@ -56,8 +56,8 @@ class ServerSettings:
     """A connection on which no request came for so long after the handshake is closed: PINGs alone do not hold it. Browsers that
     connect ahead have their request within seconds."""
     byte_budget: int = 1024 * MIB
-    """What all connections may hold together in QUIC, sent and not acknowledged or received and not read, beyond the first 64 KiB
-    (receiving) and 128 KiB (sending) of each. A connection that finds it used up goes on with those."""
+    """Bytes that all connections may hold together in QUIC, sent and not acknowledged or received and not read, beyond the
+    first 64 KiB (receiving) and 128 KiB (sending) of each. A connection that finds it used up goes on with those."""
     byte_budget_per_address: int = 256 * MIB
     """The part of `byte_budget` that one IPv4 address, or /64 of IPv6, may have."""
     unread_budget: int = 256 * MIB
