@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 import h3push
-from h3push import Client, Request, Response
+from h3push import ClientConnection, Request, Response
 from h3push.lab.emulation import HOST, AccessLink
 from h3push.testing import World, in_world
 
@@ -47,12 +47,12 @@ def handler(request: Request) -> Response:
     return Response(200, {"content-type": "text/plain"}, MEGABYTE if request.path == "/megabyte" else KILOBYTE)
 
 
-async def get(client: Client, path: str) -> None:
+async def get(client: ClientConnection, path: str) -> None:
     """One response."""
     await (await client.get(path, headers={"accept": "*/*", "user-agent": "counted-work"})).read()
 
 
-async def get_with_push(client: Client) -> None:
+async def get_with_push(client: ClientConnection) -> None:
     """One response, and the push that comes with it."""
     response = await client.get("/page", headers={"accept": "*/*", "user-agent": "counted-work"})
     await response.read()
@@ -60,7 +60,7 @@ async def get_with_push(client: Client) -> None:
         await (await push.response()).read()
 
 
-OPERATIONS: dict[str, Callable[[Client], Awaitable[None]]] = {
+OPERATIONS: dict[str, Callable[[ClientConnection], Awaitable[None]]] = {
     "request": lambda client: get(client, "/resource"),
     "push": get_with_push,
     "megabyte": lambda client: get(client, "/megabyte"),

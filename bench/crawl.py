@@ -126,7 +126,7 @@ async def visit(url: str, cafile: Path, pages: int) -> Crawl:
     waiting = iter(range(pages))
     pushes = 0
 
-    async def fetch_pages(client: h3push.Client) -> None:
+    async def fetch_pages(client: h3push.ClientConnection) -> None:
         nonlocal pushes
         for number in waiting:
             response = await client.get(f"/page{number}.html")
@@ -136,7 +136,7 @@ async def visit(url: str, cafile: Path, pages: int) -> Crawl:
                 pushes += 1
                 await (await push.response()).read()
 
-    def connect() -> h3push.Client:
+    def connect() -> h3push.ClientConnection:
         return h3push.connect(url, cafile=cafile, max_pushes=100)
 
     async with connect() as first, connect() as second, h3push.connect(url, cafile=cafile) as other:
@@ -151,7 +151,7 @@ async def visit(url: str, cafile: Path, pages: int) -> Crawl:
     return Crawl(pages / seconds, pushes, waits)
 
 
-async def probe(client: h3push.Client) -> list[float]:
+async def probe(client: h3push.ClientConnection) -> list[float]:
     """Ask for a small file until cancelled, and note how long each answer took."""
     waits: list[float] = []
     try:

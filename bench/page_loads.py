@@ -25,7 +25,7 @@ from pathlib import Path
 
 from report import markdown_table, text_table, write_section
 
-from h3push import Client, Request, Response
+from h3push import ClientConnection, Request, Response
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.lab.emulation import HOST, AccessLink
@@ -74,7 +74,7 @@ def _filled(begin: bytes, size: int, end: bytes = b"") -> bytes:
     return begin + b"x" * (size - len(begin) - len(end)) + end
 
 
-async def load_whole_page(client: Client, started: float) -> float:
+async def load_whole_page(client: ClientConnection, started: float) -> float:
     """Load the page; the seconds it took."""
     loaded = await load_page(client, URL, started=started)
     if len(loaded.resources) != 10 or loaded.content_bytes != PAGE_BYTES or loaded.unused:
@@ -116,11 +116,11 @@ def _document(path: str) -> Response:
     return Response(200, {"content-type": "application/json"}, _filled(content[:-2], DOCUMENT_BYTES, b'"}'))
 
 
-async def load_chain(client: Client, started: float) -> float:
+async def load_chain(client: ClientConnection, started: float) -> float:
     """Fetch the chain, taking pushes that were promised; the seconds it took."""
     path: str | None = CHAIN[0]
     while path is not None:
-        push = next((one for one in client.connection.pushes.values() if one.request.path == path), None)
+        push = next((one for one in client.session.pushes.values() if one.request.path == path), None)
         response = await (client.get(path) if push is None else push.response())
         path = json.loads(await response.read())["next"]
     return asyncio.get_running_loop().time() - started
@@ -135,7 +135,7 @@ class Workload:
 
     title: str
     handler: Callable[[Path], Callable[[Request], object]]
-    load: Callable[[Client, float], Awaitable[float]]
+    load: Callable[[ClientConnection, float], Awaitable[float]]
     content: int
     first: int
     depth: int
@@ -191,7 +191,7 @@ def measure(workload: Workload, link: AccessLink, root: Path, *, push: bool, war
     return in_world(workload.handler(root), load, host=HOST, link=link.settings(), max_pushes=max_pushes)
 
 
-async def _fetch(client: Client, path: str) -> None:
+async def _fetch(client: ClientConnection, path: str) -> None:
     await (await client.get(path)).read()
 
 

@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from h3push import Client, ClientSettings, Request, Response, ServerSettings, connect
+from h3push import ClientConnection, ClientSettings, Request, Response, ServerSettings, connect
 from h3push.http.content import FileContent
 from h3push.runtime.descriptors import raise_descriptor_limit
 from h3push.testing import World, run_virtual
@@ -64,7 +64,7 @@ class Reading:
         return f"{self.minute:6.1f}  {held}  {self.slowest:12.3f}"
 
 
-async def read_slowly(client: Client, path: str) -> None:
+async def read_slowly(client: ClientConnection, path: str) -> None:
     """Ask for content, take its beginning, and read nothing more; ask again when the server must have given it up."""
     while True:
         async with await client.get(path) as response:
@@ -72,7 +72,7 @@ async def read_slowly(client: Client, path: str) -> None:
             await asyncio.sleep(ASK_AGAIN)
 
 
-async def ask_honestly(client: Client, waits: list[float]) -> None:
+async def ask_honestly(client: ClientConnection, waits: list[float]) -> None:
     """A page and a download, whole, every few seconds."""
     loop = asyncio.get_running_loop()
     while True:

@@ -57,7 +57,7 @@ class Visitor:
 VISITORS = [Visitor("push", max_pushes=10), Visitor("103", heeds_hints=True), Visitor("neither")]
 
 
-async def load(client: h3push.Client, visitor: Visitor) -> None:
+async def load(client: h3push.ClientConnection, visitor: Visitor) -> None:
     """Load the page and everything that goes with it, each once."""
     loads: dict[str, asyncio.Task[Any]] = {}
 
@@ -80,9 +80,9 @@ async def read(response: Any) -> bytes:
     return await (await response).read()
 
 
-def on_hints(client: h3push.Client, fetch: Callable[[str], None]) -> None:
+def on_hints(client: h3push.ClientConnection, fetch: Callable[[str], None]) -> None:
     """Do as a browser does: ask for what a 103 names in the moment it comes."""
-    connection: Any = client.connection
+    connection: Any = client.session
     receive = connection.receive
 
     def watch(events: list[Any]) -> None:

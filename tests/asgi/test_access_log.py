@@ -112,7 +112,7 @@ def test_what_is_answered_without_the_handler_has_a_row() -> None:
 
     async def scenario(world: World) -> None:
         await get(world, "/x")
-        connection = world.client._connection
+        connection = world.client._session
         assert connection is not None
         connection.core._sections._size_limit = None  # a client that does not keep to the server's SETTINGS
         await (await world.client.get("/y", headers=[(f"x-{number}", "v" * 100) for number in range(100)])).read()

@@ -406,7 +406,7 @@ def load_time(**options: Any) -> float:
     return in_world(thinking(0.2), scenario, **options)
 
 
-async def fetch(client: h3push.Client, path: str) -> None:
+async def fetch(client: h3push.ClientConnection, path: str) -> None:
     await (await client.get(path)).read()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import h3push
-from h3push.client.connect import certificate_sentence
+from h3push.client.handshake import certificate_sentence
 from h3push.http.url import encode_target, parse_url
 from h3push.testing import World, in_world, make_identity
 from h3push.testing import identity as identities
@@ -279,7 +279,7 @@ def test_a_response_in_an_async_with_is_closed_at_its_end() -> None:
         async with world.client.stream("GET", "/") as response:
             assert response.status == 200
         await asyncio.sleep(1)
-        assert not world.client.connection.wanted
+        assert not world.client.session.wanted
 
     in_world(lambda _: h3push.Response(content=b"x" * 20_000_000), scenario)
 

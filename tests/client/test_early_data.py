@@ -28,7 +28,7 @@ class Early:
         self.tls = h3push.ClientTls(trust=IDENTITY.authority, early_data=True)
         self.early_data = client
 
-    def connect(self, max_pushes: int | None = None) -> h3push.Client:
+    def connect(self, max_pushes: int | None = None) -> h3push.ClientConnection:
         driver = self.network.client_endpoint(self.tls, h3push.ClientSettings().transport(max_pushes))
         return h3push.connect(URL, driver=driver, early_data=self.early_data, max_pushes=max_pushes)
 
@@ -114,7 +114,7 @@ def test_requests_go_out_again_when_the_server_refuses_early_data() -> None:
             assert [await answer.read() for answer in answers] == [b"/0", b"/1", b"/2"]
             assert client.info["early_data"] is False
             assert await (await client.post("/", content=b"more")).read() == b"/more"
-            assert client.connection.core.max_push_id == 2
+            assert client.session.core.max_push_id == 2
 
     run_virtual(main)
     assert sorted(seen) == [("GET", "/0", False), ("GET", "/1", False), ("GET", "/2", False), ("POST", "/", False)]

@@ -80,9 +80,9 @@ def test_credit_of_pushes_comes_back_from_responses_that_are_dropped() -> None:
         for _ in range(20):
             assert await (await world.client.get("/")).read() == b"/"
             await asyncio.sleep(1)
-        core = world.client.connection.core
+        core = world.client.session.core
         assert core.push_counters.promised == 40
-        assert len(world.client.connection.pushes) == 0
+        assert len(world.client.session.pushes) == 0
         assert core.max_push_id == 41
 
     in_world(page("/a", "/b"), scenario, max_pushes=2)
@@ -98,7 +98,7 @@ def test_a_push_that_is_held_survives_the_response_that_was_dropped() -> None:
         pushes.clear()
         gc.collect()
         await asyncio.sleep(1)
-        assert [push.request.path for push in world.client.connection.pushes.values()] == ["/a"]
+        assert [push.request.path for push in world.client.session.pushes.values()] == ["/a"]
         return await (await kept.response()).read()
 
     assert in_world(page("/a", "/b"), scenario, max_pushes=2) == b"/a"
@@ -118,7 +118,7 @@ def test_a_pushed_response_that_is_held_keeps_its_push() -> None:
 
 
 def test_a_listener_gets_what_comes_with_responses_that_are_dropped() -> None:
-    """`Client.pushes` takes every promise, whatever becomes of the responses."""
+    """`ClientConnection.pushes` takes every promise, whatever becomes of the responses."""
 
     async def scenario(world: World) -> list[bytes]:
         taken = []
@@ -165,7 +165,7 @@ def test_a_push_that_does_not_move_is_given_up_once_the_page_is_there(begins: bo
         assert 10 <= world.now - there <= 13
         assert (stalls.state, stalls.cancelled_by) == (ReceivedState.FAILED, h3push.CancelledBy.TIMEOUT)
         assert await (await comes.response()).read() == b"/comes"
-        assert world.client.connection.core.max_push_id == 3
+        assert world.client.session.core.max_push_id == 3
         assert world.client.is_usable
 
     in_world(handler, scenario, max_pushes=2)
@@ -262,13 +262,13 @@ def test_promises_that_are_refused_are_remembered_with_their_reason() -> None:
         response = await world.client.get("/", headers={"host": "origin.example"})
         await response.read()
         await asyncio.sleep(1)
-        refused = list(world.client.connection.pushes.refusals)
+        refused = list(world.client.session.pushes.refusals)
         assert [(one.push_id, one.request.url, one.reason) for one in refused if one.request is not None] == [
             (0, "https://origin.example:8443/a", h3push.PushRefusal.AUTHORITY)
         ]
-        counters = world.client.connection.core.push_counters
+        counters = world.client.session.core.push_counters
         assert counters.refused[h3push.PushRefusal.AUTHORITY] == 1
-        assert world.client.connection.core.max_push_id == 2
+        assert world.client.session.core.max_push_id == 2
 
     def handler(request: h3push.Request) -> h3push.Response:
         if request.path == "/":

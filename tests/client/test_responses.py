@@ -76,10 +76,10 @@ def test_closing_a_complete_response_ends_an_upload_that_goes_on(monkeypatch: py
         async with await asking as response:
             assert await response.read() == b""
             await asyncio.sleep(5)
-            assert (resets, world.client.connection.wanted) == ([], True)
+            assert (resets, world.client.session.wanted) == ([], True)
         assert resets == [(0, h3push.ErrorCode.H3_REQUEST_CANCELLED)]
-        assert not world.client.connection.wanted
-        assert world.client.connection.core.open_message_streams == 0
+        assert not world.client.session.wanted
+        assert world.client.session.core.open_message_streams == 0
 
     in_world(handler, scenario)
 
@@ -100,7 +100,7 @@ def test_an_upload_that_waits_for_its_own_content_is_stopped_by_the_server() -> 
         assert await response.read() == b"enough"
         await asyncio.sleep(1)
         assert len(closed) == 1
-        assert not world.client.connection.wanted
+        assert not world.client.session.wanted
 
     in_world(lambda _: h3push.Response(413, content=b"enough"), scenario)
 
@@ -232,7 +232,7 @@ def test_a_response_that_is_dropped_is_cancelled_and_warns() -> None:
             with pytest.warns(ResourceWarning, match="dropped before it was read"):
                 await world.client.get("/large")
             await asyncio.sleep(0.2)
-        assert world.client.connection.core.open_message_streams == 0
+        assert world.client.session.core.open_message_streams == 0
         assert await (await world.client.get("/")).read() == b"small"
 
     in_world(

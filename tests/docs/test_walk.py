@@ -61,7 +61,7 @@ class Follower:
     def __init__(self, world: World) -> None:
         self.stacks: set[tuple[str, Stack]] = set()
         """(side, modules)."""
-        self._client = world.client.connection.endpoint
+        self._client = world.client.session.endpoint
 
     def follow(self, frame: FrameType, event: str, _: Any) -> None:
         """See a call: what `sys.setprofile` wants."""
@@ -119,7 +119,7 @@ async def twice(world: World) -> set[tuple[str, Stack]]:
     sys.setprofile(follower.follow)
     try:
         for _ in range(2):
-            visit = await world.visit("/")
+            visit = await world.visit("/", headers={"x-walk": "1"})  # seen nowhere else: not remembered yet
             await asyncio.sleep(1)
     finally:
         sys.setprofile(None)

@@ -109,7 +109,7 @@ def test_promises_come_before_the_page_and_pushed_bytes_after_it(site):
 
     async def scenario(client, _):
         response = await client.get("/")
-        promised = list(client.connection.pushes.values())
+        promised = list(client.session.pushes.values())
         await response.read()
         answers = [await push.response() for push in promised]
         for answer in answers:
@@ -263,7 +263,7 @@ def test_a_thousand_pushes_go_through_a_window_of_ten_when_the_page_waits_for_cr
         async with asyncio.TaskGroup() as group:
             page = group.create_task(response.read())
             async for push in response.pushes():
-                most = max(most, len(client.connection.pushes.values()))
+                most = max(most, len(client.session.pushes.values()))
                 group.create_task(note(push, bodies))
         return bodies, page.result(), handler.totals
 

@@ -90,7 +90,7 @@ class Pushing:
 
 def connect(
     certificates: DevelopmentCertificates, port: int, max_pushes: int | None = 10, **keywords: Any
-) -> h3push.Client:
+) -> h3push.ClientConnection:
     return h3push.connect(f"https://localhost:{port}/", cafile=certificates.cafile, max_pushes=max_pushes, **keywords)
 
 

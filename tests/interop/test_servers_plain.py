@@ -24,7 +24,7 @@ def answer(peer: Any, request: Message) -> None:
     peer.respond(request.stream_id, 200, fields, b"" if head[b":method"] == b"HEAD" else body)
 
 
-def connect(certificates: DevelopmentCertificates, port: int, **keywords: Any) -> h3push.Client:
+def connect(certificates: DevelopmentCertificates, port: int, **keywords: Any) -> h3push.ClientConnection:
     return h3push.connect(f"https://localhost:{port}/", cafile=certificates.cafile, **keywords)
 
 
@@ -49,7 +49,7 @@ def test_get_head_and_post(stack: Stack, certificates: DevelopmentCertificates) 
 def test_three_hundred_at_once(stack: Stack, certificates: DevelopmentCertificates) -> None:
     """More than either stack allows at once (128 streams): our client waits for credit, and every answer is its own."""
 
-    async def one(client: h3push.Client, size: int) -> None:
+    async def one(client: h3push.ClientConnection, size: int) -> None:
         response = await client.get(f"/bytes/{size}")
         assert await response.read() == content(f"/bytes/{size}", size)
 

@@ -20,7 +20,7 @@ SIZES = (0, 1, 10, 1_000, 16_383, 16_384, 65_536, 300_000, 1_500_000, 7)
 
 def connect(
     certificates: DevelopmentCertificates, port: int, max_pushes: int | None = 16, **keywords: Any
-) -> h3push.Client:
+) -> h3push.ClientConnection:
     return h3push.connect(f"https://localhost:{port}/", cafile=certificates.cafile, max_pushes=max_pushes, **keywords)
 
 
@@ -198,7 +198,7 @@ def test_a_thousand_pushes_ten_at_a_time(stack: Stack, certificates: Development
             assert handler.granted[0] == 9
             assert handler.granted == sorted(handler.granted)
             assert handler.most_unfinished <= 10
-            assert client.connection.pushes.unreleased == {}
+            assert client.session.pushes.unreleased == {}
 
     run(scenario)
 

@@ -39,7 +39,7 @@ def test_two_hundred_page_loads_on_a_bad_link_are_whole_to_the_byte() -> None:
     made: list[h3push.Push] = []
     whole = 0
 
-    async def load(client: h3push.Client, page: int) -> None:
+    async def load(client: h3push.ClientConnection, page: int) -> None:
         nonlocal whole
         response = await client.get(f"/page{page}")
         paths = []
@@ -60,8 +60,8 @@ def test_two_hundred_page_loads_on_a_bad_link_are_whole_to_the_byte() -> None:
         assert counters.lost > 100
         assert counters.held_back > 100
         assert counters.duplicated > 100
-        assert world.client.connection.core.open_message_streams == 0
-        assert len(world.client.connection.pushes) == 0
+        assert world.client.session.core.open_message_streams == 0
+        assert len(world.client.session.pushes) == 0
 
     in_world(site(made), scenario, max_pushes=40, link=BAD)
     assert whole == LOADS * (1 + PUSHES)
@@ -138,8 +138,8 @@ def test_a_push_survives_a_change_of_path(moves: int, loss: float) -> None:
             await asyncio.sleep(0.3)
             assert not reading.done()
             world.network.rebind(world.client_driver)
-            world.client_driver.ping(world.client.connection.handle)
-            world.client.connection.schedule_flush()
+            world.client_driver.ping(world.client.session.handle)
+            world.client.session.schedule_flush()
         assert await reading == content
         ports.add(connection.address[1])
         assert len(ports) == 2
@@ -161,7 +161,7 @@ def test_tiny_windows_stall_nobody(window: int, table: int) -> None:
             await request.push(request.path + "/pushed", headers={"x-custom": "v" * 100}, wait=True)
         return h3push.Response(content=body(request.path), headers={"x-long": "h" * 500, "x-path": request.path})
 
-    async def load(client: h3push.Client, number: int) -> None:
+    async def load(client: h3push.ClientConnection, number: int) -> None:
         response = await client.get(f"/{number}", headers={"x-request": "q" * 200})
         pushes = [push async for push in response.pushes()]
         assert await response.read() == body(f"/{number}")

@@ -72,7 +72,7 @@ def test_sigterm_in_mid_push(process: tuple[subprocess.Popen[bytes], int, Path],
             assert {push.state for push in pushes} <= {ReceivedState.PROMISED, ReceivedState.OPEN}
             server.send_signal(signal.SIGTERM)
             async with asyncio.timeout(15):
-                while not client.connection.going_away:  # noqa: ASYNC110 - it has no event
+                while not client.session.going_away:  # noqa: ASYNC110 - it has no event
                     await asyncio.sleep(0.01)
             for push in pushes[4 - unwanted :]:
                 push.cancel()
@@ -84,9 +84,9 @@ def test_sigterm_in_mid_push(process: tuple[subprocess.Popen[bytes], int, Path],
             states = [push.state for push in pushes]
             assert states == [ReceivedState.FULFILLED] * (4 - unwanted) + [ReceivedState.CANCELLED] * unwanted
             async with asyncio.timeout(15):
-                while client.connection.over is None:  # noqa: ASYNC110 - it has no event
+                while client.session.over is None:  # noqa: ASYNC110 - it has no event
                     await asyncio.sleep(0.01)
-            assert client.connection.over.error_code == h3push.ErrorCode.H3_NO_ERROR
+            assert client.session.over.error_code == h3push.ErrorCode.H3_NO_ERROR
 
     asyncio.run(main())
     _, err = server.communicate(timeout=20)
@@ -117,7 +117,7 @@ def test_no_push_is_cut_in_silence(grace: float) -> None:
         pushes = [push async for push in response.pushes()]
         readers = [asyncio.create_task(read(push)) for push in pushes]
         await asyncio.sleep(0.3)
-        connection = world.client.connection
+        connection = world.client.session
         await world.server.shutdown(grace=grace)
         async with asyncio.timeout(5):
             contents = await asyncio.gather(*readers)

@@ -17,7 +17,7 @@ SETTINGS = h3push.ClientSettings(
 
 def received(world: World) -> int:
     """Bytes of datagrams that the client took."""
-    return int(world.client_driver.stats(world.client.connection.handle)["received_bytes"])
+    return int(world.client_driver.stats(world.client.session.handle)["received_bytes"])
 
 
 async def endless() -> AsyncIterator[bytes]:
@@ -57,15 +57,15 @@ def test_pushes_that_nobody_reads_are_held_back(allowed: int) -> None:
     async def scenario(world: World) -> None:
         response = await world.client.get("/")
         await asyncio.sleep(10)
-        pushes = list(world.client.connection.pushes.values())
+        pushes = list(world.client.session.pushes.values())
         assert len(pushes) == allowed
         assert received(world) <= 1.1 * allowed * (64 + 128) * KIB + 40 * KIB
         assert await (await world.client.get("/other")).read() == b"page"
         await response.close()
         await asyncio.sleep(1)
         assert {push.state for push in pushes} == {ReceivedState.CANCELLED}
-        assert len(world.client.connection.pushes) == 0
-        assert world.client.connection.core.pushes_under_way == 0
+        assert len(world.client.session.pushes) == 0
+        assert world.client.session.core.pushes_under_way == 0
 
     in_world(handler, scenario, max_pushes=allowed, client_settings=SETTINGS)
     assert refused == 50 - allowed

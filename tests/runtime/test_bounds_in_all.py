@@ -70,7 +70,7 @@ def test_pings_alone_do_not_hold_a_connection(asks: bool) -> None:
     settings = h3push.ServerSettings(first_request_timeout=5)
 
     async def scenario(world: World) -> None:
-        connection = world.client._connection
+        connection = world.client._session
         assert connection is not None
         connection.endpoint.driver.set_keep_alive(connection.handle, 1.0)
         connection.schedule_flush()

@@ -58,7 +58,7 @@ def test_nothing_is_left_behind(seed: int, caplog: pytest.LogCaptureFixture) -> 
                 await response.content.next_chunk()
                 push.cancel()
 
-    async def one(client: h3push.Client) -> None:
+    async def one(client: h3push.ClientConnection) -> None:
         upload = content(3) if random.random() < 0.4 else b""
         async with await client.request("POST" if upload else "GET", "/", content=upload) as response:
             if random.random() < 0.7:
@@ -67,7 +67,7 @@ def test_nothing_is_left_behind(seed: int, caplog: pytest.LogCaptureFixture) -> 
             if random.random() < 0.7:
                 await response.read()
 
-    async def impatient(client: h3push.Client) -> None:
+    async def impatient(client: h3push.ClientConnection) -> None:
         try:
             async with asyncio.timeout(random.choice([0.05, 0.3, 5, 60])):
                 await one(client)
@@ -77,9 +77,9 @@ def test_nothing_is_left_behind(seed: int, caplog: pytest.LogCaptureFixture) -> 
     async def scenario(world: World) -> None:
         await asyncio.gather(*(impatient(world.client) for _ in range(12)))
         await asyncio.sleep(20)
-        core = world.client.connection.core
-        assert not world.client.connection.wanted
-        assert len(world.client.connection.pushes) == 0
+        core = world.client.session.core
+        assert not world.client.session.wanted
+        assert len(world.client.session.pushes) == 0
         assert core.open_message_streams == 0
         (connection,) = connections
         assert isinstance(connection, h3push.server.connection.ServerConnection)

@@ -196,7 +196,7 @@ def test_a_lost_connection_fails_every_waiter() -> None:
     in_world(handler, scenario, client_settings=h3push.ClientSettings(response_timeout=3600, read_timeout=3600))
 
 
-async def _count(client: h3push.Client) -> int:
+async def _count(client: h3push.ClientConnection) -> int:
     return len([push async for push in client.pushes()])
 
 
@@ -266,7 +266,7 @@ def test_a_request_that_finds_no_stream_times_out() -> None:
 @pytest.mark.rfc("ROB-12")
 def test_a_header_section_that_is_never_complete_is_given_up() -> None:
     async def scenario(world: World) -> None:
-        connection = world.client.connection
+        connection = world.client.session
         stream = world.client_driver.open(connection.handle, False)
         assert stream is not None
         world.client_driver.write(connection.handle, stream, b"\x01\x40\x64ab", False)
@@ -392,8 +392,8 @@ def test_graceful_shutdown_lets_a_request_and_a_push_finish() -> None:
         assert await (await push.response()).read() == b"/slow" * 1000
         await stopping
         assert 3 < loop.time() - began < 4
-        assert world.client.connection.over is not None
-        assert world.client.connection.over.error_code == h3push.ErrorCode.H3_NO_ERROR
+        assert world.client.session.over is not None
+        assert world.client.session.over.error_code == h3push.ErrorCode.H3_NO_ERROR
         await world.server.wait_closed()
 
     in_world(handler, scenario, max_pushes=1)
@@ -520,7 +520,7 @@ def test_connections_differ_in_their_reserved_values() -> None:
     """Peers have to go on ignoring all of them, so no two connections need send the same."""
 
     async def scenario(world: World) -> set[int | None]:
-        endpoint = world.client.connection.endpoint
+        endpoint = world.client.session.endpoint
         return {endpoint.vary(h3push.H3Config()).grease_seed for _ in range(50)}
 
     seeds = in_world(lambda _: h3push.Response(), scenario)

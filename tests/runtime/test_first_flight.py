@@ -33,7 +33,7 @@ class Flights:
 
 
 def on_a_new_connection(
-    handler: h3push.Handler, scenario: Callable[[h3push.Client, h3push.Server], Awaitable[None]]
+    handler: h3push.Handler, scenario: Callable[[h3push.ClientConnection, h3push.Server], Awaitable[None]]
 ) -> Flights:
     """Run `scenario` with a client in the moment of its connection; what was sent from the first datagram on."""
     link = LinkSettings(delay=ROUND_TRIP / 2, rate=2_000_000)
@@ -57,7 +57,7 @@ def test_the_first_request_goes_out_with_the_end_of_the_handshake() -> None:
         asked.append(asyncio.get_running_loop().time())
         return h3push.Response(200, content=b"ok")
 
-    async def scenario(client: h3push.Client, _: h3push.Server) -> None:
+    async def scenario(client: h3push.ClientConnection, _: h3push.Server) -> None:
         assert await (await client.get("/")).read() == b"ok"
 
     flights = on_a_new_connection(handler, scenario)
@@ -75,9 +75,9 @@ def test_the_first_response_and_its_pushes_go_out_ahead_of_any_probe(size: int) 
 
     ended: list[float] = []
 
-    async def scenario(client: h3push.Client, _: h3push.Server) -> None:
+    async def scenario(client: h3push.ClientConnection, _: h3push.Server) -> None:
         response = await client.get("/")
-        (push,) = client.connection.pushes.values()
+        (push,) = client.session.pushes.values()
         for one in (response, await push.response()):
             assert len(await one.read()) == size
             ended.append(asyncio.get_running_loop().time())
@@ -90,7 +90,7 @@ def test_the_first_response_and_its_pushes_go_out_ahead_of_any_probe(size: int) 
 def test_a_handshake_is_completed_at_once_when_nothing_is_asked_for() -> None:
     connected: list[float] = []
 
-    async def scenario(_: h3push.Client, server: h3push.Server) -> None:
+    async def scenario(_: h3push.ClientConnection, server: h3push.Server) -> None:
         connected.append(asyncio.get_running_loop().time())
         assert server.counters.connections == 0
         await asyncio.sleep(ROUND_TRIP)  # half of it, and what the datagrams take at this rate

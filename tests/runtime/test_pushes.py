@@ -164,13 +164,13 @@ def test_a_thousand_pushes_through_a_window_of_ten() -> None:
 
     async def scenario(world: World) -> list[tuple[str, bytes]]:
         nonlocal most
-        core = world.client.connection.core
+        core = world.client.session.core
         taken = []
 
         async def collect() -> None:
             nonlocal most
             async for push in world.client.pushes():
-                most = max(most, core.pushes_granted_and_unfinished, len(world.client.connection.pushes.unreleased))
+                most = max(most, core.pushes_granted_and_unfinished, len(world.client.session.pushes.unreleased))
                 taken.append((push.request.path, await (await push.response()).read()))
 
         collector = asyncio.create_task(collect())
@@ -178,7 +178,7 @@ def test_a_thousand_pushes_through_a_window_of_ten() -> None:
         while len(taken) < 1000:  # noqa: ASYNC110 - virtual time costs nothing
             await asyncio.sleep(0.1)
         collector.cancel()
-        assert world.client.connection.pushes.unreleased == {}
+        assert world.client.session.pushes.unreleased == {}
         assert core.pushes_under_way == 0
         return taken
 
@@ -190,7 +190,7 @@ def test_a_thousand_pushes_through_a_window_of_ten() -> None:
 
 def test_unclaimed_pushes_give_no_credit_back_until_the_response_is_closed() -> None:
     async def scenario(world: World) -> None:
-        core = world.client.connection.core
+        core = world.client.session.core
         response = await world.client.get("/")
         await response.read()
         await asyncio.sleep(1)
@@ -305,7 +305,7 @@ def test_the_server_cancels(first: bytes | None) -> None:
         assert push.cancelled_by is CancelledBy.PEER
         assert told == ["cancelled, disconnected=True"]
         assert await response.read() == b"page"
-        assert world.client.connection.core.max_push_id == 1
+        assert world.client.session.core.max_push_id == 1
 
     in_world(handler, scenario, max_pushes=1)
 
@@ -446,7 +446,7 @@ def test_early_hints_on_a_push_and_head() -> None:
         assert pushed.headers["content-length"] == "4"
         assert [status for status, _ in pushed.informational] == [103]
         assert await pushed.read() == b""
-        assert world.client.connection.pushes.unreleased == {}
+        assert world.client.session.pushes.unreleased == {}
 
     in_world(handler, scenario, max_pushes=1)
 
@@ -459,7 +459,7 @@ def test_nothing_is_left_behind() -> None:
                 await take(response)
         await asyncio.sleep(1)  # the last ones are acknowledged
         gc.collect()
-        assert world.client.connection.pushes.unreleased == {}
+        assert world.client.session.pushes.unreleased == {}
         return sum(isinstance(thing, h3push.Push | h3push.ReceivedPush | h3push.Request) for thing in gc.get_objects())
 
     assert in_world(page("/a", "/b"), scenario, max_pushes=3) <= 4
@@ -501,7 +501,7 @@ def test_a_callback_may_call_a_push_off_in_the_moment_of_its_promise(caplog: pyt
             if push.request.path == "/unwanted":
                 push.cancel()
 
-        world.client.connection.pushes.on_push = judge
+        world.client.session.pushes.on_push = judge
         states = {}
         async for push in (await world.client.get("/")).pushes():
             if push.state is ReceivedState.PROMISED:

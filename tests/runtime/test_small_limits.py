@@ -27,7 +27,7 @@ def streamed(request: h3push.Request) -> h3push.Response:
     return h3push.Response(200, {"x-large": "x" * 500}, pieces())
 
 
-async def outcome(client: h3push.Client) -> int:
+async def outcome(client: h3push.ClientConnection) -> int:
     """The status of a response, or the code of its reset."""
     try:
         response = await client.get("/")

@@ -40,7 +40,7 @@ def start(handler: h3push.Handler, **options: Any) -> h3push.Server:
     return h3push.serve(handler, port=0, tls=server_tls(), **options)
 
 
-def reach(server: h3push.Server, **options: Any) -> h3push.Client:
+def reach(server: h3push.Server, **options: Any) -> h3push.ClientConnection:
     options.setdefault("tls", client_tls())
     return h3push.connect(f"https://127.0.0.1:{server.address[1]}/", **options)
 
@@ -209,7 +209,7 @@ def test_the_first_address_that_answers_wins(monkeypatch: pytest.MonkeyPatch) ->
             server = h3push.serve(page, port=port, tls=server_tls())
             async with server, h3push.connect(f"https://localhost:{port}/", tls=client_tls()) as client:
                 await (await client.get("/x")).read()
-                return client.connection.address
+                return client.session.address
 
     assert run(main())[0] == "127.0.0.1"
 
@@ -301,7 +301,7 @@ def test_a_client_goes_on_after_its_socket_moved(io: Literal["loop", "thread"]) 
     async def main() -> None:
         async with start(page, io=io) as server, reach(server, io=io) as client:
             assert await (await client.get("/before")).read() == b"/before"
-            connection = client._connection
+            connection = client._session
             assert connection is not None
             driver = connection.endpoint.driver
             before = driver.local_address()
@@ -309,7 +309,7 @@ def test_a_client_goes_on_after_its_socket_moved(io: Literal["loop", "thread"]) 
             cast("SocketDriver", driver).rebind()
             assert driver.local_address() != before
             assert await (await client.get("/after")).read() == b"/after"
-            assert connection is client._connection
+            assert connection is client._session
 
     run(main())
 
@@ -327,7 +327,7 @@ def test_uploads_that_are_cancelled_cost_no_connection(io: Literal["loop", "thre
         while True:
             yield bytes(20_000)
 
-    async def upload(client: h3push.Client) -> None:
+    async def upload(client: h3push.ClientConnection) -> None:
         task = asyncio.ensure_future(client.post("/", content=endless()))
         await asyncio.sleep(0.005)
         task.cancel()

@@ -149,11 +149,11 @@ def test_the_server_keeps_a_connection_alive_while_a_response_is_pending() -> No
     async def scenario(world: World) -> None:
         task = asyncio.create_task(world.client.get("/"))
         await asyncio.sleep(1)
-        world.client_driver.set_keep_alive(world.client.connection.handle, None)  # it leaves that to us
+        world.client_driver.set_keep_alive(world.client.session.handle, None)  # it leaves that to us
         response = await task
         assert await response.read() == b"late"
         await asyncio.sleep(15)
-        world.client_driver.set_keep_alive(world.client.connection.handle, None)
+        world.client_driver.set_keep_alive(world.client.session.handle, None)
         assert world.network.capture is not None
         world.network.capture.clear()
         await asyncio.sleep(8)

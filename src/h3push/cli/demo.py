@@ -52,7 +52,7 @@ def site_directory() -> Path:
 
 async def fetch_over_loopback(root: Path) -> "PageLoad":
     """Serve `root` on a free port with certificates of its own, and load its page with pushes."""
-    from h3push.client.client import connect
+    from h3push.client.connect import connect
     from h3push.files.directory import Directory
     from h3push.files.handler import DirectoryHandler
     from h3push.lab.page_load import load_page

@@ -10,7 +10,8 @@ from h3push import _quic
 from h3push.cli.options.addresses import Address, look_up
 from h3push.cli.options.request import Request
 from h3push.cli.pushes import PushRecord, PushTaker
-from h3push.client.client import Client, connect
+from h3push.client.connect import connect
+from h3push.client.connection import ClientConnection
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.errors import ConnectFailed
 from h3push.http.url import target_of
@@ -96,7 +97,7 @@ class Fetched:
 class Sink:
     """Takes what comes; the base throws it away."""
 
-    def connected(self, client: Client, seconds: float) -> None:
+    def connected(self, client: ClientConnection, seconds: float) -> None:
         """Note that there is a connection, after so many seconds."""
 
     def sends(self, request: Request) -> Request:
@@ -129,9 +130,9 @@ async def fetch(options: FetchOptions, sink: Sink, fetched: Fetched, follow: Fol
     try:
         async with _connected(options, taker.take) as client:
             fetched.connected = loop.time() - start
-            if client.connection.looked_up_at is not None:
-                fetched.looked_up = client.connection.looked_up_at - start
-            fetched.remote = client.connection.address[:2]
+            if client.session.looked_up_at is not None:
+                fetched.looked_up = client.session.looked_up_at - start
+            fetched.remote = client.session.address[:2]
             sink.connected(client, fetched.connected)
             try:
                 response = await _exchange_all(client, options.request, sink, fetched, follow, start)
@@ -140,7 +141,7 @@ async def fetch(options: FetchOptions, sink: Sink, fetched: Fetched, follow: Fol
                         pass
                     await taker.finish()
             finally:
-                connection = client.connection
+                connection = client.session
                 taker.note_refusals(connection.pushes.refusals, connection.core.push_counters.refused.total())
     finally:
         taker.stop()
@@ -148,7 +149,7 @@ async def fetch(options: FetchOptions, sink: Sink, fetched: Fetched, follow: Fol
 
 
 async def _exchange_all(
-    client: Client, request: Request | None, sink: Sink, fetched: Fetched, follow: Follow, start: float
+    client: ClientConnection, request: Request | None, sink: Sink, fetched: Fetched, follow: Follow, start: float
 ) -> ClientResponse:
     """Send the request, and those that its response leads to; the last response, read to its end."""
     now = asyncio.get_running_loop().time
@@ -178,7 +179,7 @@ def _or_now(instant: float | None) -> float:
 
 
 @asynccontextmanager
-async def _connected(options: FetchOptions, on_push: Callable[[ReceivedPush], None]) -> AsyncIterator[Client]:
+async def _connected(options: FetchOptions, on_push: Callable[[ReceivedPush], None]) -> AsyncIterator[ClientConnection]:
     """A connection to the first address that gives one."""
     last = len(options.addresses) - 1
     for number, address in enumerate(options.addresses or [None]):

@@ -1,337 +1,371 @@
-"""A client's side of one connection: events of the core to the responses and pushes they belong to."""
+"""The client's view of one connection: requests on it, and the pushes that come with them."""
 
-import logging
-from collections.abc import Callable
-from typing import Any, ClassVar
+import asyncio
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from types import TracebackType
+from typing import TypedDict
 
-from h3push.client.exchange import Exchange, PushedExchange
-from h3push.client.exchanges import Exchanges
-from h3push.client.liveness import Liveness
-from h3push.client.push_watch import PushWatch
-from h3push.client.pushes import ClientPushes
-from h3push.errors import (
-    ConnectionClosed,
-    ErrorCode,
-    ReadTimeout,
-    RequestNotProcessed,
-    StreamFailed,
-)
-from h3push.h3 import events as h3
-from h3push.h3.client import H3ClientConnection
-from h3push.runtime.endpoint import Endpoint
-from h3push.runtime.settings import ClientSettings
-from h3push.runtime.signal import Signal
+from h3push.client.exchange import Exchange, Limits
+from h3push.client.handshake import Plan, establish
+from h3push.client.pushes import OnPush
+from h3push.client.response import ClientResponse, ReceivedPush
+from h3push.client.session import ClientSession
+from h3push.client.upload import Upload
+from h3push.errors import LocalProtocolError, NoStreamCredit, PoolTimeout
+from h3push.http.arguments import check_type
+from h3push.http.content import PIECE_BYTES, Body, Content, known_length, normalize
+from h3push.http.fields import RequestHead
+from h3push.http.headers import HeadersLike, declared_length, encode_headers, has_field
+from h3push.http.priority import Priority
+from h3push.http.url import encode_target
 
-logger = logging.getLogger("h3push.client")
+METHODS_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+"""Methods for which Content-Length is sent even when it is 0 (RFC 9110 section 8.6)."""
+TOO_EARLY = 425
+"""The status of a server that does not want to act on early data (RFC 8470 section 5.2)."""
 
 
-class ClientConnection(Exchanges):
-    """One connection to a server.
+class Timeouts(TypedDict, total=False):
+    """Time-outs of one request, in seconds; `None` is no limit, and what is not named is as in `ClientSettings`."""
 
-    Args:
-        endpoint: where it is one of the connections.
-        handle: the transport's number for it.
-        address: the server's address and port.
-        make_core: makes its protocol core; called again when the server refuses early data, which voids all streams.
-        settings: time-outs and bounds.
-        is_authoritative: may the server speak for an authority? Its certificate says so (RFC 9114 section 3.3).
-        explain: makes of a failed handshake what callers get.
+    connect: float | None
+    """For a connection, where one is needed; a `ClientConnection` has one already."""
+    pool: float | None
+    """To wait until the server allows a further request (`request_timeout`)."""
+    read: float | None
+    """To wait for the response to begin, and from each piece of its content to the next (`response_timeout`, `read_timeout`)."""
+    write: float | None
+    """For the server to take 16 KiB of the request's content (`drain_timeout`)."""
+
+
+class ResponseStream:
+    """The response to one request in an `async with`, which closes it at the end; made by `ClientConnection.stream`."""
+
+    def __init__(self, client: "ClientConnection", method: str, path: str, options: "RequestOptions") -> None:
+        self._client = client
+        self._method = method
+        self._path = path
+        self._options = options
+        self._response: ClientResponse | None = None
+
+    async def __aenter__(self) -> ClientResponse:
+        self._response = await self._client.request(self._method, self._path, **self._options)
+        return self._response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._response is not None:
+            await self._response.close()
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keyword arguments of `ClientConnection.request`."""
+
+    headers: HeadersLike | None
+    content: Content
+    priority: Priority | None
+    authority: str | None
+    timeouts: Timeouts | None
+
+
+class ClientConnection:
+    """A connection to one server; made by `connect`.
+
+    `async with` connects and ends with `close`. Requests may run at the same time, as many as the server allows; further ones
+    wait. When the server goes away (GOAWAY) or the connection is lost, requests that were certainly not processed raise
+    `RequestNotProcessed`: make a new client and send them again. One that is dropped while it is open closes with a
+    `ResourceWarning`.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        handle: int,
-        address: tuple[str, int],
-        make_core: Callable[[], H3ClientConnection],
-        settings: ClientSettings,
-        is_authoritative: Callable[[bytes], bool],
-        explain: "Callable[[HandshakeFailed], Exception]",
+    def __init__(self, plan: Plan, on_push: OnPush | None = None, authorization: str | None = None) -> None:
+        self.settings = plan.settings
+        """Time-outs and bounds."""
+        self._plan = plan
+        self._on_push = on_push
+        self._authorization = None if authorization is None else (b"authorization", authorization.encode("latin-1"))
+        self._session: ClientSession | None = None
+        self._is_opened = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "ClientConnection":
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        super().__init__(endpoint, handle, make_core, settings)
-        self.address = address
-        """The server's address and port."""
-        self.looked_up_at: float | None = None
-        """When the address was known, in seconds of the loop's clock."""
-        self.is_authoritative = is_authoritative
-        self.failure: HandshakeFailed | None = None
-        """Why the handshake failed."""
-        self.explain = explain
-        """Makes of it what callers get."""
-        self.ended = Signal()
-        """Set when it is over."""
-        self.going_away = False
-        """True when the server takes no further requests (GOAWAY)."""
-        self.close_when_idle = False
-        """True: close when the last request and push are done."""
-        self.doubt: Signal | None = None
-        """Set while it is in doubt whether the server is still there: requests wait for the answer."""
-        self.pushes = ClientPushes(self)
-        """The pushes of this connection."""
-        self._liveness: Liveness | None = None
-        self._watch = PushWatch(settings.push_timeout)
+        await self.close()
 
-    # the endpoint's calls
+    async def open(self) -> None:
+        """Connect. `ConnectFailed` with one sentence when that is not possible; `RuntimeError` when it was called before."""
+        if self._is_opened:
+            raise RuntimeError("the client is connected already, or was: make a new one with connect()")
+        self._is_opened = True
+        try:
+            self._session = await establish(self._plan, self._on_push)
+        except BaseException:
+            self._is_opened = False
+            raise
 
-    def connected(self, early_data: bool, now: float) -> None:
-        """The handshake is done. Streams that were opened in early data are void if the server refused it."""
-        if self.is_early and not early_data:
-            self.core = self.make_core()
-            self.core.start(now)
-            self.send_again()
-        else:
-            self.core.start(now)
-        self.is_early = False
-        self.handshake.set()
+    async def close(self) -> None:
+        """Close the connection. What is under way fails with `ConnectionClosed`; no task is left behind."""
+        connection = self._session
+        if connection is None:
+            return
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        connection.shut()
 
-    def begin_early(self) -> None:
-        """Send what may be repeated without waiting for the handshake, if the session allows it.
+    def __del__(self) -> None:
+        connection = self._session
+        if connection is not None and not connection.endpoint.is_closed:
+            warnings.warn(
+                f"{self!r} was dropped while it was open: it is closed", ResourceWarning, stacklevel=2, source=self
+            )
+            connection.run_later(connection.shut)
 
-        It does when QUIC lets us open streams now (RFC 9001 section 4.6.1).
+    def __repr__(self) -> str:
+        return f"<ClientConnection https://{self._plan.origin.authority}>"
+
+    # requests
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: HeadersLike | None = None,
+        content: Content = None,
+        priority: Priority | None = None,
+        authority: str | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> ClientResponse:
+        """Send a request; returns when the response's header section is there. Content goes out and comes in meanwhile.
+
+        Args:
+            method: such as "GET".
+            path: path with query; what may not stand in a URL is percent-encoded.
+            headers: further fields; Content-Length is added where the length is known.
+            content: see `Content`.
+            priority: RFC 9218 urgency and incremental delivery.
+            authority: instead of the one of the URL that was connected to; one that the server's certificate names.
+            timeouts: instead of those in the settings.
+
+        Raises:
+            LocalProtocolError: the request would be malformed, or the server cannot speak for `authority`.
+            RequestNotProcessed: the server certainly did not look at it; safe to retry on a new connection.
+            PoolTimeout: the server allowed no further request in time; it was not sent, so it is safe to retry.
+            ConnectFailed: with early data, there is no connection after all; safe to retry.
+            ConnectionClosed: the connection was lost; the server may have acted on it.
+            StreamFailed: the server reset it, or answered with something malformed.
+            ReadTimeout, WriteTimeout: the server stopped talking, or taking content.
         """
-        self.core.start(self.now())
-        self.is_early = self.core.has_started
+        connection = self._connected
+        _check_arguments(method, path, priority, authority)
+        body = normalize(content)
+        head = self._head(method, path, headers, body, authority)
+        limits = connection.limits if timeouts is None else _limits(connection.limits, timeouts)
+        exchange = await self._send(connection, head, body, limits, priority)
+        if exchange.early and exchange.head is not None and exchange.head.status == TOO_EARLY:
+            exchange.close()
+            await connection.handshake.wait()
+            exchange = await self._send(connection, head, body, limits, priority)
+        return ClientResponse(exchange)
 
-    def receive(self, events: list[h3.Event]) -> None:
-        """Deal with what happened."""
-        for event in events:
-            action = self.actions.get(type(event))
-            if action is not None:
-                action(self, event)
-        self.progressed()
-
-    def data_without_event(self, stream_id: int) -> None:
-        """Nothing to do: the server's header sections have `response_timeout`."""
-
-    def reset_received(self, stream_id: int) -> None:
-        """Nothing to do: the core tells it."""
-
-    def unsent(self, stream_id: int, size: int) -> None:
-        """Nothing to do: an upload that was cut off fails as a whole."""
-
-    def stop_received(self, stream_id: int) -> None:
-        """Nothing to do: the core tells it."""
-
-    def next_timeout(self) -> float | None:
-        """When `handle_timeout` is due."""
-        due = self.core.next_timeout()
-        look = self.next_answer
-        if look is not None and (due is None or look < due):
-            due = look
-        look = self._watch.next_look
-        if look is not None and (due is None or look < due):
-            due = look
-        if self._liveness is not None and (due is None or self._liveness.next_look < due):
-            due = self._liveness.next_look
-        return due
-
-    def handle_timeout(self, now: float) -> None:
-        """Time has passed."""
-        self.receive(self.core.handle_timeout(now))
-        if self.next_answer is not None and self.next_answer <= now:
-            self.fail_unanswered(now)
-        if self._watch.next_look is not None and self._watch.next_look <= now:
-            self._look_at_pushes(now)
-        if self._liveness is not None and self._liveness.next_look <= now:
-            self._look_for_life(self._liveness, now)
-
-    def closed(self, kind: str, error_code: int | None, reason: str) -> None:
-        """The connection is over; before the handshake was done, it did not come about."""
-        if not self.handshake.is_set:
-            self.failure = HandshakeFailed(kind, error_code, reason)
-            self.handshake.set()
-        if self.over is None:
-            self._lost(ConnectionClosed(reason or "the connection is closed", error_code))
-
-    # what requests and pushes ask for
-
-    @property
-    def takes_early_data(self) -> bool:
-        """Nothing to do: a server sends none."""
-        return False
-
-    @property
-    def is_usable(self) -> bool:
-        """True while new requests can be sent."""
-        return self.over is None and not self.going_away and self.doubt is None
-
-    @property
-    def is_listened_to(self) -> bool:
-        """True when somebody takes promises whatever response they come with."""
-        return self.pushes.is_listened_to
-
-    def schedule_flush(self) -> None:
-        """Something was written: see that it is sent at the end of this turn."""
-        self.endpoint.mark(self)
-
-    def too_late(self, over: ConnectionClosed) -> Exception:
-        """The error of a request that comes when the connection is over."""
-        if self.failure is not None:
-            return self.explain(self.failure)
-        return RequestNotProcessed(f"the connection is over: {over.reason}", over.error_code)
-
-    def silence(self, stream_id: int) -> str:
-        """A time-out has passed: ask whether the server is there, and say what may hold the stream back."""
-        self.ask_for_life()
-        unread = [one for one in self._responses() if one.stream_id != stream_id and one.content.paused]
-        if not unread:
-            return ""
-        return (
-            f"the content of {len(unread)} other responses waits to be read, {unread[0].request.path} first, and may hold back "
-            "this one by the flow control that they share: read or close them"
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: HeadersLike | None = None,
+        content: Content = None,
+        priority: Priority | None = None,
+        authority: str | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> ResponseStream:
+        """`request` for an `async with`, which closes the response at its end."""
+        options = RequestOptions(
+            headers=headers, content=content, priority=priority, authority=authority, timeouts=timeouts
         )
+        return ResponseStream(self, method, path, options)
 
-    def _responses(self) -> list[Exchange]:
-        return [one for one in (*self.exchanges.values(), *self.fulfilling.values()) if one.head is not None]
+    async def get(
+        self, path: str, *, headers: HeadersLike | None = None, priority: Priority | None = None
+    ) -> ClientResponse:
+        """`request` with GET."""
+        return await self.request("GET", path, headers=headers, priority=priority)
 
-    def pushes_of(self, exchange: Exchange) -> list[PushedExchange]:
-        """The pushes that came with a response and hold credit."""
-        return self.pushes.of(exchange)
+    async def head(self, path: str, *, headers: HeadersLike | None = None) -> ClientResponse:
+        """`request` with HEAD."""
+        return await self.request("HEAD", path, headers=headers)
 
-    def cancel_push(self, push: PushedExchange) -> None:
-        """Call a push off on the wire."""
-        self.pushes.cancel(push)
-
-    def release_push(self, push: PushedExchange) -> None:
-        """Give the credit of a push back."""
-        self.pushes.release(push)
+    async def post(self, path: str, *, content: Content = None, headers: HeadersLike | None = None) -> ClientResponse:
+        """`request` with POST."""
+        return await self.request("POST", path, headers=headers, content=content)
 
     # pushes
 
-    def _malformed(self, event: h3.MessageFailed) -> None:
-        if event.push_id is None:
-            self.fail(event.stream_id, StreamFailed(event.error.reason, event.error.error_code))
-            return
-        self.pushes.over(event.push_id, h3.CancelledBy.MALFORMED, event.error.reason, event.error.error_code)
+    async def pushes(self) -> AsyncIterator[ReceivedPush]:
+        """Every promise of the connection as it comes, beginning with those that are not done; ends with the connection.
 
-    def _promise(self, event: h3.PushPromiseReceived) -> None:
-        self.pushes.promise(event, self.exchanges.get(event.stream_id))
-
-    def _push_refused(self, event: h3.PushRefused) -> None:
-        self.pushes.refused(event)
-
-    def _push_cancelled(self, event: h3.PushCancelled) -> None:
-        self.pushes.cancelled(event)
-
-    def _look_at_pushes(self, now: float) -> None:
-        """Give up the pushes that do not move, and the responses that are kept open for promises that do not come."""
-        if not self._asked_has_arrived():
-            self._watch.stop()
-            return
-        seconds = self.settings.push_timeout
-        sentence = f"nothing came of it for {seconds:g} s (push_timeout)"
-        for exchange in self._watch.look(now, [*self.fulfilling.values(), *self.exchanges.values()]):
-            if isinstance(exchange, PushedExchange):
-                self.core.cancel_push(exchange.push_id)
-                self.pushes.over(exchange.push_id, h3.CancelledBy.TIMEOUT, sentence, ErrorCode.H3_REQUEST_CANCELLED)
-            else:
-                self.cancel(exchange, ReadTimeout(f"the response was kept open for promises and {sentence}"))
-        self.schedule_flush()
-
-    def _asked_has_arrived(self) -> bool:
-        return not any(exchange.sending or not exchange.has_arrived for exchange in self.exchanges.values())
+        Whoever takes them here has them: closing a response leaves them alone then.
+        """
+        async for push in self._connected.pushes.listen():
+            yield push
 
     # the connection
 
-    def ask_for_life(self) -> None:
-        """Something timed out: find out whether the server is still there, and send no further request before."""
-        if self.doubt is not None or self.over is not None or not self.handshake.is_set:
-            return
-        driver, handle = self.endpoint.driver, self.handle
-        driver.ping(handle)
-        self.doubt = Signal()
-        rtt = float(driver.stats(handle).get("rtt", 0))
-        self._liveness = Liveness(lambda: driver.stats(handle).get("received_bytes", 0), rtt, self.now())
-        self.schedule_flush()
-
-    def _look_for_life(self, liveness: Liveness, now: float) -> None:
-        alive = liveness.look(now)
-        if alive is None:
-            return
-        if not alive:
-            self._end(ErrorCode.H3_NO_ERROR, "the server has not answered since a request timed out", None)
-        self._doubt_is_over()
-
-    def _doubt_is_over(self) -> None:
-        doubt, self.doubt, self._liveness = self.doubt, None, None
-        if doubt is not None:
-            doubt.set()
-
-    def _goaway(self, _event: h3.GoawayReceived) -> None:
-        self.going_away = True
-        self.close_when_idle = True
-        self.credit.release()
-
-    def _terminated(self, event: h3.ConnectionTerminated) -> None:
-        if self.handshake.is_set:  # else `closed` comes next and knows why there is no connection
-            self._lost(ConnectionClosed(event.reason or "the connection is closed", event.error_code))
-
-    def _lost(self, error: ConnectionClosed) -> None:
-        if self.over is not None:
-            return
-        self.over = error
-        exchanges, self.exchanges = self.exchanges, {}
-        for exchange in exchanges.values():
-            lost: Exception = ConnectionClosed(error.reason, error.error_code)
-            exchange.fail(lost if self.failure is None else self.explain(self.failure), self.now())
-            exchange.stop_sending()
-        self.pushes.lost(error)
-        self.credit.release()
-        self._doubt_is_over()
-        self.ended.set()
-
-    def progressed(self) -> None:
-        """Something ended or began: see whether the connection is still needed, and what is left to be watched."""
-        wanted = bool(self.exchanges or self.fulfilling)
-        if wanted is not self.is_kept_alive:
-            self.keep_alive(wanted)
-        if wanted:
-            if self.may_be_promised and self._watch.next_look is None and self._asked_has_arrived():
-                self._watch.start(self.now(), [*self.fulfilling.values(), *self.exchanges.values()])
-        elif self.close_when_idle and not self.core.is_closed:
-            self.close()
+    @property
+    def session(self) -> ClientSession:
+        """The machinery below, for tools: its `core` is the `H3ClientConnection`."""
+        return self._connected
 
     @property
-    def wanted(self) -> bool:
-        """True while a request or push that somebody wants is under way, or content that has arrived waits in the transport."""
-        return bool(self.exchanges or self.fulfilling)
+    def info(self) -> dict[str, object]:
+        """Facts of the handshake: `alpn`, `cipher_suite`, `resumed`, `early_data`, `peer_certificates`, `remote`, ..."""
+        connection = self._connected
+        return connection.endpoint.driver.info(connection.handle)
 
-    def close(self) -> None:
-        """Close with H3_NO_ERROR; GOAWAY goes first (RFC 9114 section 5.2)."""
-        if not self.core.is_closed:
-            if self.handshake.is_set and self.failure is None:
-                self.core.send_goaway()
-                self.endpoint.flush()
-            self._end(ErrorCode.H3_NO_ERROR, "we closed the connection", ErrorCode.H3_NO_ERROR)
+    @property
+    def stats(self) -> dict[str, int | float]:
+        """Measures of the path: `rtt` (seconds), `lost_packets`, `sent_bytes`, ..."""
+        connection = self._connected
+        return connection.endpoint.driver.stats(connection.handle)
 
-    def shut(self) -> None:
-        """Close the connection and its socket."""
-        self.close()
-        self.endpoint.close()
+    @property
+    def is_usable(self) -> bool:
+        """True while new requests can be sent on this connection.
 
-    def _end(self, code: ErrorCode, reason: str, told: int | None) -> None:
-        """Close the connection; everything that waits on it gets `reason` and the code `told`."""
-        self._lost(ConnectionClosed(reason, told))
-        self.core.close(code)
-        self.receive(self.core.receive_closed(code, reason, by_peer=False))
-        self.schedule_flush()
+        It is False for a moment after a time-out, until the server has shown that it is still there.
+        """
+        connection = self._session
+        return connection is not None and connection.is_usable
 
-    actions: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
-        **Exchanges.actions,
-        h3.MessageFailed: _malformed,
-        h3.PushPromiseReceived: _promise,
-        h3.PushCancelled: _push_cancelled,
-        h3.PushRefused: _push_refused,
-        h3.GoawayReceived: _goaway,
-        h3.ConnectionTerminated: _terminated,
-    }
+    async def wait_closed(self) -> None:
+        """Wait until the connection is over, whoever ends it."""
+        await self._connected.ended.wait()
+
+    # inside
+
+    @property
+    def _connected(self) -> ClientSession:
+        if self._session is None:
+            raise RuntimeError("the client is not connected: use it in `async with`")
+        return self._session
+
+    def _head(
+        self, method: str, path: str, headers: HeadersLike | None, body: Body, authority: str | None
+    ) -> RequestHead:
+        fields = encode_headers(headers)
+        length = known_length(body)
+        if has_field(fields, b"content-length"):
+            _check_length(declared_length(fields), length)
+        elif length is not None and (length > 0 or method in METHODS_WITH_CONTENT):
+            fields = [*fields, (b"content-length", b"%d" % length)]
+        own = self._plan.origin.authority
+        authority = authority or own
+        if authority != own and not self._connected.is_authoritative(authority.encode("ascii", "replace")):
+            raise LocalProtocolError(f"the certificate of this server does not cover {authority}: connect to that one")
+        if authority == own and self._authorization is not None and not has_field(fields, b"authorization"):
+            fields = [*fields, self._authorization]
+        return RequestHead(
+            method=method.encode("latin-1", "replace"),
+            scheme=b"https",
+            authority=authority.encode("ascii"),
+            path=encode_target(path).encode("ascii"),
+            fields=fields,
+            content_length=length,
+        )
+
+    async def _send(
+        self, connection: ClientSession, head: RequestHead, body: Body, limits: Limits, priority: Priority | None
+    ) -> Exchange:
+        """Send a request; returns when the response's header section is there."""
+        has_content = body != b""
+        exchange = None
+        if connection.doubt is None and connection.may_be_sent(head, not has_content):
+            with suppress(NoStreamCredit):
+                exchange = connection.open(head, limits, end_stream=not has_content, priority=priority)
+        if exchange is None:
+            exchange = await self._send_later(connection, head, has_content, limits, priority)
+        try:
+            if has_content:
+                self._send_body(connection, exchange, body)
+            await exchange.wait_answer()
+        except BaseException:
+            exchange.close()
+            raise
+        return exchange
+
+    async def _send_later(
+        self,
+        connection: ClientSession,
+        head: RequestHead,
+        has_content: bool,
+        limits: Limits,
+        priority: Priority | None,
+    ) -> Exchange:
+        """Send a request as soon as the handshake is done, the server is there and allows one more."""
+        if not connection.may_be_sent(head, not has_content):
+            await connection.handshake.wait()
+        try:
+            async with asyncio.timeout(limits.pool):
+                while True:
+                    if connection.doubt is not None:
+                        await connection.doubt.wait()
+                    try:
+                        return connection.open(head, limits, end_stream=not has_content, priority=priority)
+                    except NoStreamCredit:
+                        await connection.credit.wait()
+        except TimeoutError:
+            connection.ask_for_life()
+            sentence = f"the server allowed no further request within {limits.pool:g} s (request_timeout)"
+            raise PoolTimeout(sentence) from None
+
+    def _send_body(self, connection: ClientSession, exchange: Exchange, body: Body) -> None:
+        upload = Upload(connection, exchange)
+        if type(body) is bytes and len(body) <= PIECE_BYTES:
+            upload.write(body, True)
+            return
+        task = exchange.upload = asyncio.create_task(upload.run(body))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
-class HandshakeFailed(Exception):
-    """The connection was over before its handshake was done; `connect` makes a sentence of it."""
+def _check_length(declared: int | None, length: int | None) -> None:
+    if declared is None:
+        raise LocalProtocolError("the Content-Length of the request is no number")
+    if length is not None and declared != length:
+        raise LocalProtocolError(
+            f"the content has {length} bytes, not the {declared} of the Content-Length that was given"
+        )
 
-    def __init__(self, kind: str, error_code: int | None, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.error_code = error_code
-        self.reason = reason
+
+def _check_arguments(method: object, path: object, priority: object, authority: object) -> None:
+    if type(method) is not str:
+        check_type("method", method, str)
+    if type(path) is not str:
+        check_type("path", path, str)
+    if priority is not None:
+        check_type("priority", priority, Priority, type(None))
+    if authority is not None:
+        check_type("authority", authority, str, type(None))
+
+
+def _limits(usual: Limits, timeouts: Timeouts) -> Limits:
+    for name, seconds in timeouts.items():
+        if name not in Timeouts.__annotations__:
+            raise TypeError(f"timeouts has no {name!r}: it takes {', '.join(Timeouts.__annotations__)}")
+        check_type(f"timeouts[{name!r}]", seconds, int, float, type(None))
+    read = "read" in timeouts
+    return Limits(
+        pool=timeouts.get("pool", usual.pool),
+        response=timeouts.get("read") if read else usual.response,
+        read=timeouts.get("read") if read else usual.read,
+        write=timeouts.get("write", usual.write),
+    )

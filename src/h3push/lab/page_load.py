@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from h3push.client.client import Client
+from h3push.client.connection import ClientConnection
 from h3push.client.exchange import ReceivedState
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.errors import PushCancelled
@@ -80,7 +80,7 @@ class PageLoad:
         return sum(len(resource.content) for resource in self.resources)
 
 
-async def load_page(client: Client, url: str, *, started: float | None = None) -> PageLoad:
+async def load_page(client: ClientConnection, url: str, *, started: float | None = None) -> PageLoad:
     """Load the page at `url` (absolute, https, on the server that `client` is connected to).
 
     Args:
@@ -104,7 +104,7 @@ class _Discovered:
 
 
 class _PageLoader:
-    def __init__(self, client: Client, url: str) -> None:
+    def __init__(self, client: ClientConnection, url: str) -> None:
         self._client = client
         self._url = url
         self._origin = origin_of(url)

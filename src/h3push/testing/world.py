@@ -26,7 +26,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from h3push import _quic
-from h3push.client.client import Client, connect
+from h3push.client.connect import connect
+from h3push.client.connection import ClientConnection
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.h3.config import H3Config
 from h3push.http.headers import HeadersLike
@@ -109,7 +110,7 @@ class World:
     """The server that `serve` made, a `Server` or an `ASGIServer`. It runs."""
     server_driver: VirtualDriver
     """The server's end of the network."""
-    client: Client
+    client: ClientConnection
     """The first client. It is connected."""
     client_driver: VirtualDriver
     """Its end of the network."""
@@ -195,7 +196,7 @@ class World:
         max_pushes: int | None = None,
         driver: VirtualDriver | None = None,
         on_push: Callable[[ReceivedPush], None] | None = None,
-    ) -> Client:
+    ) -> ClientConnection:
         """Make a client of the server, as `h3push.connect` does; it connects when `async with` begins.
 
         Args:
@@ -215,7 +216,7 @@ class World:
     async def visit(self, path: str, *, method: str = "GET", headers: HeadersLike | None = None) -> Visit:
         """Send one request with the first client and read everything that comes with it.
 
-        Raises what `Client.request` raises, and `PushCancelled` when a push that was promised does not come whole.
+        Raises what `ClientConnection.request` raises, and `PushCancelled` when a push that was promised does not come whole.
         """
         began = self.now
         response = await self.client.request(method, path, headers=headers)

@@ -16,7 +16,7 @@ from h3push.cli.options.request import Request
 from h3push.cli.output.coding import Decoder, decoder_of
 from h3push.cli.output.progress import Progress
 from h3push.cli.output.report import response_heads, text
-from h3push.client.client import Client
+from h3push.client.connection import ClientConnection
 from h3push.client.response import ClientResponse
 from h3push.http.url import target_of
 
@@ -66,10 +66,10 @@ class Output(Sink):
         self._is_terminal = False
         self._url = ""
 
-    def connected(self, client: Client, seconds: float) -> None:
+    def connected(self, client: ClientConnection, seconds: float) -> None:
         """Tell the connection."""
         if self._arguments.verbose:
-            host, port = client.connection.address[:2]
+            host, port = client.session.address[:2]
             say(f"* connected to {host} port {port} over HTTP/3 in {seconds:.4f} s")
 
     def sends(self, request: Request) -> Request:
