@@ -1,4 +1,4 @@
-//! What the core tells: one enum, in the vocabulary of the Python stub, free of Python and of quinn.
+//! The events of the core: one enum, in the vocabulary of the Python stub, free of Python and of quinn.
 //!
 //! The order within one connection is the order in which things happened; data that arrived before a connection was lost
 //! is told before its end.
@@ -27,7 +27,7 @@ pub enum Event {
     Reset { conn: Handle, stream: u64, code: u64 },
     /// The peer asked us to stop; RESET_STREAM is under way.
     Stop { conn: Handle, stream: u64, code: u64 },
-    /// What waited in a send queue will never be sent: the stream is being reset, or the connection is over.
+    /// Bytes in a send queue that will never be sent: the stream is being reset, or the connection is over.
     Unsent { conn: Handle, stream: u64, bytes: u64 },
     /// A full send queue is at its low-water mark.
     Drained { conn: Handle, stream: u64 },
@@ -48,7 +48,7 @@ pub enum Event {
 /// How and why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
-    /// Who or what ended it.
+    /// The cause of the end.
     pub kind: EndKind,
     /// The error code, where there is one.
     pub code: Option<u64>,
@@ -79,7 +79,7 @@ pub enum EndKind {
     Internal,
 }
 
-/// What one reading of a stream yielded: mostly one piece, so that one costs no allocation.
+/// The pieces that one reading of a stream yields: mostly one, so that one costs no allocation.
 #[derive(Debug, Default)]
 pub struct Payload {
     first: Bytes,

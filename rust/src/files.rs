@@ -24,7 +24,7 @@ use std::{
 use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
-/// What tells a file from another one, and from itself at another time.
+/// The identity of a file's content: differs between files, and between states of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Stamp {
     device: u64,
@@ -43,7 +43,7 @@ impl Stamp {
         }
     }
 
-    /// Whether what had this stamp is still there, perhaps with more behind it.
+    /// True when the content of this stamp is still there, perhaps with more behind it.
     fn holds(&self, now: &Self) -> bool {
         self == now || ((self.device, self.number) == (now.device, now.number) && now.size > self.size)
     }
@@ -249,7 +249,7 @@ mod tests {
         assert!(locked(&files.known).is_empty());
     }
 
-    /// Who sends the same file shares its descriptor.
+    /// Streams that send the same file share its descriptor.
     #[test]
     fn streams_share_a_file() {
         let folder = Folder::new("shared");
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(files.descriptors(), 1);
     }
 
-    /// What was changed, replaced or cut meanwhile is not sent on, whether it is open or not; what grew is.
+    /// A file that was changed, replaced or cut meanwhile is not sent on, open or not; one that grew is.
     #[test]
     fn a_file_that_changed_fails() {
         let folder = Folder::new("changed");

@@ -30,7 +30,7 @@ const MAX_SEGMENTS: usize = 32;
 pub const SEND_BUDGET: usize = 512;
 /// Datagrams taken in by one `recv`, whatever the number of batches.
 const RECEIVE_BUDGET: usize = 4096;
-/// What we ask of the kernel; it may give less.
+/// The buffer size that we ask the kernel for; it may give less.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// How long goodbyes wait for a full socket, in all.
 pub const GOODBYE: Duration = Duration::from_millis(500);
@@ -95,7 +95,7 @@ impl Udp {
         self.socket.local_addr()
     }
 
-    /// Whether the kernel is kept from fragmenting, so that the MTU can be probed.
+    /// True when the kernel does not fragment, so that the MTU can be probed.
     pub fn whole_packets(&self) -> bool {
         !self.state.may_fragment()
     }

@@ -56,9 +56,9 @@ pub struct Settings {
     pub initial_rtt: Duration,
     /// Largest RFC 9221 frame that we take; 0: the extension is off.
     pub max_datagram_frame: usize,
-    /// Whether clients may change their address.
+    /// True when clients may change their address.
     pub migration: bool,
-    /// Whether to look for a larger MTU.
+    /// True to look for a larger MTU.
     pub mtu_discovery: bool,
     /// UDP payload to begin with.
     pub initial_mtu: u16,

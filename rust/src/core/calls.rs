@@ -1,4 +1,4 @@
-//! What owners call: connections by handle, streams by number. A call for what is gone does nothing.
+//! The calls of owners: connections by handle, streams by number. A call for what is gone does nothing.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -143,7 +143,7 @@ impl Core {
         }
     }
 
-    /// Whether new clients are let in.
+    /// True when new clients are let in.
     pub fn set_accepting(&mut self, accepting: bool) {
         self.accepting = accepting;
     }

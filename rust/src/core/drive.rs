@@ -1,4 +1,4 @@
-//! What drivers call: datagrams and time in, packets and events out.
+//! The calls of drivers: datagrams and time in, packets and events out.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::events::Event;
 
-/// What one connection sends before the next one has its turn.
+/// Packets that one connection sends before the next one has its turn.
 const TRANSMITS_PER_TURN: usize = 4;
 
 impl Core {
@@ -150,7 +150,7 @@ impl Core {
         std::mem::take(&mut self.told.events)
     }
 
-    /// Whether events wait.
+    /// True when events wait.
     pub fn pending(&self) -> bool {
         !self.told.events.is_empty()
     }

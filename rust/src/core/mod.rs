@@ -60,7 +60,7 @@ pub const INTERNAL_ERROR: u64 = 0x102;
 const SLOT_BITS: u32 = 24;
 const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 
-/// Whether the socket took a packet.
+/// The socket's answer to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// It did, or it never will.
@@ -69,7 +69,7 @@ pub enum Sent {
     Full,
 }
 
-/// What `Core::transmit` left behind.
+/// The result of `Core::transmit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flushed {
     /// Nothing.
@@ -89,7 +89,7 @@ enum Clock {
 
 /// Facts about a connection for its owner.
 pub struct Info {
-    /// What is known of the TLS session.
+    /// The known facts of the TLS session.
     pub tls: TlsFacts,
     /// DER certificates of the peer.
     pub peer_certificates: Vec<Vec<u8>>,
@@ -328,7 +328,7 @@ impl Core {
     }
 }
 
-/// What work on a connection has at hand.
+/// The tools that work on a connection has at hand.
 struct Work<'a> {
     conn: &'a mut Conn,
     settings: &'a Settings,

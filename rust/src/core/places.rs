@@ -1,4 +1,4 @@
-//! What connections hold in all, and each address of it.
+//! Accounts of what connections hold: in all, and for each address.
 //!
 //! Every connection begins with small windows, which cost nothing of the budget. What it needs beyond them is granted from one
 //! budget for the endpoint, of which an address gets a part; a connection that finds it used up goes on with its small windows.
@@ -51,7 +51,7 @@ impl Pot {
     }
 }
 
-/// What one connection was granted; it goes back when this is dropped.
+/// The grant of one connection; dropping it gives the grant back.
 #[derive(Debug)]
 pub struct Account {
     all: Arc<Pot>,
@@ -60,7 +60,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether so much more may be held.
+    /// True when so much more may be held.
     pub fn ask(&mut self, bytes: u64) -> bool {
         if !self.own.take(bytes) {
             return false;

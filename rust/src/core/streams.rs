@@ -25,7 +25,7 @@ pub trait Sink {
     fn finish(&mut self);
 }
 
-/// What a sink did with data.
+/// A sink's answer to data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Took {
     /// Everything.

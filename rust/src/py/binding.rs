@@ -1,4 +1,4 @@
-//! What drivers with a socket are made of: the socket, the keys, and the process that they belong to.
+//! The parts of a driver with a socket: the socket, the keys, and the process that owns them.
 
 use std::{
     net::SocketAddr,
@@ -24,10 +24,10 @@ use crate::{
     tls,
 };
 
-/// What happened, as a list of tuples.
+/// Events as a list of tuples.
 pub type Events<'py> = PyResult<Bound<'py, PyList>>;
 
-/// What `bind` takes apart from the address.
+/// The arguments of `bind` besides the address.
 pub struct Wanted<'a, 'py> {
     pub server: Option<&'a Bound<'py, ServerTls>>,
     pub client: Option<&'a Bound<'py, ClientTls>>,

@@ -45,7 +45,7 @@ const FLUSH_DONE: u8 = 0;
 const FLUSH_MORE: u8 = 1;
 const FLUSH_FULL: u8 = 2;
 
-/// What a flush left behind, as the stub names it.
+/// The result of a flush, as the stub names it.
 pub fn flushed(flushed: Flushed) -> u8 {
     match flushed {
         Flushed::Done => FLUSH_DONE,

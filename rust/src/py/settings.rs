@@ -28,7 +28,7 @@ fn protocols(alpn: Option<Vec<Bound<'_, PyBytes>>>) -> Vec<Vec<u8>> {
 #[pyclass(frozen, module = "h3push._quic")]
 pub struct ServerTls {
     pub config: Arc<rustls::ServerConfig>,
-    /// What endpoints derive their keys from.
+    /// The secret that endpoints derive their keys from.
     pub secret: Vec<u8>,
 }
 

@@ -142,7 +142,7 @@ impl Streams {
         self.shared.with(|core| core.pause(connection, stream));
     }
 
-    /// What is readable is delivered by the next `recv`, `tick` or `events` call.
+    /// The next `recv`, `tick` or `events` call delivers what is readable.
     fn resume(&self, connection: u64, stream: u64) {
         self.shared.with(|core| core.resume(connection, stream));
     }

@@ -45,7 +45,7 @@ fn listed(presented: &[String]) -> String {
     }
 }
 
-/// What a QUIC or TLS error code means, where the peer gave no reason.
+/// The meaning of a QUIC or TLS error code, where the peer gave no reason.
 pub fn alert_reason(code: u64) -> String {
     let text = match code {
         0x1 => "internal error",

@@ -1,4 +1,4 @@
-//! What arrives on the streams of a connection, and how much of it is asked for.
+//! The receiving half of a connection's streams, and the credit that is granted for it.
 
 use super::{Conn, Told};
 use crate::{

@@ -1,4 +1,4 @@
-//! What waits on the streams of a connection, and whose turn it is.
+//! The sending half of a connection's streams: queues, and whose turn it is.
 
 use std::cmp::Reverse;
 
@@ -142,7 +142,7 @@ impl Conn {
         pumped
     }
 
-    /// What was announced cannot be sent to its end: the stream is reset, so that nobody takes what there is for the whole.
+    /// Reset a stream whose announced content cannot be sent to its end, so that nobody takes a part for the whole.
     fn file_failed(&mut self, stream: u64, told: &mut Told) {
         let failure = self.queues.get_mut(&stream).and_then(|queue| queue.outgoing.take_failure());
         self.tell_unsent(stream, told);

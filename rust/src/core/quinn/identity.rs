@@ -1,4 +1,4 @@
-//! What identifies an endpoint on the wire: its keys, and the connection IDs that it draws.
+//! The identity of an endpoint on the wire: its keys, and the connection IDs that it draws.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{CID_LENGTH, provider::hkdf};
 
 const KEY_LENGTH: usize = 32;
 
-/// What identifies this endpoint on the wire.
+/// The identity of this endpoint on the wire.
 #[derive(Clone)]
 pub struct Identity {
     /// Seeds everything random: connection IDs, packet number gaps, padding.

@@ -19,7 +19,7 @@ use crate::{
 /// Bytes of datagrams that leave in one system call: the kernel takes as many as one datagram could have.
 const MAX_BATCH: usize = 65_507;
 
-/// What a connection has to say.
+/// A report of a connection.
 pub enum Happening {
     /// ALPN and server name are known.
     Handshake,
@@ -189,7 +189,7 @@ impl Link {
         if self.is_server() { self.connection.has_0rtt() } else { self.connection.accepted_0rtt() }
     }
 
-    /// What is known of the TLS session.
+    /// The known facts of the TLS session.
     pub fn tls(&self) -> TlsFacts {
         let facts = self.connection.crypto_session().handshake_data();
         facts.and_then(|facts| facts.downcast::<TlsFacts>().ok()).map(|facts| *facts).unwrap_or_default()

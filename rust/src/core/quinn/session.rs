@@ -11,7 +11,7 @@ use rustls::quic::{Connection as QuicTls, KeyChange, Secrets, Suite, Version};
 use super::{QUIC_V1, provider};
 use crate::tls;
 
-/// What is known of the TLS session.
+/// The known facts of the TLS session.
 #[derive(Clone, Debug, Default)]
 pub struct TlsFacts {
     /// The protocol agreed upon.

@@ -9,11 +9,11 @@ use crate::{
     events::Payload,
 };
 
-/// What streams of the highest priority may write beyond the send window, in bytes: control streams say little.
+/// Bytes that streams of the highest priority may write beyond the send window: control streams say little.
 const CRITICAL_ROOM: u64 = 64 << 10;
 /// The priority of streams that were reset.
 const ABANDONED: i32 = i32::MIN;
-/// What streams of negative priority may have waiting, however small the congestion window is.
+/// Bytes that streams of negative priority may have waiting, however small the congestion window is.
 const LEAST_AHEAD: u64 = 32 << 10;
 
 /// The largest buffer that quinn is given, in bytes: a dozen packets.
@@ -76,7 +76,7 @@ impl Link {
         end
     }
 
-    /// Whether the peer has reset the stream, without reading anything.
+    /// True when the peer has reset the stream; reads nothing.
     pub fn take_reset(&mut self, stream: u64) -> Option<u64> {
         self.receiver(stream)?.received_reset().ok().flatten().map(u64::from)
     }
@@ -163,7 +163,7 @@ impl Link {
 
     /// How much may wait in quinn, sent or not, for a stream of this priority to be given more.
     ///
-    /// What quinn has been given counts against the peer's flow control too, and cannot be taken back when something urgent
+    /// Bytes given to quinn count against the peer's flow control too, and cannot be taken back when something urgent
     /// comes. So streams of negative priority, of which nobody is in need, get no further ahead than what keeps the congestion
     /// window full; and the most urgent streams always find room.
     pub(super) fn window_for(&self, priority: i32) -> u64 {

@@ -1,4 +1,4 @@
-//! What peers can make us hold or do, and what callers can get wrong.
+//! Bounds on peers, and mistakes of callers.
 
 use super::*;
 

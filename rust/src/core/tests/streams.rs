@@ -1,4 +1,4 @@
-//! What streams carry: data, credit, files, priorities.
+//! Streams: data, credit, files, priorities.
 
 use super::*;
 
@@ -332,7 +332,7 @@ fn what_is_left_to_send_says_why() {
     assert_eq!(pair.cores[CLIENT].transmit(now, 1, 100, |_, _| Sent::Done), Flushed::Done);
 }
 
-/// What is written to a stream that was reset is dropped, also while the connection has no credit: nobody would ever ask for it.
+/// Bytes written to a stream that was reset are dropped, also while the connection has no credit: nobody would ask for them.
 #[test]
 fn a_stream_that_was_reset_takes_nothing() {
     let mut pair = settled();
