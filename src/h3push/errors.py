@@ -87,6 +87,10 @@ def describe_error_code(code: int) -> str:
 class H3PushError(Exception):
     """Base of every exception that h3push raises on purpose."""
 
+    is_unprocessed: bool = False
+    """True when the request that it ended has certainly had no effect on the server, so that any request may be sent again. False
+    says nothing: the server may have acted on it, or not."""
+
 
 class ProtocolError(H3PushError):
     """The peer broke a rule of HTTP/3.
@@ -112,6 +116,8 @@ class H3StreamError(ProtocolError):
 
 class LocalProtocolError(H3PushError):
     """Our own caller asked for something that the protocol does not allow now; nothing went on the wire."""
+
+    is_unprocessed = True
 
 
 class StreamStateError(LocalProtocolError):
@@ -152,6 +158,8 @@ class ConnectFailed(H3PushError):
         kind: why, for programs.
     """
 
+    is_unprocessed = True
+
     def __init__(self, reason: str, kind: ConnectFailure = ConnectFailure.PROTOCOL) -> None:
         super().__init__(reason)
         self.kind = kind
@@ -173,6 +181,8 @@ class ConnectionClosed(H3PushError):
 
 class RequestNotProcessed(ConnectionClosed):
     """The server certainly did not act on this request (GOAWAY or H3_REQUEST_REJECTED): a retry is safe."""
+
+    is_unprocessed = True
 
 
 class StreamFailed(H3PushError):
@@ -197,6 +207,8 @@ class Timeout(H3PushError, TimeoutError):
 
 class PoolTimeout(Timeout):
     """The server allowed no further request in time: the request was not sent, so a retry is safe."""
+
+    is_unprocessed = True
 
 
 class ReadTimeout(Timeout):

@@ -302,3 +302,70 @@ def test_files_are_sent_in_every_form(tmp_path: Path) -> None:
 
     whole = path.read_bytes()
     assert in_world(handler, scenario) == [whole, whole[5:], b"ab"]
+
+
+# issue 11, point 1
+
+
+def test_errors_say_whether_a_request_has_certainly_had_no_effect() -> None:
+    """Then anything may be sent again, POST too; in doubt the answer is no."""
+    certain = [
+        h3push.ConnectFailed("x"),
+        h3push.RequestNotProcessed("x"),
+        h3push.PoolTimeout("x"),
+        h3push.LocalProtocolError("x"),
+        h3push.NoStreamCredit("x"),
+    ]
+    doubtful = [
+        h3push.ConnectionClosed("x"),
+        h3push.ReadTimeout("x"),
+        h3push.WriteTimeout("x"),
+        h3push.StreamFailed("x", 0),
+    ]
+    assert all(error.is_unprocessed for error in certain)
+    assert not any(error.is_unprocessed for error in doubtful)
+
+
+def test_time_outs_are_time_outs_of_python_too() -> None:
+    for kind in (h3push.PoolTimeout, h3push.ReadTimeout, h3push.WriteTimeout):
+        assert issubclass(kind, TimeoutError)
+        assert issubclass(kind, h3push.Timeout)
+
+
+def test_a_request_that_found_no_stream_says_that_it_was_not_sent() -> None:
+    async def forever(request: h3push.Request) -> h3push.Response:
+        await asyncio.sleep(3600)
+        return h3push.Response()
+
+    async def scenario(world: World) -> None:
+        first = asyncio.create_task(world.client.get("/"))
+        await asyncio.sleep(1)
+        with pytest.raises(h3push.PoolTimeout, match="within 2 s") as failed:
+            await world.client.request("POST", "/", timeouts={"pool": 2})
+        assert failed.value.is_unprocessed
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+
+    in_world(forever, scenario, server_settings=h3push.ServerSettings(max_concurrent_requests=1))
+
+
+def test_an_upload_that_is_not_taken_has_a_time_out_of_its_own() -> None:
+    async def handler(request: h3push.Request) -> h3push.Response:
+        await asyncio.sleep(3600)
+        return h3push.Response()
+
+    async def scenario(world: World) -> None:
+        with pytest.raises(h3push.WriteTimeout):
+            await world.client.request("POST", "/", content=b"x" * 20_000_000, timeouts={"write": 3})
+
+    in_world(handler, scenario)
+
+
+@pytest.mark.parametrize(("host", "kind"), [("nosuch.example", h3push.ConnectFailure.DNS)])
+def test_connect_failures_have_a_kind(host: str, kind: h3push.ConnectFailure) -> None:
+    async def scenario(world: World) -> None:
+        with pytest.raises(h3push.ConnectFailed) as failed:
+            await h3push.connect(f"https://{host}/", driver=world.client_endpoint()).open()
+        assert failed.value.kind is kind
+
+    in_world(echo, scenario, connected=False)

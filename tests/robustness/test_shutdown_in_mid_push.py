@@ -132,6 +132,6 @@ def test_no_push_is_cut_in_silence(grace: float) -> None:
         assert connection.over is not None
         assert connection.over.error_code == h3push.ErrorCode.H3_NO_ERROR
         assert connection.going_away or grace == 0
-        assert len(connection.pushes.fulfilling) == 0
+        assert len(connection.fulfilling) == 0
 
     in_world(handler, scenario, max_pushes=5, link=LinkSettings(delay=0.05, rate=20_000_000))

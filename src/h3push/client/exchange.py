@@ -119,7 +119,7 @@ class Exchange:
     content: Incoming
     """The response's content, once `head` is there."""
     error: Exception | None = None
-    """What ended it before its response began."""
+    """The error that ended it before its response began."""
     over: bool = False
     """True when nothing further will arrive."""
     closed: bool = False
@@ -129,7 +129,7 @@ class Exchange:
     early: bool = False
     """True when it was sent in early data (RFC 8470)."""
     priority: Priority | None = None
-    """What the request said about its priority; kept for those that may have to be sent again."""
+    """The priority of the request; kept for one that may have to be sent again."""
     upload: "asyncio.Task[None] | None" = None
     """Sends the request's content, where that takes a while."""
     drain: Drain | None = None
@@ -219,7 +219,7 @@ class Exchange:
         self.drained()
 
     def drained(self) -> None:
-        """What was queued of the request's content is (nearly) gone."""
+        """The transport has taken (nearly) all that was queued of the request's content."""
         if self.drain is not None:
             self.drain.drained()
 

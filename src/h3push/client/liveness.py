@@ -10,7 +10,7 @@ from collections.abc import Callable
 LEAST_WAIT = 1.0
 """Seconds that a server has to answer, at least: a packet may be lost, and so may the next one."""
 ROUND_TRIPS = 10
-"""What it has to answer on slower paths: three probe time-outs, each about three round trips (RFC 9002 section 6.2)."""
+"""The same on slower paths, in round trips: three probe time-outs of about three each (RFC 9002 section 6.2)."""
 
 
 class Liveness:

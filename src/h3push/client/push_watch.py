@@ -24,7 +24,7 @@ class PushWatch:
         self._seen: dict[Exchange, tuple[object, float]] = {}
 
     def start(self, now: float, left: Iterable[Exchange]) -> None:
-        """What was asked for is complete; watch what is left."""
+        """Watch what is left, now that everything that was asked for is complete."""
         if self._timeout is not None:
             self._seen = {}
             self.look(now, left)

@@ -58,7 +58,7 @@ class PushOwner(Owner, Protocol):
 
 
 class ClientPushes:
-    """What the server promised on one connection."""
+    """The promises of the server on one connection."""
 
     def __init__(self, owner: PushOwner) -> None:
         self.unreleased: dict[int, PushedExchange] = {}
