@@ -227,6 +227,33 @@ def test_a_response_that_is_kept_open_for_promises_that_do_not_come_is_closed() 
     in_world(handler, scenario, max_pushes=1)
 
 
+def test_a_response_that_waits_for_credit_is_not_closed_while_pushes_are_slow() -> None:
+    """The server promises the next push when the last one has been read, half a minute later: that is no stall of its own."""
+
+    async def handler(request: h3push.Request) -> None:
+        if request.path != "/":
+            await request.start_response(200)
+            for _ in range(5):
+                await asyncio.sleep(6)
+                await request.send(b"x")
+            return
+        await request.start_response(200, {"content-length": "4"})
+        await request.send(b"page")
+        for number in range(3):
+            await request.push(f"/{number}", wait=True)
+
+    async def scenario(world: World) -> list[str]:
+        response = await world.client.get("/")
+        assert await response.read() == b"page"
+        taken = []
+        async for push in response.pushes():
+            assert await (await push.response()).read() == b"x" * 5
+            taken.append(push.request.path)
+        return taken
+
+    assert in_world(handler, scenario, max_pushes=1) == ["/0", "/1", "/2"]
+
+
 # issue 9, point 43
 
 

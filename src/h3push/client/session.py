@@ -220,13 +220,17 @@ class ClientSession(Exchanges):
             return
         seconds = self.settings.push_timeout
         sentence = f"nothing came of it for {seconds:g} s (push_timeout)"
-        for exchange in self._watch.look(now, [*self.fulfilling.values(), *self.exchanges.values()]):
+        for exchange in self._watch.look(now, self._left()):
             if isinstance(exchange, PushedExchange):
                 self.core.cancel_push(exchange.push_id)
                 self.pushes.over(exchange.push_id, h3.CancelledBy.TIMEOUT, sentence, ErrorCode.H3_REQUEST_CANCELLED)
             else:
                 self.cancel(exchange, ReadTimeout(f"the response was kept open for promises and {sentence}"))
         self.schedule_flush()
+
+    def _left(self) -> list[Exchange]:
+        """The pushes under way; and the responses that are kept open, unless credit that pushes hold is what they wait for."""
+        return [*self.fulfilling.values(), *(() if self.pushes.unreleased else self.exchanges.values())]
 
     def _asked_has_arrived(self) -> bool:
         return not any(exchange.sending or not exchange.has_arrived for exchange in self.exchanges.values())
@@ -287,7 +291,7 @@ class ClientSession(Exchanges):
             self.keep_alive(wanted)
         if wanted:
             if self.may_be_promised and self._watch.next_look is None and self._asked_has_arrived():
-                self._watch.start(self.now(), [*self.fulfilling.values(), *self.exchanges.values()])
+                self._watch.start(self.now(), self._left())
         elif self.close_when_idle and not self.core.is_closed:
             self.close()
 
