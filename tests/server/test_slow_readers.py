@@ -115,6 +115,25 @@ def test_a_response_on_a_slow_link_is_not_given_up(size: int) -> None:
     in_world(lambda _: h3push.Response(content=b"x" * size), scenario, link=link, server_settings=patient)
 
 
+def test_a_response_whose_handler_is_silent_is_not_given_up() -> None:
+    """A stream of events may be quiet for as long as it likes: its client has taken all that there is."""
+
+    async def handler(request: h3push.Request) -> None:
+        await request.start_response(200)
+        for _ in range(3):
+            await request.send(b"tick")
+            await asyncio.sleep(100)
+        await request.send(b"end", end_stream=True)
+
+    async def scenario(world: World) -> bytes:
+        content = await (await world.client.get("/")).read()
+        assert world.server.counters.stalled == 0
+        return content
+
+    patient = h3push.ClientSettings(read_timeout=3600)
+    assert in_world(handler, scenario, server_settings=PATIENT, client_settings=patient) == b"tickticktickend"
+
+
 def test_a_handler_that_waits_for_its_client_is_told() -> None:
     """`send` raises `Timeout` when the response is given up; what is sent after that is dropped."""
     told: list[str] = []
