@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from h3push.asgi.push import push, push_nowait
     from h3push.asgi.serve import ASGIServer, serve_asgi
     from h3push.client.connect import connect
-    from h3push.client.connection import ClientConnection, Timeouts
+    from h3push.client.connection import ClientConnection
     from h3push.client.exchange import ReceivedState, SentRequest, Timing
+    from h3push.client.limits import Timeouts
     from h3push.client.pushes import RefusedPush
     from h3push.client.response import ClientResponse, ReceivedPush
     from h3push.delivery.decision import Way
@@ -78,7 +79,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "h3push._quic": "ClientTls ServerTls",
     "h3push.client.connect": "connect",
-    "h3push.client.connection": "ClientConnection Timeouts",
+    "h3push.client.connection": "ClientConnection",
+    "h3push.client.limits": "Timeouts",
     "h3push.client.exchange": "ReceivedState SentRequest Timing",
     "h3push.client.pushes": "RefusedPush",
     "h3push.client.response": "ClientResponse ReceivedPush",

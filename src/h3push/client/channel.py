@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from h3push.client.exchange import Limits
+from h3push.client.limits import Limits
 from h3push.errors import ConnectionClosed
 from h3push.h3.client import H3ClientConnection
 from h3push.http.content import BytesPart, FileContent

@@ -7,8 +7,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TypedDict
 
-from h3push.client.exchange import Exchange, Limits
+from h3push.client.exchange import Exchange
 from h3push.client.handshake import Plan, establish
+from h3push.client.limits import Limits, Timeouts, limits_of
 from h3push.client.pushes import OnPush
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.client.session import ClientSession
@@ -25,19 +26,6 @@ METHODS_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 """Methods for which Content-Length is sent even when it is 0 (RFC 9110 section 8.6)."""
 TOO_EARLY = 425
 """The status of a server that does not want to act on early data (RFC 8470 section 5.2)."""
-
-
-class Timeouts(TypedDict, total=False):
-    """Time-outs of one request, in seconds; `None` is no limit, and what is not named is as in `ClientSettings`."""
-
-    connect: float | None
-    """For a connection, where one is needed; a `ClientConnection` has one already."""
-    pool: float | None
-    """To wait until the server allows a further request (`request_timeout`)."""
-    read: float | None
-    """To wait for the response to begin, and from each piece of its content to the next (`response_timeout`, `read_timeout`)."""
-    write: float | None
-    """For the server to take 16 KiB of the request's content (`drain_timeout`)."""
 
 
 class ResponseStream:
@@ -169,7 +157,7 @@ class ClientConnection:
         _check_arguments(method, path, priority, authority)
         body = normalize(content)
         head = self._head(method, path, headers, body, authority)
-        limits = connection.limits if timeouts is None else _limits(connection.limits, timeouts)
+        limits = connection.limits if timeouts is None else limits_of(connection.limits, timeouts)
         exchange = await self._send(connection, head, body, limits, priority)
         if exchange.early and exchange.head is not None and exchange.head.status == TOO_EARLY:
             exchange.close()
@@ -355,17 +343,3 @@ def _check_arguments(method: object, path: object, priority: object, authority: 
         check_type("priority", priority, Priority, type(None))
     if authority is not None:
         check_type("authority", authority, str, type(None))
-
-
-def _limits(usual: Limits, timeouts: Timeouts) -> Limits:
-    for name, seconds in timeouts.items():
-        if name not in Timeouts.__annotations__:
-            raise TypeError(f"timeouts has no {name!r}: it takes {', '.join(Timeouts.__annotations__)}")
-        check_type(f"timeouts[{name!r}]", seconds, int, float, type(None))
-    read = "read" in timeouts
-    return Limits(
-        pool=timeouts.get("pool", usual.pool),
-        response=timeouts.get("read") if read else usual.response,
-        read=timeouts.get("read") if read else usual.read,
-        write=timeouts.get("write", usual.write),
-    )

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Protocol
 from weakref import ref
 
+from h3push.client.limits import Limits
 from h3push.errors import ErrorCode, PushCancelled
 from h3push.h3.events import FAILURES, CancelledBy
 from h3push.http.fields import RequestHead, ResponseHead
@@ -61,20 +62,6 @@ class ReceivedState(Enum):
     """It was called off, by either side."""
     FAILED = "failed"
     """Its response was malformed, given up by the server, did not come in time, or the connection was lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The time-outs of one request, in seconds; `None` is no limit."""
-
-    pool: float | None
-    """To wait for a stream of its own."""
-    response: float | None
-    """From the end of the request to the final response's header section."""
-    read: float | None
-    """Between two pieces of content."""
-    write: float | None
-    """For the server to take 16 KiB of the request's content."""
 
 
 class Owner(FlowControl, Protocol):

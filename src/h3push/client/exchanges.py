@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from h3push.client.channel import Channel
-from h3push.client.exchange import Exchange, Limits, PushedExchange, SentRequest
+from h3push.client.exchange import Exchange, PushedExchange, SentRequest
+from h3push.client.limits import Limits
 from h3push.errors import (
     ConnectionClosed,
     ErrorCode,

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from h3push.client.exchange import Exchange, Limits, Owner, PushedExchange, SentRequest
+from h3push.client.exchange import Exchange, Owner, PushedExchange, SentRequest
+from h3push.client.limits import Limits
 from h3push.client.response import ReceivedPush
 from h3push.errors import ConnectionClosed, ErrorCode
 from h3push.h3 import events as h3
