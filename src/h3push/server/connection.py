@@ -48,16 +48,13 @@ class ServerConnection(Channel):
         """Requests of the client under way that something may still happen to, by stream."""
         self.runner = HandlerRunner(server.handler, server.spawn, server.counters, self._wait_for, self._finish)
         """Calls the handler."""
-        log = server.access_log
-        self.log = None
-        if log is not None:
-            mark, clock = self.settings.send_high_water, endpoint.loop.time
-            self.log = log.connection(self.waiting, mark, clock, partial(endpoint.driver.stats, handle))
+        log, mark = server.access_log, settings.send_high_water
+        stats = partial(endpoint.driver.stats, handle)
+        self.log = None if log is None else log.connection(self.waiting, mark, endpoint.loop.time, stats)
         """Takes the rows of this connection's responses."""
         self.pushes = ServerPushes(self, endpoint.loop, self.runner.run, server.note_end, self.log)
         """The pushes of this connection."""
-        self._authorities = server.authorities
-        self._connected = False
+        self._authorities, self._connected = server.authorities, False
         self._heads = OpenHeads(self.settings.request_timeout)
         self.takes_early_data = self.settings.early_data
         """True: requests that may be replayed go to the handler before the handshake is done."""
@@ -242,10 +239,11 @@ class ServerConnection(Channel):
     def _give_up(self, response: OpenResponse) -> None:
         """Reset a response that its client does not take."""
         logger.info("%r: the client does not take the response (drain_timeout): it is reset", response)
-        seconds = self.settings.drain_timeout or 0
         self.counters.stalled += 1
         self.counters.failed += response.state < ResponseState.ENDED
-        error = WriteTimeout(f"the client did not take what was sent within {seconds:g} s (drain_timeout)")
+        error = WriteTimeout(
+            f"the client did not take what was sent within {self.settings.drain_timeout:g} s (drain_timeout)"
+        )
         self._break_off(response, error, ErrorCode.H3_REQUEST_CANCELLED)
 
     def _break_off(self, response: OpenResponse, error: H3PushError, code: ErrorCode) -> None:
