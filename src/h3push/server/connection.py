@@ -317,8 +317,6 @@ class ServerConnection(Channel):
     def _goaway(self, _event: h3.GoawayReceived) -> None:
         self.pushes.client_goes_away()
 
-    # shutting down
-
     @property
     def idle(self) -> bool:
         """True when no request and no push is under way."""
