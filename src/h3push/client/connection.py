@@ -69,12 +69,12 @@ class ClientConnection:
     """
 
     def __init__(self, plan: Plan, on_push: OnPush | None = None, authorization: str | None = None) -> None:
+        self._session: ClientSession | None = None
         self.settings = plan.settings
         """Time-outs and bounds."""
         self._plan = plan
         self._on_push = on_push
         self._authorization = None if authorization is None else (b"authorization", authorization.encode("latin-1"))
-        self._session: ClientSession | None = None
         self._is_opened = False
         self._tasks: set[asyncio.Task[None]] = set()
 

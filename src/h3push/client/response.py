@@ -24,6 +24,9 @@ class ClientResponse:
     """
 
     def __init__(self, exchange: Exchange, push: "ReceivedPush | None" = None) -> None:
+        self._exchange = exchange
+        self.push = push
+        """The promise that it answers; `None` when it answers a request of ours."""
         head = exchange.head
         assert head is not None
         self.status = head.status
@@ -34,9 +37,6 @@ class ClientResponse:
         """The HTTP version."""
         self.content = exchange.content
         """The content on its way; use `read` or `stream`."""
-        self.push = push
-        """The promise that it answers; `None` when it answers a request of ours."""
-        self._exchange = exchange
 
     @property
     def request(self) -> SentRequest:
