@@ -145,8 +145,10 @@ class ConnectFailure(Enum):
     """Nobody listens there, or the way there is closed: the network said so."""
     TIMEOUT = "timeout"
     """Nothing answered in time."""
+    CERTIFICATE = "certificate"
+    """The server's certificate is not acceptable."""
     TLS = "tls"
-    """The server's certificate is not acceptable, or TLS failed otherwise."""
+    """TLS failed otherwise."""
     PROTOCOL = "protocol"
     """The server speaks another protocol or version, or broke QUIC."""
 

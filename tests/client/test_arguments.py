@@ -169,7 +169,7 @@ def trial(identity: identities.Identity, trust: bytes | None = None, host: str =
     async def scenario(world: World) -> str:
         with pytest.raises(h3push.ConnectFailed) as failed:
             await world.connect().open()
-        assert failed.value.kind is h3push.ConnectFailure.TLS
+        assert failed.value.kind is h3push.ConnectFailure.CERTIFICATE
         return str(failed.value)
 
     tls = h3push.ClientTls(trust=identity.authority if trust is None else trust)

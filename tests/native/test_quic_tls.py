@@ -70,9 +70,17 @@ def test_another_name(identity, authority):
 
 
 @pytest.mark.parametrize(
-    ("valid", "sentence"), [((-9 * DAY, -3 * DAY), "expired, 3 days ago"), ((2 * DAY, 9 * DAY), "not valid before")]
+    ("valid", "sentence"),
+    [
+        ((-9 * DAY, -3 * DAY), "expired, 3 days ago"),
+        ((-9 * DAY, -DAY), "expired, 1 day ago"),
+        ((-9 * DAY, -DAY / 24), "expired, 1 day ago"),
+        ((2 * DAY, 9 * DAY), "not valid before"),
+        ((DAY * 1.5, 9 * DAY), "not valid before another 1 day"),
+    ],
 )
 def test_the_wrong_time(authority, valid, sentence):
+    """A certificate that is not valid now says for how long, in days, and never in none (issue 9, point 31)."""
     server = _quic.ServerTls([authority.issue("localhost", valid=valid).pair])
     ours, _ = end_of_handshake(server, _quic.ClientTls(trust=authority.pem))
     assert sentence in ours[4]

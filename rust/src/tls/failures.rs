@@ -15,7 +15,6 @@ pub fn explain(error: &rustls::Error) -> String {
 
 fn explain_certificate(error: &CertificateError) -> String {
     use CertificateError as E;
-    let days = |from: &UnixTime, to: &UnixTime| to.as_secs().saturating_sub(from.as_secs()) / 86400;
     match error {
         E::UnknownIssuer => "the certificate is not trusted: no authority that we trust has issued it".to_owned(),
         E::NotValidForName => "the certificate is for another name".to_owned(),
@@ -24,15 +23,23 @@ fn explain_certificate(error: &CertificateError) -> String {
         }
         E::Expired => "the certificate has expired".to_owned(),
         E::ExpiredContext { time, not_after } => {
-            format!("the certificate has expired, {} days ago", days(not_after, time))
+            format!("the certificate has expired, {} ago", days(not_after, time))
         }
         E::NotValidYet => "the certificate is not valid yet".to_owned(),
         E::NotValidYetContext { time, not_before } => {
-            format!("the certificate is not valid before another {} days", days(time, not_before))
+            format!("the certificate is not valid before another {}", days(time, not_before))
         }
         E::Revoked => "the certificate is revoked".to_owned(),
         E::BadSignature => "the certificate has a wrong signature".to_owned(),
         other => format!("the certificate is not acceptable: {other}"),
+    }
+}
+
+/// A time in days, and at least one: nobody is told that something ended no days ago.
+fn days(from: &UnixTime, to: &UnixTime) -> String {
+    match to.as_secs().saturating_sub(from.as_secs()) / 86400 {
+        0 | 1 => "1 day".to_owned(),
+        days => format!("{days} days"),
     }
 }
 

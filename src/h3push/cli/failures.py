@@ -65,6 +65,7 @@ CONNECT_CODES = {
     ConnectFailure.DNS: ExitCode.DNS,
     ConnectFailure.REFUSED: ExitCode.REFUSED,
     ConnectFailure.TIMEOUT: ExitCode.TIMEOUT,
+    ConnectFailure.CERTIFICATE: ExitCode.CERTIFICATE,
     ConnectFailure.TLS: ExitCode.TLS,
     ConnectFailure.PROTOCOL: ExitCode.QUIC,
 }
@@ -93,8 +94,7 @@ def failure_of(error: H3PushError, *, begun: bool) -> CommandFailed:
 
 def _code_of(error: H3PushError, begun: bool) -> ExitCode:
     if isinstance(error, ConnectFailed):
-        is_certificate = error.kind is ConnectFailure.TLS and str(error).startswith("the certificate ")
-        return ExitCode.CERTIFICATE if is_certificate else CONNECT_CODES[error.kind]
+        return CONNECT_CODES[error.kind]
     if isinstance(error, Timeout):
         return ExitCode.TIMEOUT
     if isinstance(error, StreamFailed) and error.error_code == ErrorCode.H3_MESSAGE_ERROR:

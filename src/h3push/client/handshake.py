@@ -207,7 +207,7 @@ def _failure(plan: Plan, address: Address, failure: HandshakeFailed) -> ConnectF
     if failure.error_code == NO_APPLICATION_PROTOCOL:
         return ConnectFailed(f"{where} speaks QUIC but not HTTP/3 (it refused the protocol name h3)")
     if failure.kind == _quic.CLOSED_TRANSPORT_ERROR and "certificate" in failure.reason:
-        return ConnectFailed(certificate_sentence(plan.origin.host, failure.reason), ConnectFailure.TLS)
+        return ConnectFailed(certificate_sentence(plan.origin.host, failure.reason), ConnectFailure.CERTIFICATE)
     if failure.kind == _quic.CLOSED_TIMED_OUT:
         return _no_answer(plan, where)
     if failure.kind == _quic.CLOSED_UNREACHABLE and failure.error_code == errno.ECONNREFUSED:
@@ -236,7 +236,7 @@ def certificate_sentence(host: str, reason: str) -> str:
         return f"{reason}: connect by a name that it is for"
     whose = f"the certificate of {host}"
     if reason.startswith("the certificate is not valid"):
-        days = re.search(r"another \d+ days", reason)
+        days = re.search(r"another \d+ days?", reason)
         return f"{whose} is not valid yet{f', for {days[0]}' if days else ''}: is the clock right?"
     if reason.startswith("the certificate is not trusted"):
         return f"{reason.replace('the certificate', whose, 1)}; to trust it or its authority give cafile= (--cacert)"
