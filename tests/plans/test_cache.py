@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from h3push.plans.bounds import BoundedCache
 from h3push.plans.cache import PlanCache, PlanCacheSettings, Stamp
 from h3push.plans.html import HtmlDocument
 from h3push.plans.page import PageScanSettings, scan_page
+from h3push.plans.plan import PlanSource, PushPlan
 from h3push.testing.virtual import run_virtual
 
 ORIGIN = "https://site.test"
@@ -140,10 +142,10 @@ def test_a_scan_that_fails_leaves_the_others_to_go_on(monkeypatch, caplog):
     site = Site({"/bad.html": "<img src=a.png>", "/good.html": "<img src=a.png>"})
     scan = PlanCache._scan
 
-    def failing(self, url, settings):
+    def failing(self, url, settings, *pause):
         if url.endswith("bad.html") and settings.max_work:
             raise RecursionError
-        return scan(self, url, settings)
+        return scan(self, url, settings, *pause)
 
     monkeypatch.setattr(PlanCache, "_scan", failing)
     plans, _ = asked(site, "/bad.html", "/good.html", "/good.html", settings=PlanCacheSettings(loop_work=0))
@@ -254,3 +256,25 @@ def test_a_long_scan_leaves_the_loop_to_others():
 
     asyncio.run(main())
     assert longest < 0.1
+
+
+def test_a_scan_in_the_thread_stops_when_the_loop_ends(monkeypatch):
+    """A server that was told to stop does not wait for a page to be read to its end (issue 9, point 33)."""
+    begun, read = threading.Event(), []
+
+    def read_slowly(url, html, load, settings, sheet_read, pause):
+        if settings.max_work:
+            begun.set()
+            for _ in range(1_000):
+                time.sleep(0.001)
+                pause()
+        read.append(url)
+        return PushPlan(ORIGIN + "/", PlanSource.PAGE_SCAN, complete=False)
+
+    async def main():
+        PlanCache(Site({"/": "page"}), settings=PlanCacheSettings(loop_work=0)).plan(ORIGIN + "/")
+        await asyncio.to_thread(begun.wait)
+
+    monkeypatch.setattr("h3push.plans.cache.scan_page", read_slowly)
+    asyncio.run(main())
+    assert len(read) == 1  # the short one, in the loop

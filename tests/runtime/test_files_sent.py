@@ -119,11 +119,12 @@ def test_a_file_that_is_changed_while_it_is_sent_ends_as_failed(large: Path, tmp
 
 
 def test_a_pushed_file_that_is_cut_fails_its_push(large: Path) -> None:
-    """The push is cancelled, by the server, and the page is not harmed (issue 9, point 26)."""
+    """The push is cancelled, by the server, and the page is not harmed. It was queued to its end (issue 9, point 26)."""
+    queued = []
 
     def handler(request: h3push.Request) -> h3push.Response:
         if request.path == "/":
-            request.push_nowait("/large")
+            queued.append(request.push_nowait("/large"))
             return h3push.Response(content="page")
         return h3push.Response(content=h3push.FileContent(large))
 
@@ -131,11 +132,13 @@ def test_a_pushed_file_that_is_cut_fails_its_push(large: Path) -> None:
         response = await world.client.get("/")
         (push,) = [push async for push in response.pushes()]
         pushed = await push.response()
+        assert queued[0].state is h3push.PushState.SENT
         truncate(large)
         with pytest.raises(h3push.H3PushError):
             await pushed.read()
         assert await response.read() == b"page"
         assert world.server.counters.failed == 1
+        assert (push.state, queued[0].state) == (h3push.ReceivedState.FAILED, h3push.PushState.CANCELLED)
 
     in_world(handler, scenario, max_pushes=1)
 

@@ -71,13 +71,21 @@ class TimeShare:
         self._left -= seconds
 
 
+class Stopped(Exception):
+    """The work in a thread was to stop."""
+
+
 class Pause:
-    """Lets other threads run. CPython would let them wait five milliseconds for each system call that they make."""
+    """Lets other threads run, for CPython lets them wait five milliseconds for each system call; and lets the work be stopped."""
 
     def __init__(self) -> None:
+        self.stop = False
+        """Set to have the work stopped at its next pause, by `Stopped`."""
         self._since = time.perf_counter()
 
     def __call__(self) -> None:
+        if self.stop:
+            raise Stopped
         if time.perf_counter() - self._since > RUN_FOR:
             time.sleep(PAUSE_FOR)
             self._since = time.perf_counter()

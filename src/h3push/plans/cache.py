@@ -25,7 +25,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import NamedTuple, Protocol
 
 from h3push.http.url import target_of
@@ -85,6 +84,10 @@ class PlanCacheSettings:
     """Pages that wait for the thread. Further ones go out with what the short scan found, and wait at their next request."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class _KeptPlan(NamedTuple):
     plan: PushPlan
     stamps: tuple[Stamp | None, ...]
@@ -124,6 +127,7 @@ class PlanCache:
         self._clock = clock
         self._waiting: deque[str] = deque()
         self._is_waiting: set[str] = set()
+        self._worker: asyncio.Task[None] | None = None
         self.scans = 0
         """Scans made, in the loop and in the thread."""
 
@@ -155,7 +159,7 @@ class PlanCache:
     def _stamps_now(self, page: Stamp, plan: PushPlan) -> tuple[Stamp | None, ...]:
         return (page, *map(self._source.stamp, plan.sheets))
 
-    def _scan(self, url: str, settings: PageScanSettings) -> _KeptPlan | None:
+    def _scan(self, url: str, settings: PageScanSettings, pause: Callable[[], None] = _nothing) -> _KeptPlan | None:
         """Scan a page, in the loop or in the thread. The stamps are those of what was read, whatever has happened since."""
         read = self._source.read(target_of(url), settings.max_page_bytes)
         if read is None:
@@ -164,7 +168,6 @@ class PlanCache:
         in_loop = settings is self._loop_settings
         stamp, html = read
         sheets = _Sheets(self._source, self._sheets, settings.max_sheet_bytes, in_loop=in_loop)
-        pause = _nothing if in_loop else Pause()
         plan = scan_page(url, html or b"", sheets.load, settings, sheets.keep, pause)
         return _KeptPlan(plan, (stamp, *(sheets.stamps[path] for path in plan.sheets)))
 
@@ -176,42 +179,33 @@ class PlanCache:
             return
         self._is_waiting.add(url)
         self._waiting.append(url)
-        if len(self._is_waiting) == 1:
-            self._begin_next()
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._scan_waiting(), name="h3push: scans of pages")
 
-    def _begin_next(self) -> None:
-        """Begin the next scan, as soon as there is time for it."""
+    async def _scan_waiting(self) -> None:
+        """Make the scans that wait, each as soon as there is time for it. The end of the loop cancels this and stops the scan."""
         loop = asyncio.get_running_loop()
-        began = self._now()
-        wait = self._share.wait(began)
-        if wait > 0:
-            loop.call_later(wait, self._begin_next)
-            return
-        scanned = loop.run_in_executor(None, self._scan, self._waiting[0], self._scan_settings)
-        scanned.add_done_callback(partial(self._scanned, began))
-
-    def _scanned(self, began: float, scanned: "asyncio.Future[_KeptPlan | None]") -> None:
-        url = self._waiting.popleft()
-        self._is_waiting.discard(url)
-        if scanned.cancelled():
-            return
-        self._share.spend(self._now() - began)
-        error = scanned.exception()
-        if error is not None:
-            logger.error("%s could not be scanned: nothing is pushed with it", url, exc_info=error)
-        else:
-            found = scanned.result()
-            if found is not None:
-                self._plans.keep(url, found)
-        if self._waiting:
-            self._begin_next()
+        while self._waiting:
+            began = self._now()
+            wait = self._share.wait(began)
+            if wait > 0:
+                await asyncio.sleep(wait)
+                continue
+            url, pause = self._waiting[0], Pause()
+            try:
+                found = await loop.run_in_executor(None, self._scan, url, self._scan_settings, pause)
+                if found is not None:
+                    self._plans.keep(url, found)
+            except Exception:
+                logger.exception("%s could not be scanned: nothing is pushed with it", url)
+            finally:
+                pause.stop = True
+                self._waiting.popleft()
+                self._is_waiting.discard(url)
+                self._share.spend(self._now() - began)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time() if self._clock is None else self._clock()
-
-
-def _nothing() -> None:
-    pass
 
 
 class _Sheets:
