@@ -125,20 +125,20 @@ async def wake_up(endpoint: Endpoint, driver: Nothing, batch: list[tuple[int, by
     endpoint.flush()
 
 
-async def measure(what: str, profile: cProfile.Profile | None) -> float:
+async def measure(what: str, rounds: int, profile: cProfile.Profile | None) -> float:
     """Seconds of CPU for one request, the best round."""
     driver = Nothing()
     with tempfile.TemporaryDirectory() as folder:
         server = serve(handler_of(what, Path(folder)), driver=driver)
         await server.open()
-        endpoint = server._running
+        [endpoint] = server._endpoints
         endpoint._dispatch([(_quic.ACCEPTED, CONNECTION, ("127.0.0.1", 1))])
-        endpoint._dispatch([(_quic.CONNECTED, CONNECTION)])
+        endpoint._dispatch([(_quic.CONNECTED, CONNECTION, False)])
         settings = b"\x00" + encode_frame(FrameType.SETTINGS, b"")
         allowed = encode_single_varint(FrameType.MAX_PUSH_ID, VARINT_MAX)
         endpoint._dispatch([(_quic.DATA, CONNECTION, 2, settings + allowed, False)])
         arriving, size, best = requests(what), 3 if what == "push" else 50, float("inf")
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             batches = [[next(arriving) for _ in range(size)] for _ in range(WAKE_UPS)]
             if profile is not None:
                 profile.enable()
@@ -149,7 +149,7 @@ async def measure(what: str, profile: cProfile.Profile | None) -> float:
             if profile is not None:
                 profile.disable()
         answered = server.counters.requests + server.counters.pushes_fulfilled
-        assert answered == ROUNDS * WAKE_UPS * size * (1 + PUSHES * (what == "push")), server.counters
+        assert answered == rounds * WAKE_UPS * size * (1 + PUSHES * (what == "push")), server.counters
     return best
 
 
@@ -157,13 +157,16 @@ def main() -> None:
     choices = "; ".join(f"{name}: {meaning}" for name, meaning in WHAT.items())
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], epilog=choices)
     parser.add_argument("what", nargs="*", metavar="WHAT", help="all, if none is named")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="how many; the best one counts (default: %(default)s)"
+    )
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     arguments = parser.parse_args()
     for unknown in set(arguments.what) - set(WHAT):
         parser.error(f"{unknown} is not one of {', '.join(WHAT)}")
     for what in arguments.what or WHAT:
         profile = cProfile.Profile() if arguments.profile else None
-        seconds = asyncio.run(measure(what, profile))
+        seconds = asyncio.run(measure(what, arguments.rounds, profile))
         print(f"{what:10} {seconds * 1e6:8.2f} us   {WHAT[what]}")
         if profile is not None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(40)
