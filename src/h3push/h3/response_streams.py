@@ -144,6 +144,7 @@ class ResponseStreams(H3Connection[ResponseSender]):
             receiver.advance(MessageInput.CONNECT)
 
 
+_PLAIN_STATUSES = frozenset(range(200, 600)) - NO_CONTENT_STATUSES
 _SPECIAL_METHODS = (b"HEAD", b"CONNECT")
 
 
@@ -155,10 +156,6 @@ def check_final(status: int) -> None:
 
 def is_plain(request: RequestHead | None, status: int, content: bytes) -> bool:
     """True for a final response with content that nothing makes special, of a size that is written in one piece."""
-    return (
-        0 < len(content) <= JOINED_WRITE
-        and 200 <= status <= 599
-        and status not in NO_CONTENT_STATUSES
-        and request is not None
-        and request.method not in _SPECIAL_METHODS
-    )
+    if request is None or request.method in _SPECIAL_METHODS or status not in _PLAIN_STATUSES:
+        return False
+    return 0 < len(content) <= JOINED_WRITE

@@ -82,13 +82,9 @@ class ServerConnection(Channel):
 
     def acknowledged(self, stream_id: int) -> None:
         """The client has all of a response."""
-        response = self.guard.acknowledged(stream_id)
+        self.guard.acknowledged(stream_id)
         if stream_id & 2:
-            happened = self.core.receive_acknowledged(stream_id, self._endpoint.loop.time())
-            if happened:
-                self.receive(happened)
-            if response is not None and response.push is not None:
-                self.pushes.acknowledged(response.push)
+            self.receive(self.core.receive_acknowledged(stream_id, self._endpoint.loop.time()))
         if self.server.is_shutting_down:
             self.server.note_end()
 
@@ -119,7 +115,7 @@ class ServerConnection(Channel):
         self.counters.connections += 1
         self._connected = True
         if self.settings.first_request_timeout is not None:
-            self._heads.first_request_by = self._endpoint.loop.time() + self.settings.first_request_timeout
+            self._heads.expect_first(self._endpoint.loop.time() + self.settings.first_request_timeout)
         if self._early is not None:
             early, self._early = self._early, None
             self.receive(early.release())
@@ -137,7 +133,7 @@ class ServerConnection(Channel):
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due."""
         deadline, look = self.core.next_timeout(), self.next_look
-        if self._heads.deadlines or self._heads.first_request_by is not None:
+        if self._heads.awaited:
             first = self._heads.deadline
             deadline = first if deadline is None or (first is not None and first < deadline) else deadline
         return look if deadline is None or (look is not None and look < deadline) else deadline
@@ -171,10 +167,7 @@ class ServerConnection(Channel):
 
     def _request(self, event: h3.RequestReceived) -> None:
         stream_id = event.stream_id
-        self._heads.first_request_by = None
-        if self._heads.deadlines:
-            self._heads.end(stream_id)
-        if self._heads.unwanted and self._heads.take_unwanted(stream_id):
+        if self._heads.awaited and self._heads.take(stream_id):
             self.core.reject_request(stream_id)
             return
         if self._authorities is not None and event.request.authority not in self._authorities:
@@ -311,6 +304,9 @@ class ServerConnection(Channel):
     def _push_cancelled(self, event: h3.PushCancelled) -> None:
         self.pushes.cancelled(event)
 
+    def _push_fulfilled(self, event: h3.PushFulfilled) -> None:
+        self.pushes.fulfilled(event.push_id)
+
     def _more_credit(self, _event: h3.MaxPushIdReceived | h3.StreamCreditReceived) -> None:
         self.pushes.more_credit()
 
@@ -344,6 +340,7 @@ class ServerConnection(Channel):
         h3.MaxPushIdReceived: _more_credit,
         h3.StreamCreditReceived: _more_credit,
         h3.PushCancelled: _push_cancelled,
+        h3.PushFulfilled: _push_fulfilled,
         h3.GoawayReceived: _goaway,
         h3.ConnectionTerminated: _terminated,
     }

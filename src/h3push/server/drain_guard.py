@@ -107,12 +107,11 @@ class DrainGuard:
         self._base = 0
         self._base_at = 0.0
 
-    def acknowledged(self, stream_id: int) -> OpenResponse | None:
-        """The client has all of a response; which one."""
+    def acknowledged(self, stream_id: int) -> None:
+        """The client has all of a response."""
         response = self.responses.pop(stream_id, None)
         if response is not None:
             self.acknowledged_bytes += response.bytes_sent
-        return response
 
     def look(self, now: float) -> list[OpenResponse]:
         """The responses whose client has made no progress for the time-out."""

@@ -17,10 +17,12 @@ class OpenHeads:
         seconds: a header section must be complete so long after its first byte; `None`: no limit.
     """
 
-    __slots__ = ("_seconds", "deadlines", "first_request_by", "unwanted")
+    __slots__ = ("_seconds", "awaited", "deadlines", "first_request_by", "unwanted")
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
+        self.awaited = False
+        """True while something may be known of requests that have not come, so that `take` has to be asked when one does."""
         self.first_request_by: float | None = None
         """When the first request has to be there, in loop time; `None`: it is, or there is no limit."""
         self.deadlines: dict[int, float] = {}
@@ -28,11 +30,17 @@ class OpenHeads:
         self.unwanted: set[int] = set()
         """Streams of requests that were stopped before they came."""
 
+    def expect_first(self, by: float) -> None:
+        """The first request has to be there by then, in loop time."""
+        self.first_request_by = by
+        self.awaited = True
+
     def begin(self, stream_id: int, now: float) -> bool:
         """A part of a header section is there. True when its time begins now."""
         if self._seconds is None or stream_id in self.deadlines:
             return False
         self.deadlines[stream_id] = now + self._seconds
+        self.awaited = True
         return True
 
     def end(self, stream_id: int) -> None:
@@ -43,13 +51,16 @@ class OpenHeads:
         """The client wants no answer to a request that has not come yet."""
         if len(self.unwanted) < MAX_UNWANTED:
             self.unwanted.add(stream_id)
+            self.awaited = True
 
-    def take_unwanted(self, stream_id: int) -> bool:
-        """True, once, when nobody wants an answer to a request that has come now."""
-        if stream_id not in self.unwanted:
-            return False
+    def take(self, stream_id: int) -> bool:
+        """A request has come. True when nobody wants an answer to it any more."""
+        self.first_request_by = None
+        self.deadlines.pop(stream_id, None)
+        is_unwanted = stream_id in self.unwanted
         self.unwanted.discard(stream_id)
-        return True
+        self.awaited = bool(self.deadlines or self.unwanted)
+        return is_unwanted
 
     @property
     def deadline(self) -> float | None:

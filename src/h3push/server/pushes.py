@@ -149,11 +149,11 @@ class ServerPushes:
 
     # ends
 
-    def acknowledged(self, push: Push) -> None:
+    def fulfilled(self, push_id: int) -> None:
         """The client has all of a push."""
-        assert push.push_id is not None
-        if self.live.pop(push.push_id, None) is not None:
-            push.end()
+        request = self.live.pop(push_id, None)
+        if request is not None and request.fulfils is not None:
+            request.fulfils.end()
 
     def cancel(self, push: Push, code: int) -> None:
         """Call a push off, on the wire and in its handler."""

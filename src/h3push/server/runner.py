@@ -70,7 +70,8 @@ class HandlerRunner:
             result = self._handler(request)
             if isinstance(result, Response):
                 if request.writer.respond_now(result):
-                    self._on_over(request)
+                    if request.content is not None:  # else nothing is left to be cleared up
+                        self._on_over(request)
                     return
                 result = request.respond(result)
             elif result is None:

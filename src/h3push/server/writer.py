@@ -235,11 +235,11 @@ class ResponseWriter:
         channel = self._channel
         if type(body) is not bytes or response.trailers is not None or len(body) > channel.piece:
             return False
-        if self.state is _UNWANTED:
+        state, status = self.state, response.status
+        if state is _UNWANTED:
             return True
-        status = response.status
         try:
-            if self.state is not _WAITING or status in _SENT_WITHOUT or self._head.method == b"HEAD":
+            if state is not _WAITING or status in _SENT_WITHOUT or self._head.method == b"HEAD":
                 self.begin(status, response.fields(), not body)
                 if body and self.state is _STARTED:
                     self.write(body, True)
@@ -264,11 +264,12 @@ class ResponseWriter:
             channel.core.send_whole_response(self.stream_id, status, fields, content)
         if self.row is not None and self.state is _WAITING:
             self.row.began()
-        self.status, self.state = status, _STARTED
+        self.status = status
         if self.push is None:
             self.bytes_sent = len(content)
             self._end()
         else:
+            self.state = _STARTED
             self._sent(len(content), True)
 
     # the end
