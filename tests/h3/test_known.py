@@ -141,7 +141,7 @@ def test_what_connections_share_cannot_be_changed():
     for rig in (first, first, second):
         rig.send(request("GET", "/same", ("accept", "*/*")), fin=True)
         rig.run()
-    assert second.requests[0] is known.requests[request("GET", "/same", ("accept", "*/*"))]
+    assert second.requests[0] is known.requests[request("GET", "/same", ("accept", "*/*"))][0]
     assert isinstance(second.requests[0].fields, tuple)
     with pytest.raises(AttributeError):
         second.requests[0].fields.append((b"x", b"y"))

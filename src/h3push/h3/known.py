@@ -13,6 +13,7 @@ from h3push.errors import LocalProtocolError
 from h3push.h3.config import H3Config
 from h3push.h3.push.rules import PushRefusal, refusal_of
 from h3push.http.fields import Fields, RequestHead, holds_secret, request_fields, response_fields, section_size
+from h3push.http.priority import Priority
 
 MAX_REMEMBERED = 256
 """Of each kind; when there are more, all are forgotten."""
@@ -82,8 +83,8 @@ class Remembered(dict[Key, Value], Generic[Key, Value]):
             self[key] = value
 
 
-requests = Remembered[bytes, RequestHead]()
-"""Requests that came whole, without content, in a section that needs no dynamic table."""
+requests = Remembered[bytes, tuple[RequestHead, Priority]]()
+"""Requests that came whole, without content, in a section that needs no dynamic table; with the priority that they ask for."""
 _responses = Remembered[tuple[object, ...], KnownSection]()
 _promises = Remembered[tuple[object, ...], KnownPromise]()
 

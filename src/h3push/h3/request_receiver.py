@@ -10,6 +10,7 @@ from h3push.h3.known import MAX_ENCODED, requests
 from h3push.h3.message import MessageInput, MessageSender
 from h3push.h3.message_receiver import MessageReceiver, SectionDecoder
 from h3push.h3.sections import FieldSections
+from h3push.h3.urgency import requested_priority
 from h3push.http.fields import Fields, RequestHead, parse_request, parse_trailers
 from h3push.http.priority import Priority
 from h3push.wire.qpack import STATIC_PREFIX
@@ -91,8 +92,10 @@ class ResponseSender(MessageSender):
 _HEADERS = encode_varint(FrameType.HEADERS)
 
 
-def parse_whole_request(stream_id: int, data: bytes, sections: FieldSections, config: H3Config) -> RequestHead | None:
-    """A request that is one HEADERS frame, can be read now and has no content; it is remembered if it may be.
+def parse_whole_request(
+    stream_id: int, data: bytes, sections: FieldSections, config: H3Config
+) -> tuple[RequestHead, Priority] | None:
+    """A request that is one HEADERS frame, can be read now and has no content, and its priority; remembered if it may be.
 
     None: it is something else, or something is wrong with it; nothing has happened then.
     """
@@ -120,6 +123,7 @@ def parse_whole_request(stream_id: int, data: bytes, sections: FieldSections, co
     if required_inserts:
         sections.decoder.acknowledge(stream_id, required_inserts)
         sections.write_decoder_stream()
+    known = request, requested_priority(request)
     if is_static and len(data) <= MAX_ENCODED:  # with a dynamic table the same bytes mean something else elsewhere
-        requests.remember(data, fields, request)
-    return request
+        requests.remember(data, fields, known)
+    return known

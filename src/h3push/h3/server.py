@@ -79,30 +79,30 @@ class H3ServerConnection(PushStreams):
         """
         if self._shutdown.sent is not None:
             return None
-        request = requests.get(data) if self._remembers else None
-        if request is None:
-            request = parse_whole_request(stream_id, data, self._sections, self.config)
-            if request is None:
+        known = requests.get(data) if self._remembers else None
+        if known is None:
+            known = parse_whole_request(stream_id, data, self._sections, self.config)
+            if known is None:
                 return None
+        request, priority = known
         arrivals = self._arrivals
         if stream_id == arrivals.next_request:
             arrivals.next_request += 4
         else:
             arrivals.note(stream_id)
-        self._answerable(stream_id, request)
+        self._answerable(stream_id, request, priority)
         return RequestReceived(stream_id, request, True)
 
     def request_received(self, stream_id: int, request: RequestHead, end: bool) -> None:
         """A request's header section is complete (called by its receiver)."""
-        self._answerable(stream_id, request)
+        self._answerable(stream_id, request, requested_priority(request))
         self._events.append(RequestReceived(stream_id, request, end))
 
-    def _answerable(self, stream_id: int, request: RequestHead) -> None:
-        """A request can be answered now, with the priority that the client asked for."""
+    def _answerable(self, stream_id: int, request: RequestHead, asked: Priority) -> None:
+        """A request can be answered now, with the priority that it asks for, or what PRIORITY_UPDATE said before it came."""
         early = self._arrivals.early_priorities
-        priority = early.pop(stream_id, None) if early else None
-        sender = ResponseSender(request, priority or requested_priority(request), stream_id >> 2)
-        self._senders[stream_id] = sender
+        priority = early.pop(stream_id, asked) if early else asked
+        sender = self._senders[stream_id] = ResponseSender(request, priority, stream_id >> 2)
         self._apply_priority(stream_id, sender)
 
     def _accept_bidirectional(self, stream_id: int) -> MessageReceiver | None:
