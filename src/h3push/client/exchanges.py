@@ -22,7 +22,7 @@ from h3push.http.fields import RequestHead
 from h3push.http.headers import Headers
 from h3push.http.priority import Priority
 from h3push.runtime.credit import CreditQueue
-from h3push.runtime.drain import LOOKS, Drain
+from h3push.runtime.drain import LEAST_PROGRESS, LOOKS
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ClientSettings
 
@@ -149,7 +149,7 @@ class Exchanges(Channel):
             if taken != exchange.content_taken:
                 exchange.content_taken, exchange.active_at = taken, now
             if not waiting:
-                seconds *= max(1, min(taken, self.settings.send_window) / Drain.LEAST_PROGRESS)
+                seconds *= max(1, min(taken, self.settings.send_window) / LEAST_PROGRESS)
         return exchange.active_at + seconds
 
     def cancel(self, exchange: Exchange, error: Exception | None = None) -> None:

@@ -14,12 +14,13 @@ LOOKS = 4
 """Looks within one time-out at whether the peer makes progress: it is noticed with at most two parts of the time-out's delay."""
 
 
+LEAST_PROGRESS = 16 * 1024
+"""Bytes that a peer has to take within the time-out: whoever takes a little now and then holds as much as one who takes
+nothing."""
+
+
 class Drain:
     """The wait of one sender whose stream has too much queued."""
-
-    LEAST_PROGRESS = 16 * 1024
-    """Bytes that a peer has to take within the time-out: whoever takes a little now and then holds as much as one who takes
-    nothing."""
 
     __slots__ = ("_drained", "_waiter")
 
@@ -52,7 +53,7 @@ class Drain:
                 await self._wait(seconds)
             except WriteTimeout:
                 before, left = left, waiting()
-                if left > before - self.LEAST_PROGRESS and not self._drained:
+                if left > before - LEAST_PROGRESS and not self._drained:
                     raise
 
     async def wait_guarded(self) -> None:

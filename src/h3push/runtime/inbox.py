@@ -231,3 +231,10 @@ class Incoming:
 
 def _too_large(limit: int) -> ContentTooLarge:
     return ContentTooLarge(f"the content is larger than the {limit} bytes that were asked for")
+
+
+async def no_content() -> AsyncIterator[bytes]:
+    """The pieces of a message without content: none."""
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece

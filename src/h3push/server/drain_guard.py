@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from h3push.errors import H3PushError
-from h3push.runtime.drain import Drain
+from h3push.runtime.drain import LEAST_PROGRESS
 from h3push.server.push import Push
 
 
@@ -119,7 +119,7 @@ class DrainGuard:
             return []
         waiting = {stream_id: self._waiting(stream_id) for stream_id in self.responses}
         taken = sum(one.bytes_sent for one in self.responses.values()) - sum(waiting.values())
-        if self.acknowledged_bytes + taken - self._base >= Drain.LEAST_PROGRESS * len(waiting):
+        if self.acknowledged_bytes + taken - self._base >= LEAST_PROGRESS * len(waiting):
             self._base, self._base_at = self.acknowledged_bytes + taken, now
         return [one for stream_id, one in self.responses.items() if self._is_stalled(one, waiting[stream_id], now)]
 
@@ -127,9 +127,9 @@ class DrainGuard:
         seconds, taken = self._seconds, response.bytes_sent - waiting
         assert seconds is not None
         waits_for_us = not waiting and response.state < ResponseState.ENDED
-        if response.taken_at is None or waits_for_us or taken - response.taken >= Drain.LEAST_PROGRESS:
+        if response.taken_at is None or waits_for_us or taken - response.taken >= LEAST_PROGRESS:
             response.taken, response.taken_at = taken, now
             return False
         if not waiting:
-            seconds *= max(1, min(taken, self._send_window) / Drain.LEAST_PROGRESS)
+            seconds *= max(1, min(taken, self._send_window) / LEAST_PROGRESS)
         return now - max(response.taken_at, self._base_at) >= seconds

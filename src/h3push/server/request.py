@@ -15,6 +15,7 @@ from h3push.http.fields import RequestHead
 from h3push.http.headers import Headers, HeadersLike, encode_headers
 from h3push.http.priority import Priority
 from h3push.http.request import RequestView
+from h3push.runtime.inbox import no_content
 from h3push.runtime.signal import Signal
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
@@ -149,11 +150,9 @@ class Request(RequestView):
         """
         return b"" if self.content is None else await self.content.read(limit)
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    def stream(self) -> AsyncIterator[bytes]:
         """The content, piece by piece as it arrives; what was read, after `read`. Raises what `read` raises."""
-        if self.content is not None:
-            async for chunk in self.content.stream():
-                yield chunk
+        return no_content() if self.content is None else self.content.stream()
 
     # the response, step by step
 
