@@ -83,3 +83,44 @@ def test_files(tmp_path: Path) -> None:
         load_manifest(file)
     file.write_text(json.dumps(ONE))
     assert load_manifest(file).plan("/") is not None
+
+
+LEARNED = {
+    "$learned": {"version": 1},
+    "/orders/{1}": {
+        "$route": {"views": 11},
+        "/orders/{1}/items": {"type": "fetch", "push": True, "classes": {"new": {"uses": 5}}},
+        "/logo.svg": {"push": False, "reason": "too unlikely"},
+        "/app.css": {"type": "style"},
+    },
+    "/orders/7": {"/seven.css": {}},
+}
+
+
+def test_a_page_may_be_a_template() -> None:
+    """Its values are filled into what goes with it; a page of its own goes first; remarks and what is left are no resources."""
+    assert paths(LEARNED, "/orders/17?sort=1") == ["/orders/17/items", "/app.css"]
+    assert paths(LEARNED, "/orders/7") == ["/seven.css"]
+    assert paths(LEARNED, "/orders/17/items") == []
+    assert paths({"/{1}/{2}": {"/{2}/{1}": {}}}, "/a/b%20c") == ["/b%20c/a"]
+
+
+@pytest.mark.parametrize("value", ["..", "%2e%2e", "a\\b", "{1}", "//", "a%00b"])
+def test_a_client_s_value_leads_nowhere_else(value: str) -> None:
+    """What a client writes in a placeholder stays a path of this server."""
+    for path in paths({"/x/{1}": {"/y/{1}/z": {}}}, f"/x/{value}"):
+        assert path.startswith("/")
+        assert "/../" not in path
+
+
+@pytest.mark.parametrize(
+    ("page", "resource", "sentence"),
+    [("/a/{2}", "/b", "from the left"), ("/a/{1}", "/b/{2}", r"has no \{2\}"), ("/a/{1}", "", None)],
+)
+def test_templates_that_make_no_sense(page: str, resource: str, sentence: str | None) -> None:
+    manifest = json.dumps({page: {resource: {}}}).encode()
+    if sentence is None:
+        parse_manifest(manifest)
+    else:
+        with pytest.raises(ManifestError, match=sentence):
+            parse_manifest(manifest)

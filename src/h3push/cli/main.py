@@ -15,6 +15,7 @@ from h3push.cli.failures import ExitCode, file_failure, give_up_stream, say
 COMMANDS = {
     "serve": ("h3push.cli.serve", "serve"),
     "get": ("h3push.cli.get", "get"),
+    "learn": ("h3push.cli.learn", "learn"),
     "demo": ("h3push.cli.demo", "demo"),
 }
 """Sub-command -> module and attribute; imported when used, or for the list in the help."""

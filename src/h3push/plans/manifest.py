@@ -10,11 +10,17 @@ or many, each by its file or its route::
 
 Paths may lack their first slash, as in what build tools write. A page named `index.html` is also its directory. The order in
 the file is the order of the pushes; `weight` is HTTP/2's and is not used. Entries of other origins are left out and counted.
+
+A plan that `h3push learn` wrote is such a file, with more in it. A page may be a template, and what goes with it may repeat its
+values; an entry with `"push": false` says why something is not pushed; a name that begins with `$` is a remark::
+
+    {"/orders/{1}": {"/orders/{1}/items": {"type": "fetch"}, "/logo.svg": {"push": false, "reason": "too unlikely"}}}
 """
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +32,7 @@ from h3push.plans.plan import PlannedResource, PlanSource, PushPlan
 _BASE = "https://manifest.invalid/"
 _ORIGIN = origin_of(_BASE)
 _INDEX = "index.html"
+_PLACEHOLDER = re.compile(r"\{([1-9]\d*)\}")
 _MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -34,15 +41,40 @@ class ManifestError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Template:
+    """The plan of every page whose path fits."""
+
+    pattern: re.Pattern[str]
+    """The paths that fit; a group for each placeholder."""
+    resources: Mapping[str, Any]
+    """As the file says them, with placeholders."""
+
+    def plan(self, path: str) -> PushPlan | None:
+        """The plan for the page at `path`; `None` when it does not fit."""
+        match = self.pattern.fullmatch(path)
+        if match is None:
+            return None
+        values = match.groups()
+        named = {_filled(name, values): description for name, description in self.resources.items()}
+        return _plan(path, named)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Plans by page, as a file says them."""
 
     plans: Mapping[str, PushPlan] = field(default_factory=dict)
     """By the page's path, percent-encoded, without query."""
+    templates: tuple["Template", ...] = ()
+    """For pages that have no plan of their own, in the order of the file."""
 
     def plan(self, target: str) -> PushPlan | None:
         """The plan for a request of `target` (a `:path`; its query does not count), if there is one."""
-        return self.plans.get(target.partition("?")[0])
+        path = target.partition("?")[0]
+        plan = self.plans.get(path)
+        if plan is not None or not self.templates:
+            return plan
+        return next((plan for template in self.templates if (plan := template.plan(path)) is not None), None)
 
     @property
     def left_out(self) -> int:
@@ -77,16 +109,41 @@ def parse_manifest(data: bytes) -> Manifest:
     if _is_one_page(content):
         content = {_INDEX: content}
     plans: dict[str, PushPlan] = {}
+    templates: list[Template] = []
     for page, resources in content.items():
+        if page.startswith("$"):
+            continue
         if not isinstance(resources, dict):
             raise ManifestError(f'page {page!r}: expected {{"/path": {{"type": "style"}}, ...}}')
+        if _PLACEHOLDER.search(page):
+            templates.append(_template(page, resources))
+            continue
         path = _local_path(page)
         if path is None:
             raise ManifestError(f"page {page!r}: a page is a path on this server")
         plan = plans[path] = _plan(path, resources)
         if path.endswith("/" + _INDEX):
             plans.setdefault(path.removesuffix(_INDEX), plan)
-    return Manifest(plans)
+    return Manifest(plans, tuple(templates))
+
+
+def _template(page: str, resources: Mapping[str, Any]) -> Template:
+    """A page with placeholders. `ManifestError` when its resources are none, or name a placeholder that it has not."""
+    literals = _PLACEHOLDER.split(page)
+    numbers = [int(number) for number in literals[1::2]]
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise ManifestError(f"page {page!r}: placeholders are {{1}}, {{2}}, ... from the left")
+    for name in resources:
+        for number in _PLACEHOLDER.findall(name):
+            if int(number) > len(numbers):
+                raise ManifestError(f"page {page!r}, resource {name!r}: the page has no {{{number}}}")
+    template = Template(re.compile("([^/]+)".join(map(re.escape, literals[::2]))), resources)
+    template.plan(_filled(page, ["1"] * len(numbers)))  # says what is wrong with the resources
+    return template
+
+
+def _filled(text: str, values: Sequence[str]) -> str:
+    return _PLACEHOLDER.sub(lambda number: values[int(number[1]) - 1], text)
 
 
 def _is_one_page(content: Mapping[str, Any]) -> bool:
@@ -105,6 +162,8 @@ def _plan(page: str, resources: Mapping[str, Any]) -> PushPlan:
     found: dict[str, PlannedResource] = {}
     left_out = 0
     for name, description in resources.items():
+        if name.startswith("$"):
+            continue
         if not isinstance(description, dict):
             raise ManifestError(f'page {page!r}, resource {name!r}: expected {{"type": ...}}')
         kind = description.get("type")
@@ -113,7 +172,7 @@ def _plan(page: str, resources: Mapping[str, Any]) -> PushPlan:
         path = _local_path(name)
         if path is None:
             left_out += 1
-        elif path != page:
+        elif path != page and description.get("push") is not False:
             found.setdefault(path, planned(path, kind, page))
     return PushPlan(page, PlanSource.MANIFEST, tuple(found.values()), left_out)
 
