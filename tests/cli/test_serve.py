@@ -44,6 +44,8 @@ def serving(site, state):
         line = process.stderr.readline().decode()
         found = re.search(r"https://\S+:(\d+)/", line)
         assert found, line + process.stderr.read().decode()
+        if "--tcp" not in arguments:
+            assert process.stderr.readline().startswith(b"h3push: over ")
         return SimpleNamespace(process=process, line=line, port=int(found[1]))
 
     yield serving
@@ -204,6 +206,33 @@ def test_a_development_certificate_is_for_further_names(serving, state):
     assert x509.IPAddress(ipaddress.ip_address("192.0.2.7")) in names
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_other_clients_find_the_same_over_tcp(serving, state):
+    """On the same port number, with the same certificate, and with the way to HTTP/3 (issue 12, point 1)."""
+    server = serving("--dev")
+    url = f"https://localhost:{server.port}/plain.txt"
+    got = subprocess.run(["curl", "-si", "--http1.1", "--cacert", state / "ca.pem", url], capture_output=True)
+    head, _, content = got.stdout.partition(b"\r\n\r\n")
+    assert (head[:15], content) == (b"HTTP/1.1 200 OK", b"plain text\n")
+    assert f'alt-svc: h3=":{server.port}"; ma=86400' in head.decode()
+    code, out, err = end(server.process)
+    assert (code, err) == (0, "")
+    assert '"GET /plain.txt HTTP/1.1" 200 11' in out
+
+
+def test_http3_alone_when_the_user_says_so(serving, state):
+    """`--tcp off` says nothing more and listens on UDP alone."""
+    server = serving("--dev", "--tcp", "off")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port))
+    assert end(server.process) == (0, "", "")
+
+
+def test_flags_of_tcp_go_with_tcp(run, site):
+    assert b"go with TCP" in run("serve", site, "--dev", "--tcp", "off", "--alt-svc", "clear").err.encode()
+    assert b"printable ASCII" in run("serve", site, "--dev", "--alt-svc", "a\nb").err.encode()
+
+
 def test_a_log_that_cannot_be_written_is_said_once(site, state, run):
     """`> /dev/full` loses the rows; serving goes on, and the end is clean (issue 9, point 36)."""
     with Path("/dev/full").open("wb") as full:
@@ -211,6 +240,7 @@ def test_a_log_that_cannot_be_written_is_said_once(site, state, run):
             [*COMMAND, "serve", str(site), "--dev", "--port", "0"], stdout=full, stderr=subprocess.PIPE
         )
     port = re.search(rb":(\d+)/", process.stderr.readline())[1].decode()
+    assert process.stderr.readline().startswith(b"h3push: over ")
     for _ in range(2):
         assert run("get", "-k", f"https://localhost:{port}/plain.txt").code == 0
     process.send_signal(signal.SIGTERM)

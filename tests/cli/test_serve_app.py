@@ -56,6 +56,7 @@ def serving(certificates):
         line = process.stderr.readline().decode()
         found = re.search(r"https://\S+:(\d+)/", line)
         assert found, line + process.stderr.read().decode()
+        assert process.stderr.readline().startswith(b"h3push: over ")
 
         def end():
             process.send_signal(signal.SIGTERM)

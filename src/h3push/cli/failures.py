@@ -112,7 +112,7 @@ def say(text: str, file: IO[Any] | None = None) -> None:
 
 def bind_failure(error: OSError, host: str, port: int) -> CommandFailed:
     """Explain why a server could not listen."""
-    where = f"UDP port {port} of {host}"
+    where = getattr(error, "where", None) or f"UDP port {port} of {host}"
     if error.errno == errno.EADDRINUSE:
         return CommandFailed(f"{where} is in use by another program: stop it, or choose another port with --port")
     if error.errno in {errno.EACCES, errno.EPERM}:

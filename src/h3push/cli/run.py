@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from h3push.cli.beside import add_tcp
 from h3push.cli.failures import CommandFailed, bind_failure
 from h3push.cli.service import CertificateFiles, ServeOptions, load_certificate, make_service
 
@@ -37,6 +38,7 @@ class Run:
         self._files = options.certificates()
         self._service = make_service(options, load_certificate(self._files))
         self._server = self._service if isinstance(self._service, Server) else self._service.server
+        self._said_of_tcp = add_tcp(self._service, options, self._files)
         self._loop: asyncio.AbstractEventLoop
         self._check: asyncio.TimerHandle | None = None
 
@@ -49,6 +51,8 @@ class Run:
             self._loop.add_signal_handler(number, _resolve, stop, number)
         self._loop.add_signal_handler(signal.SIGHUP, self.reload)
         say(ready_line(self._options, self._files, self._server.address[1]))
+        if self._said_of_tcp is not None:
+            say(self._said_of_tcp)
         self._watch_certificate()
         await self._stop(await stop)
 
@@ -81,18 +85,28 @@ class Run:
         """Reload the certificate for new connections; keep the old one when the new one cannot be used."""
         try:
             files = self._options.certificates()
-            self._server.set_tls(load_certificate(files))
+            self._use(files)
         except CommandFailed as error:
             say(f"the certificate in use stays: {error.format_message()}")
             return
         say(f"new connections use the certificate {files.certfile} as it is now")
         self._say_expiry()
 
+    def _use(self, files: CertificateFiles) -> None:
+        """Use a certificate for new connections, over UDP and TCP."""
+        tls = load_certificate(files)
+        if self._server.companion is not None:
+            try:
+                self._server.companion.load_certificate(files.certfile, files.keyfile)
+            except ValueError as error:
+                raise CommandFailed(str(error)) from None
+        self._server.set_tls(tls)
+
     def _watch_certificate(self) -> None:
         """Warn of a certificate that expires soon, now and once a day; renew one of `--dev` instead."""
         if self._check is not None and self._files.cafile is not None:
             with suppress(CommandFailed):  # the old one is good for days
-                self._server.set_tls(load_certificate(self._options.certificates()))
+                self._use(self._options.certificates())
         self._say_expiry()
         self._check = self._loop.call_later(CERTIFICATE_CHECK, self._watch_certificate)
 

@@ -13,6 +13,7 @@ from h3push.cli.service import CertificateFiles, ServeOptions
 
 if TYPE_CHECKING:
     from h3push.server.access_log import LogFormat
+    from h3push.tcp.side import TcpChoice
 
 
 @click.command(
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
               help="What goes with which page: the JSON that push-manifest tools write.")  # fmt: skip
 @click.option("--host", default="localhost", metavar="HOST",
               help="Address to listen on, or a name for all of its addresses; :: for every address of this machine.")  # fmt: skip
-@click.option("--port", default=4433, type=click.IntRange(0, 65535), help="UDP port; 0 takes a free one.")
+@click.option("--port", default=4433, type=click.IntRange(0, 65535),
+              help="Port, of UDP and of TCP; 0 takes a free one.")  # fmt: skip
+@click.option("--tcp", type=click.Choice(["auto", "uvicorn", "hypercorn", "off"]), default="auto",
+              help="Server for HTTP/1.1 and HTTP/2 on the same port; auto: uvicorn, where it is installed.")  # fmt: skip
+@click.option("--alt-svc", metavar="VALUE",
+              help="Alt-Svc of responses over TCP; '' sends none.  [default: h3=\":PORT\"; ma=86400]")  # fmt: skip
+@click.option("--redirect-http", type=click.IntRange(1, 65535), metavar="PORT",
+              help="Answer plain HTTP on this port with a redirect.")  # fmt: skip
 @click.option(
     "--certfile", "--ssl-certfile", type=click.Path(path_type=Path), metavar="FILE", help="Certificate chain (PEM)."
 )
@@ -60,6 +68,9 @@ def serve(
     push_manifest: Path | None,
     host: str,
     port: int,
+    tcp: "TcpChoice",
+    alt_svc: str | None,
+    redirect_http: int | None,
     certfile: Path | None,
     keyfile: Path | None,
     dev: bool,
@@ -74,7 +85,7 @@ def serve(
     log_format: "LogFormat",
     quiet: bool,
 ) -> None:
-    """Serve the files of a directory, or an ASGI application given as module:app, over HTTP/3.
+    """Serve the files of a directory, or an ASGI application given as module:app, over HTTP/3, HTTP/2 and HTTP/1.1.
 
     Clients that take pushes get a page's style sheets, scripts, fonts and images pushed with it, in the order in which the
     page needs them and each at most once on a connection. All other clients get 103 Early Hints. An application says itself
@@ -85,6 +96,10 @@ def serve(
         raise click.UsageError("--dev-dir and --name go with --dev.")
     if dev and (certfile or keyfile):
         raise click.UsageError("Give --dev or --certfile and --keyfile, not both.")
+    if tcp == "off" and (alt_svc is not None or redirect_http is not None):
+        raise click.UsageError("--alt-svc and --redirect-http go with TCP: leave out --tcp off.")
+    if alt_svc is not None and not (alt_svc.isascii() and alt_svc.isprintable()):
+        raise click.UsageError("--alt-svc takes the value of a header field, in printable ASCII.")
     if certfile is not None and keyfile is not None:
         certificates = partial(CertificateFiles, certfile, keyfile)
     elif dev:
@@ -98,6 +113,9 @@ def serve(
         manifest=push_manifest,
         host=host,
         port=port,
+        tcp=tcp,
+        alt_svc=alt_svc,
+        redirect_port=redirect_http,
         certificates=certificates,
         push=push == "auto",
         push_limit=push_limit,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from h3push.plans.manifest import Manifest
     from h3push.server.access_log import AccessLog, LogFormat
     from h3push.server.server import Server
+    from h3push.tcp.side import TcpChoice
 
 MAX_PUSH_BYTES = 1 << 30
 """Pushed content that one page may cause: 1 GiB. It is the user's own content, and `--push-limit` bounds it already."""
@@ -52,7 +53,13 @@ class ServeOptions:
     host: str
     """Address or name to listen on."""
     port: int
-    """UDP port; 0 takes a free one."""
+    """Port of UDP and TCP; 0 takes a free one."""
+    tcp: "TcpChoice"
+    """The server for HTTP/1.1 and HTTP/2 on the same port."""
+    alt_svc: str | None
+    """Alt-Svc of responses over TCP; `None`: HTTP/3 at the same port; "": none."""
+    redirect_port: int | None
+    """Plain HTTP on this port is answered with a redirect."""
     certificates: Callable[[], CertificateFiles]
     """Finds the certificate; makes or renews one for development. Raises `CommandFailed`."""
     push: bool

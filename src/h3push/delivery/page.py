@@ -124,11 +124,12 @@ class PageDelivery:
 
     @property
     def moment(self) -> Moment:
-        """Progress of the response. A pushed response has no stream for hints before it begins."""
+        """Progress of the response. A pushed response has no stream for hints before it begins, and HTTP/1.1 is told none."""
         if self.request.status is not None:
             return Moment.STARTED
-        no_more = self.request.fulfils is not None or (self._hints is not None and self._hints.exhausted)
-        return Moment.START if no_more else Moment.BEFORE
+        request = self.request
+        no_more = request.fulfils is not None or (self._hints is not None and self._hints.exhausted)
+        return Moment.START if no_more or not request.takes_interim else Moment.BEFORE
 
     # plans in
 

@@ -61,7 +61,8 @@ class DirectoryHandler:
         self._scans: ScanPlanner | None = None
         if scan_settings is not None:
             self._scans = ScanPlanner(DirectoryPages(directory), scan_settings, cache_settings)
-        self._planners: tuple[Planner, ...] = planners if self._scans is None else (*planners, self._scans)
+        self.planners: tuple[Planner, ...] = planners if self._scans is None else (*planners, self._scans)
+        """They tell what goes with a page, in this order."""
 
     @property
     def plans(self) -> PlanCache | None:
@@ -89,7 +90,7 @@ class DirectoryHandler:
     def _plans(self, request: Request) -> list[PushPlan]:
         if request.method != "GET":
             return []
-        return [plan for planner in self._planners if (plan := planner(request)) is not None]
+        return [plan for planner in self.planners if (plan := planner(request)) is not None]
 
     def _begin_delivery(self, request: Request, plans: list[PushPlan]) -> PageDelivery:
         delivery = self.delivery.page(request)

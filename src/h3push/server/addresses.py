@@ -61,7 +61,7 @@ def bind_all(addresses: list[Address], bind: Callable[[Address], "Driver"]) -> l
         except OSError as error:
             for driver in drivers:
                 driver.shutdown()
-            wants_free_port = bool(drivers) and addresses[0][1] == 0
+            wants_free_port = addresses[0][1] == 0
             if error.errno != errno.EADDRINUSE or not wants_free_port or attempt == ATTEMPTS - 1:
                 raise
         else:

@@ -15,6 +15,8 @@ class ServerCounters:
     """Connections that ended before that."""
     requests: int = 0
     """Requests given to the handler, pushes apart."""
+    requests_over_tcp: int = 0
+    """Those of `requests` that came over HTTP/1.1 or HTTP/2; WebSockets are requests too."""
     rejected: int = 0
     """Requests refused without calling the handler: too many at once, or too large."""
     timed_out: int = 0

@@ -70,6 +70,8 @@ class Request(RequestView):
     """The request whose handler pushed this one."""
     content: RequestContent | None = None
     """The request's content; `None` when it has none."""
+    takes_interim: bool = True
+    """True when interim responses, such as 103 Early Hints, can reach the client."""
     arm: str | None = None
     """The group of this page view in an experiment ("none", "hint" or "push"), for the access log; `None` outside one."""
     task: "asyncio.Task[None] | None" = None

@@ -21,6 +21,7 @@ from h3push.runtime.settings import ServerSettings
 from h3push.runtime.signal import Signal
 from h3push.server.access_log import AccessLog
 from h3push.server.addresses import bind_all, resolve
+from h3push.server.companion import Companion
 from h3push.server.connection import ServerConnection
 from h3push.server.counters import ServerCounters
 from h3push.server.date import DateField
@@ -67,6 +68,8 @@ class Server:
         """Request content of all connections that waits for handlers."""
         self.refusals = CertificateRefusals()
         """Tells of clients that refuse the certificate."""
+        self.companion: Companion | None = None
+        """Another listener, which is bound, started and shut down with this one; set it before `open`."""
         self._bind = (host, port)
         self._tls = tls
         self._io: Literal["loop", "thread"] = io
@@ -102,11 +105,28 @@ class Server:
             drivers = [self._driver]
         else:
             raise_descriptor_limit()
-            drivers = bind_all(await resolve(*self._bind), self._open_driver)
+            drivers = await self._bind_all()
         self._endpoints = [Endpoint(driver, self._accept) for driver in drivers]
+        if self.companion is not None:
+            await self.companion.start()
+
+    async def _bind_all(self) -> list[Driver]:
+        try:
+            return bind_all(await resolve(*self._bind), self._open_driver)
+        except BaseException:
+            if self.companion is not None:
+                self.companion.release()
+            raise
 
     def _open_driver(self, address: tuple[str, int]) -> Driver:
-        return open_driver(self._io, address, server=self._tls, transport=self.settings.transport())
+        driver = open_driver(self._io, address, server=self._tls, transport=self.settings.transport())
+        if self.companion is not None:
+            try:
+                self.companion.bind((address[0], driver.local_address()[1]))
+            except OSError:
+                driver.shutdown()
+                raise
+        return driver
 
     def set_tls(self, tls: _quic.ServerTls) -> None:
         """Use other TLS settings for connections that begin from now on, such as a renewed certificate."""
@@ -133,8 +153,9 @@ class Server:
 
     @property
     def responses_under_way(self) -> int:
-        """Responses that are awaited or not acknowledged, pushed ones included."""
-        return sum(connection.responses_under_way for connection in self._connections)
+        """Responses that are awaited or not acknowledged, pushed ones and those of the companion included."""
+        beside = 0 if self.companion is None else self.companion.responses_under_way
+        return beside + sum(connection.responses_under_way for connection in self._connections)
 
     async def wait_closed(self) -> None:
         """Wait until the server has shut down."""
@@ -154,8 +175,12 @@ class Server:
             await self._closed.wait()
             return
         self.is_shutting_down = True
+        grace = self.settings.graceful_timeout if grace is None else grace
         try:
-            await self._drain(self.settings.graceful_timeout if grace is None else grace)
+            if self.companion is None:
+                await self._drain(grace)
+            else:
+                await asyncio.gather(self._drain(grace), self.companion.shutdown(grace))
         finally:
             await self._close()
 

@@ -1,0 +1,39 @@
+"""What `h3push serve` serves over TCP, beside HTTP/3: the same directory or application, with the same certificate."""
+
+import os
+from typing import TYPE_CHECKING
+
+from h3push.cli.failures import CommandFailed
+from h3push.cli.service import CertificateFiles, ServeOptions
+
+if TYPE_CHECKING:
+    from h3push.asgi.serve import ASGIServer
+    from h3push.server.server import Server
+
+HTTP3_ALONE = (
+    "over UDP alone, so no browser finds it: pip install 'h3push[tcp]' for HTTP/1.1 and HTTP/2 on the same port"
+)
+"""Said at start when there is no server for TCP, though none was refused."""
+
+
+def add_tcp(service: "Server | ASGIServer", options: ServeOptions, files: CertificateFiles) -> str | None:
+    """Give a server its TCP side, as the options say; the line to say at start, if any."""
+    from h3push.tcp.joining import serve_tcp_too
+    from h3push.tcp.side import TcpUnavailable, find_backend
+
+    try:
+        kind = find_backend(options.tcp)
+        if kind is None:
+            return None if options.tcp == "off" else HTTP3_ALONE
+        serve_tcp_too(
+            service,
+            kind,
+            files.certfile,
+            files.keyfile,
+            alt_svc=options.alt_svc,
+            redirect_port=options.redirect_port,
+            key_log_file=os.environ.get("SSLKEYLOGFILE") or None,
+        )
+    except (TcpUnavailable, ValueError) as error:
+        raise CommandFailed(str(error)) from None
+    return str(kind.abilities)

@@ -1,0 +1,262 @@
+"""An application as the server for TCP runs it: wrapped, so that it means the same there as over HTTP/3.
+
+Theory of operation. The server beneath speaks HTTP/1.1 and HTTP/2; this application stands between it and the user's. Lifespan
+and state are those that HTTP/3 started: each request gets a copy of that one state. What goes with a page comes from the same
+planners and the same events, through the same `PageDelivery`, and leaves as push, 103 or Link field, whichever the server and
+the client can take. Rows go to the one access log, counts to the one `ServerCounters`. Each response says where HTTP/3 is
+(Alt-Svc, RFC 7838), which is how browsers come to it.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from h3push.asgi import events
+from h3push.asgi.cycle import own_fields
+from h3push.asgi.handler import ApplicationError
+from h3push.asgi.push import marker_of
+from h3push.asgi.types import (
+    EARLY_HINT,
+    H3PUSH,
+    INFORMATIONAL,
+    PUSH,
+    TRAILERS,
+    ASGIApplication,
+    ClientGoneError,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
+from h3push.delivery.page import DeliveryState, PageDelivery
+from h3push.http.fields import Field
+from h3push.http.headers import has_field
+from h3push.plans.planner import Planner
+from h3push.server.access_log import Outcome
+from h3push.server.server import Server
+from h3push.tcp.lifespan import answer_lifespan
+from h3push.tcp.request import Outbox, TcpRequest
+from h3push.tcp.row import TcpRow
+
+logger = logging.getLogger("h3push.server")
+
+START, BODY = "http.response.start", "http.response.body"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpSettings:
+    """How an application runs over TCP."""
+
+    root_path: str = ""
+    """Where it is mounted, decoded, without a final slash."""
+    planners: tuple[Planner, ...] = ()
+    """Asked in order for each GET; every plan is carried out."""
+    whole_pages: bool = False
+    """Ask the planners when the answer is 200, as for files, instead of before the application runs."""
+    push_event: bool = True
+    """Offer ASGI's push event where the server does."""
+    takes_pushes: Callable[[Send], bool] = lambda _send: False
+    """Whether the client of a request whose server offers the push event agreed to pushes, which ASGI has no word for."""
+
+
+class TcpApplication:
+    """Runs an application for a server of HTTP/1.1 and HTTP/2.
+
+    Arguments:
+        app: the application.
+        server: the HTTP/3 server, whose counters, access log and bounds these requests share.
+        delivery: state and counters of pushes and hints, over all versions.
+        settings: how it is run.
+        state: gives the lifespan's state; `None` when there is none.
+        alt_svc: gives the value of Alt-Svc; `None`: none is sent.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        server: Server,
+        delivery: DeliveryState,
+        settings: TcpSettings,
+        *,
+        state: Callable[[], dict[str, Any] | None],
+        alt_svc: Callable[[], bytes | None],
+    ) -> None:
+        self.app = app
+        self.server = server
+        self.delivery = delivery
+        self.settings = settings
+        self.alt_svc = alt_svc
+        self.under_way = 0
+        """Responses that are not complete."""
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or one WebSocket."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await answer_lifespan(receive, send)
+            return
+        if kind not in {"http", "websocket"}:
+            raise NotImplementedError(f"h3push knows no {kind!r}")
+        counters = self.server.counters
+        counters.requests += 1
+        counters.requests_over_tcp += 1
+        self.under_way += 1
+        scope = self._shared(scope)
+        try:
+            if kind == "http":
+                await TcpExchange(self, scope, receive, send).run()
+            else:
+                await self.app(scope, receive, send)
+        except Exception:
+            counters.failed += 1
+            raise
+        finally:
+            self.under_way -= 1
+
+    def _shared(self, scope: Scope) -> Scope:
+        """A scope with what all versions share. A copy: the server goes on with its own."""
+        scope = {**scope, "root_path": self.settings.root_path}
+        state = self._state()
+        scope.pop("state", None)
+        if state is not None:
+            scope["state"] = state.copy()
+        return scope
+
+
+class TcpExchange:
+    """One request through the application, and what goes with its response."""
+
+    def __init__(self, owner: TcpApplication, scope: Scope, receive: Receive, send: Send) -> None:
+        offered = scope.get("extensions") or {}
+        takes_pushes = owner.server.config.enable_push and PUSH in offered and owner.settings.takes_pushes(send)
+        self._owner = owner
+        self._scope = scope
+        self._receive = receive
+        self._outbox = Outbox(send)
+        self._request = TcpRequest(scope, self._outbox, owner.server.settings, takes_pushes=takes_pushes)
+        self._delivery: PageDelivery = owner.delivery.page(self._request)
+        log = owner.server.access_log
+        self._row = None if log is None else TcpRow(log, self._request)
+        self._complete = self._trailers = self._gone = self._failed = False
+        extensions: dict[str, Any] = {EARLY_HINT: {}, H3PUSH: marker_of(self._delivery)}
+        if takes_pushes and owner.settings.push_event and self._delivery.takes_pushes:
+            extensions[PUSH] = {}
+        if TRAILERS in offered:
+            extensions[TRAILERS] = {}
+        scope["extensions"] = extensions
+
+    async def run(self) -> None:
+        """Run the application, and see to what comes of it."""
+        outcome = Outcome.FAILED
+        try:
+            if self._is_misdirected():
+                await self._answer(421)
+            else:
+                await self._run()
+            if not self._failed:
+                outcome = Outcome.CANCELLED_BY_CLIENT if self._gone and not self._complete else Outcome.COMPLETE
+        except ClientGoneError:
+            outcome = Outcome.CANCELLED_BY_CLIENT
+        finally:
+            self._delivery.ended(failed=outcome is Outcome.FAILED)
+            self._write_row(outcome)
+
+    async def _run(self) -> None:
+        try:
+            await self._call()
+            if not self._complete and not self._gone:
+                raise ApplicationError("the application returned before its response was complete")
+        except Exception as error:
+            if self._gone or self._request.status is not None:
+                raise
+            logger.error("%r: the handler failed", self._request, exc_info=error)
+            self._owner.server.counters.failed += 1
+            self._failed = True
+            await self._answer(500)
+
+    async def _call(self) -> None:
+        if not self._owner.settings.whole_pages:
+            self._carry_out_plans(early=True)
+            await self._outbox.flush()
+        try:
+            await self._owner.app(self._scope, self.receive, self.send)
+        except SystemExit as error:
+            # Left alone, it would end the event loop and with it everybody else's responses.
+            raise ApplicationError(f"the application called sys.exit({error.code!r})") from error
+
+    def _carry_out_plans(self, *, early: bool) -> None:
+        if self._request.method != "GET":
+            return
+        for planner in self._owner.settings.planners:
+            plan = planner(self._request)
+            if plan is None:
+                continue
+            if early:
+                self._delivery.carry_out_early(plan)
+            else:
+                self._delivery.carry_out(plan)
+
+    def _is_misdirected(self) -> bool:
+        authorities = self._owner.server.authorities
+        return authorities is not None and self._request.head.authority not in authorities
+
+    async def _answer(self, status: int) -> None:
+        await self.send({"type": START, "status": status, "headers": [(b"content-length", b"0")]})
+        await self.send({"type": BODY})
+
+    # the application's two callables
+
+    async def receive(self) -> Message:
+        """Hand on the next event of the client."""
+        message = await self._receive()
+        self._gone = self._gone or message["type"] == "http.disconnect"
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Hand on an event of the application, or carry it out."""
+        kind = message["type"]
+        if kind == START:
+            await self._outbox.send(self._started(message))
+        elif kind == PUSH:
+            events.deliver_push(self._delivery, message)
+        elif kind == EARLY_HINT:
+            events.deliver_early_hint(self._delivery, message)
+        elif kind == INFORMATIONAL:
+            events.deliver_informational(self._delivery, message)
+        elif not self._complete:
+            await self._outbox.send(message)
+            self._note_progress(message)
+
+    def _write_row(self, outcome: Outcome) -> None:
+        row, self._row = self._row, None
+        if row is not None:
+            row.write(outcome)
+
+    def _started(self, message: Message) -> Message:
+        """The start of the response with the fields that we add; what goes with the page has been put before it."""
+        status, fields, delivery = int(message["status"]), own_fields(message.get("headers", ())), self._delivery
+        if status == 200 and self._owner.settings.whole_pages:
+            self._carry_out_plans(early=False)
+        events.deliver_response(delivery, status, fields)
+        delivery.answered(status, fields)
+        self._request.final_status = status
+        self._trailers = bool(message.get("trailers"))
+        if self._row is not None:
+            self._row.began()
+        return {**message, "headers": [*fields, *delivery.link_fields(fields), *self._alternative(fields)]}
+
+    def _alternative(self, fields: list[Field]) -> list[Field]:
+        value = self._owner.alt_svc()
+        return [] if value is None or has_field(fields, b"alt-svc") else [(b"alt-svc", value)]
+
+    def _note_progress(self, message: Message) -> None:
+        if message["type"] == BODY:
+            if self._request.method != "HEAD":
+                self._request.content_bytes += len(message.get("body", b""))
+            self._complete = not message.get("more_body") and not self._trailers
+        elif message["type"] == TRAILERS:
+            self._complete = not message.get("more_trailers")
+        if self._complete:
+            self._write_row(Outcome.FAILED if self._failed else Outcome.COMPLETE)

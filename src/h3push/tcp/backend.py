@@ -1,0 +1,85 @@
+"""A server of HTTP/1.1 and HTTP/2 that runs in our event loop, as `TcpSide` uses it."""
+
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import Protocol
+
+from h3push.asgi.types import ASGIApplication, Send
+from h3push.runtime.settings import ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a server can do, for the lines that are said at start and for the choice of ways."""
+
+    name: str
+    """Its name."""
+    versions: tuple[str, ...]
+    """Names of HTTP's versions in ALPN, the best first."""
+    pushes: bool
+    """True when it pushes over HTTP/2."""
+    websockets: bool
+    """True when it has what WebSockets need."""
+
+    @property
+    def http2(self) -> bool:
+        """True when it speaks HTTP/2."""
+        return "h2" in self.versions
+
+    def __str__(self) -> str:
+        """One line: what clients get over TCP, and what they do not."""
+        spoken = "HTTP/2 and HTTP/1.1" if self.http2 else "HTTP/1.1"
+        lacks = [] if self.pushes else ["pushes"]
+        lacks += [] if self.http2 else ["103 Early Hints"]
+        lacks += [] if self.websockets else ["WebSockets"]
+        without = f", without {' and '.join(lacks)}" if lacks else ""
+        return f"over TCP: {spoken} by {self.name}{without}"
+
+
+class Backend(Protocol):
+    """One listening server."""
+
+    async def start(self) -> None:
+        """Begin to accept."""
+
+    async def shutdown(self, grace: float | None) -> None:
+        """Accept nothing more and let what is under way finish, for `grace` seconds at most."""
+
+
+class MakeBackend(Protocol):
+    """Makes a server for sockets that listen already; they are its own from then on."""
+
+    def __call__(
+        self,
+        app: ASGIApplication,
+        sockets: list[socket.socket],
+        context: ssl.SSLContext | None,
+        settings: ServerSettings,
+    ) -> Backend:
+        """Make it; `context` is `None` for plain HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendKind:
+    """A server that is installed."""
+
+    abilities: Abilities
+    """What it can do."""
+    make: MakeBackend
+    """Makes one."""
+
+    def takes_pushes(self, send: Send) -> bool:
+        """Whether the client behind an application's `send` agreed to pushes."""
+        return self.abilities.pushes and _enables_push(send)
+
+
+def _enables_push(send: Send) -> bool:
+    """The client's SETTINGS_ENABLE_PUSH (RFC 9113 section 6.5.2). Hypercorn offers the push event whatever it is, so we look.
+
+    Where a later Hypercorn has it elsewhere, nobody is pushed to, and everybody gets hints.
+    """
+    stream = getattr(send, "__self__", None)
+    protocol = getattr(getattr(stream, "send", None), "__self__", None)
+    settings = getattr(getattr(protocol, "connection", None), "remote_settings", None)
+    return bool(getattr(settings, "enable_push", False))

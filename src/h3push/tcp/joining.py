@@ -1,0 +1,77 @@
+"""Gives a server of HTTP/3 its TCP side: from what it serves to how that is run over HTTP/1.1 and HTTP/2."""
+
+import os
+from pathlib import Path
+
+from h3push.asgi.serve import ASGIServer
+from h3push.files.app import DirectoryApp
+from h3push.files.handler import DirectoryHandler
+from h3push.server.server import Server
+from h3push.tcp.application import TcpSettings
+from h3push.tcp.backend import BackendKind
+from h3push.tcp.side import TcpSide
+from h3push.tcp.tls import make_context
+
+
+def serve_tcp_too(
+    service: Server | ASGIServer,
+    kind: BackendKind,
+    certfile: str | os.PathLike[str],
+    keyfile: str | os.PathLike[str],
+    *,
+    alt_svc: str | None = None,
+    redirect_port: int | None = None,
+    key_log_file: str | None = None,
+) -> TcpSide:
+    """Have a server that does not listen yet answer over TCP as well, on the port of the same number.
+
+    Args:
+        service: of an application (`serve_asgi`), or of a directory.
+        kind: the server for TCP, as `find_backend` found it.
+        certfile: certificate chain, PEM; the one that HTTP/3 uses.
+        keyfile: its private key, PEM.
+        alt_svc: the value of Alt-Svc; `None`: HTTP/3 at this very port; "" sends none.
+        redirect_port: plain HTTP on this port is answered with a redirect.
+        key_log_file: the secrets of all connections are appended to it (NSS key log).
+
+    Raises:
+        ValueError: the certificate cannot be used.
+        TypeError: a plain handler, which is written for HTTP/3 alone.
+    """
+    context = make_context(Path(certfile), Path(keyfile), list(kind.abilities.versions), key_log_file=key_log_file)
+    if isinstance(service, ASGIServer):
+        run = service.handler
+        return TcpSide(
+            service.server,
+            run.app,
+            run.delivery,
+            kind,
+            context,
+            TcpSettings(
+                root_path=run.settings.root_path,
+                planners=run.settings.planners,
+                push_event=run.settings.push_event,
+                takes_pushes=kind.takes_pushes,
+            ),
+            state=lambda: run.state,
+            alt_svc=alt_svc,
+            redirect_port=redirect_port,
+        )
+    handler = service.handler
+    if not isinstance(handler, DirectoryHandler):
+        raise TypeError("over TCP, an ASGI application or a directory can be served, not a plain handler")
+    return TcpSide(
+        service,
+        DirectoryApp(handler.directory),
+        handler.delivery,
+        kind,
+        context,
+        TcpSettings(planners=handler.planners, whole_pages=True, takes_pushes=kind.takes_pushes),
+        state=_no_state,
+        alt_svc=alt_svc,
+        redirect_port=redirect_port,
+    )
+
+
+def _no_state() -> None:
+    """A directory has no lifespan."""

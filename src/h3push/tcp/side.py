@@ -1,0 +1,148 @@
+"""The TCP side of a server: bound, started and shut down with it (`server.companion`)."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from h3push.asgi.types import ASGIApplication
+from h3push.delivery.page import DeliveryState
+from h3push.server.server import Server
+from h3push.tcp.application import TcpApplication, TcpSettings
+from h3push.tcp.backend import Abilities, Backend, BackendKind
+from h3push.tcp.redirect import RedirectApplication
+from h3push.tcp.sockets import listen
+from h3push.tcp.tls import load_certificate
+
+TcpChoice = Literal["auto", "uvicorn", "hypercorn", "off"]
+"""The values of `--tcp`."""
+
+ALT_SVC_LIFETIME = 86_400
+"""Seconds that clients remember where HTTP/3 is: a day, the default of RFC 7838. Who finds nothing there comes back to TCP."""
+
+
+class TcpUnavailable(RuntimeError):
+    """The server that was asked for is not installed; the sentence says what to install."""
+
+
+def find_backend(choice: TcpChoice) -> BackendKind | None:
+    """The server for TCP; `None` when none is wanted, or "auto" finds none.
+
+    Raises:
+        TcpUnavailable: it is named and not installed.
+    """
+    if choice == "off":
+        return None
+    name = "uvicorn" if choice == "auto" else choice
+    if find_spec(name) is None:
+        if choice == "auto":
+            return None
+        extra = "tcp" if name == "uvicorn" else name
+        raise TcpUnavailable(f"{name} is not installed: pip install 'h3push[{extra}]'")
+    if name == "uvicorn":
+        from h3push.tcp.uvicorn_backend import uvicorn_kind
+
+        return uvicorn_kind()
+    from h3push.tcp.hypercorn_backend import hypercorn_kind
+
+    return hypercorn_kind()
+
+
+class TcpSide:
+    """What listens on TCP for one HTTP/3 server: the application over TLS and, where that is wanted, the redirect to it.
+
+    Arguments:
+        server: the HTTP/3 server; its `companion` is set.
+        app: the application.
+        delivery: state and counters of pushes and hints, over all versions.
+        kind: the server for TCP.
+        context: TLS, with the names of `kind`'s versions.
+        settings: how the application is run.
+        state: gives the lifespan's state.
+        alt_svc: the value of Alt-Svc; `None`: HTTP/3 at this very port; "" sends none.
+        redirect_port: plain HTTP on this port is answered with a redirect.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        app: ASGIApplication,
+        delivery: DeliveryState,
+        kind: BackendKind,
+        context: ssl.SSLContext,
+        settings: TcpSettings,
+        *,
+        state: Callable[[], dict[str, Any] | None],
+        alt_svc: str | None = None,
+        redirect_port: int | None = None,
+    ) -> None:
+        self.application = TcpApplication(
+            app, server, delivery, settings, state=state, alt_svc=self._alternative_service
+        )
+        """The application as it runs over TCP."""
+        self._server = server
+        self._kind = kind
+        self._context = context
+        self._alt_svc = alt_svc
+        self._redirect_port = redirect_port
+        self._port = 0
+        self._sockets: list[socket.socket] = []
+        self._plain_sockets: list[socket.socket] = []
+        self._backends: list[Backend] = []
+        server.companion = self
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do."""
+        return self._kind.abilities
+
+    @property
+    def responses_under_way(self) -> int:
+        """Responses that are not complete, WebSockets included."""
+        return self.application.under_way
+
+    # the server's calls
+
+    def bind(self, address: tuple[str, int]) -> None:
+        """Listen at an address, and at the redirect's port of the same host."""
+        host, port = address
+        if port != self._port:
+            self.release()
+            self._port = port
+        self._sockets.append(listen(address))
+        if self._redirect_port is not None:
+            self._plain_sockets.append(listen((host, self._redirect_port)))
+
+    async def start(self) -> None:
+        """Begin to accept."""
+        make, settings = self._kind.make, self._server.settings
+        self._backends = [make(self.application, self._sockets, self._context, settings)]
+        if self._plain_sockets:
+            self._backends.append(make(RedirectApplication(self._port), self._plain_sockets, None, settings))
+        for backend in self._backends:
+            await backend.start()
+
+    async def shutdown(self, grace: float | None) -> None:
+        """Stop."""
+        try:
+            await asyncio.gather(*(backend.shutdown(grace) for backend in self._backends))
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Close every socket."""
+        for one in (*self._sockets, *self._plain_sockets):
+            one.close()
+        self._sockets, self._plain_sockets = [], []
+
+    def load_certificate(self, certfile: Path, keyfile: Path) -> None:
+        """Use another certificate for new connections."""
+        load_certificate(self._context, certfile, keyfile)
+
+    def _alternative_service(self) -> bytes | None:
+        if self._alt_svc is None:
+            return b'h3=":%d"; ma=%d' % (self._port, ALT_SVC_LIFETIME)
+        return self._alt_svc.encode("latin-1") or None

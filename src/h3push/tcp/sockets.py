@@ -1,0 +1,40 @@
+"""TCP sockets at the addresses that UDP has."""
+
+import socket
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted; the kernel takes the least of this and its own bound."""
+
+
+class TcpAddressError(OSError):
+    """A TCP address cannot be taken, for the reason that its `errno` names."""
+
+    where: str = ""
+    """The address in words."""
+
+
+def listen(address: tuple[str, int]) -> socket.socket:
+    """Listen at an address; "::" is IPv6 and IPv4, as it is for UDP. `TcpAddressError` when it cannot be taken."""
+    try:
+        return _listen(address)
+    except OSError as error:
+        raised = TcpAddressError(error.errno, error.strerror)
+        raised.where = f"TCP port {address[1]} of {address[0]}"
+        raise raised from None
+
+
+def _listen(address: tuple[str, int]) -> socket.socket:
+    host, port = address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a restart waits for old connections
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        found.setblocking(False)
+        found.bind((host, port))
+        found.listen(BACKLOG)
+    except BaseException:
+        found.close()
+        raise
+    return found

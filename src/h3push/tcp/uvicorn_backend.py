@@ -1,0 +1,87 @@
+"""uvicorn as the server for TCP: HTTP/1.1, and HTTP/2 where zttp is installed. It pushes nothing."""
+
+import asyncio
+import math
+import socket
+import ssl
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any
+
+import uvicorn
+
+from h3push.asgi.types import ASGIApplication
+from h3push.runtime.settings import ServerSettings
+from h3push.tcp.backend import Abilities, BackendKind
+
+
+class UvicornBackend:
+    """One uvicorn, in the event loop that runs.
+
+    Its signal handlers, its lifespan and its access log stay off: all three are ours, and one for every version.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        sockets: list[socket.socket],
+        context: ssl.SSLContext | None,
+        settings: ServerSettings,
+    ) -> None:
+        http: Any = "auto"
+        if find_spec("zttp") is not None and context is not None:
+            from h3push.tcp.zttp_protocols import ByAlpn
+
+            http = ByAlpn
+        self._sockets = sockets
+        self._config = uvicorn.Config(
+            app,
+            http=http,
+            ws="websockets-sansio" if find_spec("websockets") is not None else "auto",
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # the same addresses as over HTTP/3
+            server_header=False,
+            date_header=settings.send_date,
+            limit_concurrency=settings.max_connections,
+            timeout_keep_alive=math.ceil(settings.idle_timeout or 0) or 86_400,
+            ssl_context_factory=None if context is None else lambda _config, _default: context,
+        )
+        self._server = uvicorn.Server(self._config)
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to accept. In steps, because `Server.serve` takes the process's signals."""
+        self._config.load()
+        self._server.lifespan = self._config.lifespan_class(self._config)
+        await self._server.startup(sockets=self._sockets)
+        self._loop = asyncio.create_task(self._server.main_loop(), name="h3push uvicorn")
+
+    async def shutdown(self, grace: float | None) -> None:
+        """Stop; what is not finished in time is cancelled."""
+        self._server.should_exit = True
+        if self._loop is None:
+            return
+        self._loop.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._loop
+        self._config.timeout_graceful_shutdown = None if grace is None else math.ceil(grace)
+        try:
+            await self._server.shutdown(sockets=self._sockets)
+        finally:
+            for task in list(self._server.server_state.tasks):
+                task.cancel()
+
+
+def uvicorn_kind() -> BackendKind:
+    """uvicorn, with what is installed beside it."""
+    http2 = find_spec("zttp") is not None
+    abilities = Abilities(
+        f"uvicorn {uvicorn.__version__}",
+        ("h2", "http/1.1") if http2 else ("http/1.1",),
+        pushes=False,
+        websockets=find_spec("websockets") is not None or find_spec("wsproto") is not None,
+    )
+    return BackendKind(abilities, UvicornBackend)

@@ -1,0 +1,322 @@
+"""The TCP side of a server: same port, redirect, directory, Hypercorn's pushes, certificates, one shutdown."""
+
+import asyncio
+import shutil
+import socket
+from typing import Any
+
+import pytest
+
+import h3push
+from h3push.files.directory import Directory
+from h3push.files.handler import DirectoryHandler
+from h3push.server.certificates import development_certificates
+from h3push.tcp import side as side_module
+from h3push.tcp.joining import serve_tcp_too
+from h3push.tcp.redirect import RedirectApplication
+from h3push.tcp.side import TcpUnavailable, find_backend
+
+pytest.importorskip("uvicorn")
+pytest.importorskip("zttp")
+
+TCP_VERSIONS = pytest.mark.parametrize("version", ["2", "1.1"])
+PAGE = "<!doctype html><link rel=stylesheet href=/a.css><p>page\n"
+
+
+@pytest.fixture
+def site(tmp_path: Any) -> Any:
+    (tmp_path / "index.html").write_text(PAGE)
+    (tmp_path / "a.css").write_text("p { color: red }\n")
+    (tmp_path / "large.bin").write_bytes(bytes(range(256)) * 4_000)
+    return DirectoryHandler(Directory(tmp_path))
+
+
+async def page_with_push(scope: Any, receive: Any, send: Any) -> None:
+    """Pushes one style sheet with its page."""
+    if scope["type"] != "http":
+        raise NotImplementedError
+    if scope["path"] == "/":
+        await h3push.push(scope, "/a.css")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+@TCP_VERSIONS
+def test_a_directory_is_served_as_over_http3(served: Any, site: Any, version: str) -> None:
+    """Files, parts of files, conditions, what goes with a page: as the table of `delivery.decision` says."""
+
+    async def scenario(world: Any) -> None:
+        page = await world.get(version)
+        assert (page.status, page.content.decode()) == (200, PAGE)
+        expected = ["</a.css>; rel=preload; as=style"]
+        assert page.links == expected
+        assert page.hints == (expected if version == "2" else [])
+        (tag,) = page.all(b"etag")
+        assert (await world.get(version, headers=[(b"if-none-match", tag.encode())])).status == 304
+        part = await world.get(version, "/large.bin", headers=[(b"range", b"bytes=1-3")])
+        assert (part.status, part.content) == (206, b"\x01\x02\x03")
+        large = await world.get(version, "/large.bin")
+        assert large.content == bytes(range(256)) * 4_000
+        assert (await world.get(version, "/absent")).status == 404
+        assert (await world.get(version, method="POST", content=b"x")).status == 405
+        ways = site.delivery.counters.ways
+        assert {way.name: count for way, count in ways.items()} == {"EARLY_HINT" if version == "2" else "LINK": 1}
+
+    served(site, scenario, serve=h3push.serve)
+
+
+def test_hypercorn_pushes_to_clients_that_take_pushes(served: Any) -> None:
+    """Over HTTP/2 too a client says whether it takes pushes; one that does not is hinted at (issue 12, point 1)."""
+    pytest.importorskip("hypercorn")
+
+    async def scenario(world: Any) -> None:
+        takes = await world.get("2", pushes=True)
+        assert (takes.pushed, takes.hints) == (["/a.css"], [])
+        refuses = await world.get("2")
+        assert (refuses.pushed, refuses.hints) == ([], ["</a.css>; rel=preload; as=style"])
+        assert (await world.get("1.1")).links == ["</a.css>; rel=preload; as=style"]
+        async with asyncio.timeout(5):
+            while len(world.rows()) < 4:  # noqa: ASYNC110 - Hypercorn returns to the application after the client has its answer
+                await asyncio.sleep(0.01)
+        assert sorted(row["path"] for row in world.rows()) == ["/", "/", "/", "/a.css"]
+
+    served(page_with_push, scenario, tcp="hypercorn")
+
+
+@pytest.mark.parametrize("tcp", ["uvicorn", "hypercorn"])
+def test_plain_http_is_redirected(served: Any, tcp: str) -> None:
+    """308 with the same URL under https, at the port that HTTPS has."""
+    pytest.importorskip(tcp)
+
+    async def scenario(world: Any) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", plain)
+        writer.write(b"GET /a?b=c HTTP/1.1\r\nHost: localhost:80\r\nConnection: close\r\n\r\n")
+        answer = (await asyncio.wait_for(reader.read(), 10)).decode().lower()
+        writer.close()
+        assert answer.startswith("http/1.1 308")
+        assert f"location: https://localhost:{world.port}/a?b=c\r\n" in answer
+
+    plain = free_port()
+    served(page_with_push, scenario, tcp=tcp, redirect_port=plain)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "location"),
+    [
+        (b"example.com", b"https://example.com/p"),
+        (b"EXAMPLE.com:8080", b"https://example.com/p"),
+        (b"[::1]:80", b"https://[::1]/p"),
+        (b"", None),
+        (b"user@example.com", b"https://example.com/p"),
+        (b"exa mple", None),
+        (b"example.com/path", b"https://example.com/p"),
+        (b"a\xffb", None),
+    ],
+)
+def test_a_redirect_leads_nowhere_but_to_the_host_that_was_asked(host: bytes, location: bytes | None) -> None:
+    """Whatever the Host field holds, the Location has that host and nothing of what else was in it; 400 for none."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "headers": [(b"host", host)], "raw_path": b"//p", "path": "//p"}
+    asyncio.run(RedirectApplication(443)(scope, None, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == (308 if location else 400)
+    assert dict(sent[0]["headers"]).get(b"location") == location
+
+
+def test_new_connections_get_the_new_certificate(served: Any, tmp_path: Any) -> None:
+    """As over HTTP/3, without a restart; files that make no certificate leave the old one in use."""
+    made = development_certificates(tmp_path)
+
+    async def scenario(world: Any) -> None:
+        before = await certificate(world.port)
+        world.side.load_certificate(made.certfile, made.keyfile)
+        after = await certificate(world.port)
+        assert before != after
+        (tmp_path / "broken.pem").write_text("no certificate")
+        with pytest.raises(ValueError, match=r"broken\.pem"):
+            world.side.load_certificate(tmp_path / "broken.pem", made.keyfile)
+        assert await certificate(world.port) == after
+
+    served(page_with_push, scenario)
+
+
+async def certificate(port: int) -> bytes:
+    import ssl
+
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("localhost", port, ssl=context)
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    assert isinstance(der, bytes)
+    return der
+
+
+@pytest.mark.parametrize("tcp", ["uvicorn", "hypercorn"])
+def test_a_shutdown_lets_responses_over_tcp_finish(served: Any, tcp: str) -> None:
+    """And no new connection is accepted meanwhile (issue 12, point 1)."""
+    pytest.importorskip(tcp)
+    called, go_on = [], []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        called[0].set()
+        await go_on[0].wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"whole"})
+
+    async def scenario(world: Any) -> None:
+        called.append(asyncio.Event())
+        go_on.append(asyncio.Event())
+        waiting = asyncio.create_task(world.get("2"))
+        await called[0].wait()
+        assert world.server.responses_under_way == 1
+        stopping = asyncio.create_task(world.service.shutdown())
+        async with asyncio.timeout(10):
+            while await accepts(world.port):
+                pass
+        go_on[0].set()
+        assert (await waiting).content == b"whole"
+        await stopping
+
+    served(app, scenario, tcp=tcp)
+
+
+async def accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("localhost", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def test_a_shutdown_without_grace_ends_responses(served: Any) -> None:
+    """`shutdown(0)` does not wait for an application that goes on for ever."""
+    called = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        called[0].set()
+        await asyncio.Event().wait()
+
+    async def scenario(world: Any) -> None:
+        called.append(asyncio.Event())
+        waiting = asyncio.create_task(world.get("1.1"))
+        await called[0].wait()
+        async with asyncio.timeout(5):
+            await world.service.shutdown(0)
+        (result,) = await asyncio.gather(waiting, return_exceptions=True)
+        assert isinstance(result, Exception) or result.status == 500
+
+    served(app, scenario)
+
+
+def test_a_taken_tcp_port_is_an_error_that_names_it(certificates: Any) -> None:
+    """Half a server would be a riddle: UDP is let go too."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            service = h3push.serve_asgi(
+                page_with_push, "127.0.0.1", port, certfile=certificates.certfile, keyfile=certificates.keyfile
+            )
+            kind = find_backend("uvicorn")
+            assert kind is not None
+            serve_tcp_too(service, kind, certificates.certfile, certificates.keyfile)
+            with pytest.raises(OSError, match="in use") as caught:
+                await service.open()
+            assert caught.value.where == f"TCP port {port} of 127.0.0.1"  # type: ignore[attr-defined]
+            with socket.socket(type=socket.SOCK_DGRAM) as probe:
+                probe.bind(("127.0.0.1", port))
+
+    asyncio.run(main())
+
+
+def test_a_free_port_is_free_for_both(certificates: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Port 0 goes on to another where TCP finds the one that UDP took taken."""
+    listened: list[int] = []
+    original = side_module.listen
+
+    def listen(address: tuple[str, int]) -> socket.socket:
+        listened.append(address[1])
+        if len(listened) == 1:
+            raise OSError(98, "taken")
+        return original(address)
+
+    monkeypatch.setattr(side_module, "listen", listen)
+
+    async def main() -> None:
+        service = h3push.serve_asgi(
+            page_with_push, "127.0.0.1", 0, certfile=certificates.certfile, keyfile=certificates.keyfile
+        )
+        kind = find_backend("uvicorn")
+        assert kind is not None
+        serve_tcp_too(service, kind, certificates.certfile, certificates.keyfile)
+        async with service:
+            assert service.address[1] == listened[-1] != listened[0]
+
+    asyncio.run(main())
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for by name: a sentence with what to install. By itself: HTTP/3 alone."""
+    monkeypatch.setattr(side_module, "find_spec", lambda _name: None)
+    assert find_backend("auto") is None
+    assert find_backend("off") is None
+    with pytest.raises(TcpUnavailable, match=r"pip install 'h3push\[tcp\]'"):
+        find_backend("uvicorn")
+    with pytest.raises(TcpUnavailable, match=r"pip install 'h3push\[hypercorn\]'"):
+        find_backend("hypercorn")
+
+
+def test_what_tcp_cannot_do_is_one_line() -> None:
+    """Said at start."""
+    kind = find_backend("uvicorn")
+    assert kind is not None
+    line = str(kind.abilities)
+    assert line.startswith("over TCP: HTTP/2 and HTTP/1.1 by uvicorn ")
+    assert line.endswith(", without pushes")
+    assert "\n" not in line
+
+
+def test_a_plain_handler_is_for_http3_alone(certificates: Any) -> None:
+    kind = find_backend("uvicorn")
+    assert kind is not None
+    server = h3push.serve(
+        lambda _request: h3push.Response(200), certfile=certificates.certfile, keyfile=certificates.keyfile
+    )
+    with pytest.raises(TypeError, match="not a plain handler"):
+        serve_tcp_too(server, kind, certificates.certfile, certificates.keyfile)
+
+
+@pytest.mark.skipif(shutil.which("nghttp") is None, reason="nghttp is not installed (Debian: nghttp2-client)")
+def test_nghttp_sees_pushes(served: Any) -> None:
+    """A stranger's client."""
+    pytest.importorskip("hypercorn")
+
+    async def scenario(world: Any) -> None:
+        process = await asyncio.create_subprocess_exec(
+            "nghttp",
+            "-nv",
+            "--no-verify-peer",
+            f"https://localhost:{world.port}/",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 20)
+        assert b"recv PUSH_PROMISE frame" in out
+        assert b":path: /a.css" in out
+
+    served(page_with_push, scenario, tcp="hypercorn")
