@@ -10,6 +10,7 @@ import pytest
 import h3push
 from h3push.http.push_report import MAX_IDS, PushReport, encode_push_report, parse_push_report
 from h3push.server.access_log import AccessLog
+from h3push.server.views import MAX_PATH
 from h3push.testing import World, in_world
 
 
@@ -127,3 +128,15 @@ def test_a_report_is_read_as_it_was_written() -> None:
     many = parse_push_report(encode_push_report(PushReport(tuple(range(200)), (300,))))
     assert many == PushReport(tuple(range(MAX_IDS)))
     assert PushReport((1, 1, 2), (2,)).among({1, 2}) == PushReport((1,), (2,))
+
+
+def test_long_paths_are_not_remembered() -> None:
+    """A client makes its paths up: 512 of them with 64 KiB each would be 32 MiB a connection."""
+    referer = "https://origin.example/" + "x" * MAX_PATH
+
+    async def scenario(world: World) -> None:
+        await get(world, "/" + "x" * MAX_PATH)
+        await get(world, "/second", accept="text/html")
+        await get(world, "/font", referer=referer)
+
+    assert places(rows_of(scenario))["/font"] == ("/second", 2, 1)

@@ -20,6 +20,8 @@ QUIET = 2.0
 program takes between an answer and the question that follows from it."""
 MAX_PATHS = 512
 """Paths of a connection that are remembered for the Referer of later requests; the oldest goes first."""
+MAX_PATH = 1024
+"""Characters of a path that is remembered. No page that others name has a longer one, and a client could make them up."""
 MAX_REPORTABLE = 1024
 """Pushes of a connection that are remembered until their client says whether it used them; the oldest goes first."""
 
@@ -74,10 +76,11 @@ class Views:
         else:
             view.members += 1
             place = Place(view, view.members, max(0.0, now - view.began))
-        self._of_path[path] = view
-        self._of_path.move_to_end(path)
-        if len(self._of_path) > MAX_PATHS:
-            self._of_path.popitem(last=False)
+        if len(path) <= MAX_PATH:
+            self._of_path[path] = view
+            self._of_path.move_to_end(path)
+            if len(self._of_path) > MAX_PATHS:
+                self._of_path.popitem(last=False)
         if request.push_id is not None:
             self._reportable[request.push_id] = None
             if len(self._reportable) > MAX_REPORTABLE:
