@@ -47,6 +47,8 @@ class Exchanges(Channel):
         """True while requests that may be repeated go out in early data."""
         self.next_answer: float | None = None
         """When the response to some request is due."""
+        self.next_look: float | None = None
+        """When the first of all time-outs of this connection is due, those of its core apart."""
 
     @abstractmethod
     def progressed(self) -> None:
@@ -97,13 +99,19 @@ class Exchanges(Channel):
         if self.is_early:
             exchange.early, exchange.priority = True, priority
         if not self.is_kept_alive:
-            self.keep_alive(True)
+            self.progressed()
         if limits.response is not None:
             deadline = exchange.active_at + (limits.response if end_stream else limits.response / LOOKS)
             if self.next_answer is None or deadline < self.next_answer:
                 self.next_answer = deadline
+                self.look_by(deadline)
         self.schedule_flush()
         return exchange
+
+    def look_by(self, deadline: float | None) -> None:
+        """Look at the time-outs then, or before."""
+        if deadline is not None and (self.next_look is None or deadline < self.next_look):
+            self.next_look = deadline
 
     def send_again(self) -> None:
         """The server refused early data: it has not seen the requests that went out in it."""

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from h3push.client.exchange import Exchange
 
 LOOKS = 4
-"""Looks within the time-out: so a stall is noticed at most a quarter of it late, and no event costs anything for it."""
+"""Looks within the time-out, from the first request on: so a stall is noticed at most a quarter of it late, and no event costs
+anything for it."""
 
 
 class PushWatch:
@@ -23,19 +24,19 @@ class PushWatch:
         self._timeout = timeout
         self._seen: dict[Exchange, tuple[object, float]] = {}
 
-    def start(self, now: float, left: Iterable[Exchange]) -> None:
-        """Watch what is left, now that everything that was asked for is complete."""
+    def start(self, now: float) -> None:
+        """Look when a quarter of the time-out is over; what was seen before does not count, for something was asked for since."""
         if self._timeout is not None:
             self._seen = {}
-            self.look(now, left)
+            self.next_look = now + self._timeout / LOOKS
 
     def stop(self) -> None:
-        """Something is asked for again."""
+        """Nothing is left."""
         self.next_look = None
         self._seen = {}
 
     def look(self, now: float, left: Iterable[Exchange]) -> list[Exchange]:
-        """See how far everything has come; returns what has not moved within the time-out."""
+        """See how far everything has come, now that all that was asked for is complete; what has not moved in the time-out."""
         assert self._timeout is not None
         stalled, seen = [], {}
         for exchange in left:
@@ -48,5 +49,5 @@ class PushWatch:
                 continue
             seen[exchange] = progress, since
         self._seen = seen
-        self.next_look = now + self._timeout / LOOKS if seen else None
+        self.next_look = now + self._timeout / LOOKS
         return stalled

@@ -114,26 +114,24 @@ class ClientSession(Exchanges):
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is due."""
-        due = self.core.next_timeout()
-        look = self.next_answer
-        if look is not None and (due is None or look < due):
-            due = look
-        look = self._watch.next_look
-        if look is not None and (due is None or look < due):
-            due = look
-        if self._liveness is not None and (due is None or self._liveness.next_look < due):
-            due = self._liveness.next_look
-        return due
+        due, look = self.core.next_timeout(), self.next_look
+        return look if due is None or (look is not None and look < due) else due
 
     def handle_timeout(self, now: float) -> None:
         """Time has passed."""
         self.receive(self.core.handle_timeout(now))
+        if self.next_look is None or self.next_look > now:
+            return
+        self.next_look = None
         if self.next_answer is not None and self.next_answer <= now:
             self.fail_unanswered(now)
         if self._watch.next_look is not None and self._watch.next_look <= now:
             self._look_at_pushes(now)
         if self._liveness is not None and self._liveness.next_look <= now:
             self._look_for_life(self._liveness, now)
+        self.look_by(self.next_answer)
+        self.look_by(self._watch.next_look)
+        self.look_by(None if self._liveness is None else self._liveness.next_look)
 
     def closed(self, kind: str, error_code: int | None, reason: str) -> None:
         """The connection is over; before the handshake was done, it did not come about."""
@@ -215,8 +213,11 @@ class ClientSession(Exchanges):
 
     def _look_at_pushes(self, now: float) -> None:
         """Give up the pushes that do not move, and the responses that are kept open for promises that do not come."""
-        if not self._asked_has_arrived():
+        if not self.wanted:
             self._watch.stop()
+            return
+        if not self._asked_has_arrived():
+            self._watch.start(now)
             return
         seconds = self.settings.push_timeout
         sentence = f"nothing came of it for {seconds:g} s (push_timeout)"
@@ -246,6 +247,7 @@ class ClientSession(Exchanges):
         self.doubt = Signal()
         rtt = float(driver.stats(handle).get("rtt", 0))
         self._liveness = Liveness(lambda: driver.stats(handle).get("received_bytes", 0), rtt, self.now())
+        self.look_by(self._liveness.next_look)
         self.schedule_flush()
 
     def _look_for_life(self, liveness: Liveness, now: float) -> None:
@@ -289,10 +291,10 @@ class ClientSession(Exchanges):
         wanted = bool(self.exchanges or self.fulfilling)
         if wanted is not self.is_kept_alive:
             self.keep_alive(wanted)
-        if wanted:
-            if self.may_be_promised and self._watch.next_look is None and self._asked_has_arrived():
-                self._watch.start(self.now(), self._left())
-        elif self.close_when_idle and not self.core.is_closed:
+            if wanted and self.may_be_promised and self._watch.next_look is None:
+                self._watch.start(self.now())
+                self.look_by(self._watch.next_look)
+        if not wanted and self.close_when_idle and not self.core.is_closed:
             self.close()
 
     @property

@@ -210,12 +210,13 @@ class Endpoint:
             return
         self._flush_scheduled = False
         seconds, left = self.driver.flush()
-        if left == _FULL:
-            self.driver.watch_writable(self.loop, self.flush)
         if self.driver.pending():
             self.loop.call_soon(self._tick)
-        elif left and left != _FULL:
-            self.schedule_flush()
+        if left:
+            if left == _FULL:
+                self.driver.watch_writable(self.loop, self.flush)
+            else:
+                self.schedule_flush()
         self._arm(seconds)
 
     # the timer
@@ -224,12 +225,16 @@ class Endpoint:
         if self._marked:
             self._ask_deadlines()
         deadline = None if seconds is None else self.loop.time() + seconds
-        if self._heap and (deadline is None or self._heap[0][0] < deadline):
-            deadline = self._heap[0][0]
-        timer = self._timer
-        if deadline is None or (timer is not None and timer.when() <= deadline + TIMER_SLACK):
+        if self._heap:
+            first = self._heap[0][0]
+            if deadline is None or first < deadline:
+                deadline = first
+        if deadline is None:
             return
+        timer = self._timer
         if timer is not None:
+            if timer.when() <= deadline + TIMER_SLACK:
+                return
             timer.cancel()
         self._timer = self.loop.call_at(deadline, self._timer_fired)
 

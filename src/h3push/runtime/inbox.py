@@ -93,22 +93,21 @@ class Incoming:
         """A piece of content, perhaps the last."""
         if self.ended:
             return
-        if data:
+        size, budget = len(data), self._budget
+        if size:
             self._chunks.append(data)
-            self._unread += len(data)
-            self.received += len(data)
-            if self._budget is not None:
-                self._budget.held += len(data)
+            self._unread += size
+            self.received += size
+            if budget is not None:
+                budget.held += size
         if end:
             self.ended = True
-        elif not self.paused and self._is_full():
+        elif not self.paused and (
+            self._unread > self._high_water or (budget is not None and budget.held > budget.limit)
+        ):
             self.paused = True
             self._control.pause(self._stream_id)
         wake(self._waiter)
-
-    def _is_full(self) -> bool:
-        budget = self._budget
-        return self._unread > self._high_water or (budget is not None and budget.held > budget.limit)
 
     def finish(self, trailers: Headers) -> None:
         """The trailer section, which is the end."""
@@ -211,9 +210,7 @@ class Incoming:
         self._unread += size
         if self._budget is not None:
             self._budget.held += size
-        if not self.paused and not self.ended and self._is_full():
-            self.paused = True
-            self._control.pause(self._stream_id)
+        self.feed(b"", False)  # it may be too much again
 
     async def _wait(self) -> None:
         if self._waiter is not None:
