@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from h3push.client.connection import ClientConnection
     from h3push.client.exchange import ReceivedState, SentRequest, Timing
     from h3push.client.limits import Timeouts
+    from h3push.client.push_stats import PushStats, Unused
     from h3push.client.pushes import RefusedPush
     from h3push.client.response import ClientResponse, ReceivedPush
     from h3push.delivery.decision import Way
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from h3push.http.headers import Headers
     from h3push.http.priority import Priority
     from h3push.runtime.inbox import ContentTooLarge
-    from h3push.runtime.settings import ClientSettings, ServerSettings
+    from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSettings, ServerSettings
     from h3push.server.counters import ServerCounters
     from h3push.server.push import Push, PushState
     from h3push.server.request import Request
@@ -82,6 +83,7 @@ _HOMES = {
     "h3push.client.connection": "ClientConnection",
     "h3push.client.limits": "Timeouts",
     "h3push.client.exchange": "ReceivedState SentRequest Timing",
+    "h3push.client.push_stats": "PushStats Unused",
     "h3push.client.pushes": "RefusedPush",
     "h3push.client.response": "ClientResponse ReceivedPush",
     "h3push.server.runner": "Handler",
@@ -92,7 +94,7 @@ _HOMES = {
     "h3push.server.response": "Response",
     "h3push.server.counters": "ServerCounters",
     "h3push.server.server": "Server serve",
-    "h3push.runtime.settings": "ClientSettings ServerSettings",
+    "h3push.runtime.settings": "ClientSettings PoolSettings PushCacheSettings ServerSettings",
     "h3push.runtime.inbox": "ContentTooLarge",
     "h3push.delivery.decision": "Way",
     "h3push.delivery.page": "Delivered",
@@ -167,6 +169,10 @@ __all__ = [
     "ClientResponse",
     "ClientSettings",
     "ClientTls",
+    "PoolSettings",
+    "PushCacheSettings",
+    "PushStats",
+    "Unused",
     "ReceivedPush",
     "ReceivedState",
     "RefusedPush",

@@ -16,6 +16,7 @@ from enum import Enum
 
 from h3push.http.fields import Field, RequestHead, ResponseHead
 from h3push.http.semantics import PRECONDITION_FIELDS
+from h3push.http.url import plain_authority, plain_target
 
 
 class Mismatch(Enum):
@@ -37,6 +38,8 @@ class Mismatch(Enum):
     """RFC 9111 section 4.1."""
     CODING = "the request does not accept the response's content coding"
     """RFC 9110 section 12.5.3."""
+    STATUS = "the response answers a condition or a range, or says that the server cannot answer"
+    """The request has neither; its own answer may be another."""
 
 
 _CREDENTIALS = {b"authorization": Mismatch.AUTHORIZATION, b"cookie": Mismatch.COOKIE}
@@ -44,6 +47,8 @@ _ACCEPT_ENCODING = b"accept-encoding"
 _ANYTHING = {b"accept": b"*/*", b"accept-language": b"*"}
 """Values that mean the same as leaving the field out (RFC 9110 sections 12.5.1 and 12.5.4)."""
 _IDENTITY = frozenset({b"", b"identity"})
+_OF_THE_PROMISE_ALONE = frozenset({206, 304, 412, 416, 421, 425})
+"""Statuses that mean something only with the fields of the promised request, or on its connection (RFC 9110 section 15)."""
 
 
 def why_not_promised(request: RequestHead, promised: RequestHead, initiator: RequestHead) -> Mismatch | None:
@@ -54,12 +59,7 @@ def why_not_promised(request: RequestHead, promised: RequestHead, initiator: Req
         promised: the request of PUSH_PROMISE.
         initiator: the request on whose stream the promise came.
     """
-    if (request.method, request.scheme, _authority(request), request.path) != (
-        promised.method,
-        promised.scheme,
-        _authority(promised),
-        promised.path,
-    ):
+    if key_of(request) != key_of(promised):
         return Mismatch.TARGET
     asked = _by_name(request.fields)
     if b"range" in asked:
@@ -73,6 +73,8 @@ def why_not_promised(request: RequestHead, promised: RequestHead, initiator: Req
 
 def why_not_response(request: RequestHead, promised: RequestHead, response: ResponseHead) -> Mismatch | None:
     """Why a pushed response does not answer `request`, of which `why_not_promised` found nothing wrong; `None` when it does."""
+    if response.status in _OF_THE_PROMISE_ALONE:
+        return Mismatch.STATUS
     asked, offered, answered = _by_name(request.fields), _by_name(promised.fields), _by_name(response.fields)
     varies = _list(answered.get(b"vary", b""))
     if b"*" in varies:
@@ -150,6 +152,16 @@ def _by_name(fields: Iterable[Field]) -> dict[bytes, bytes]:
     return found
 
 
-def _authority(head: RequestHead) -> bytes:
-    """The authority without case and without the default port of https."""
-    return (head.authority or b"").lower().removesuffix(b":443")
+Key = tuple[bytes, bytes, bytes, bytes]
+"""Method, scheme, authority and target, each in the form in which it is compared."""
+
+
+def key_of(head: RequestHead) -> Key:
+    """What a request and the promise that answers it have in common (RFC 9111 section 4)."""
+    return head.method, head.scheme or b"", plain_authority(head.authority or b""), plain_target(head.path or b"")
+
+
+def credentials_of(head: RequestHead) -> tuple[bytes | None, bytes | None]:
+    """Authorization and Cookie of a request."""
+    fields = _by_name(head.fields)
+    return fields.get(b"authorization"), fields.get(b"cookie")

@@ -66,7 +66,7 @@ def connect(
         config = replace(config, max_concurrent_pushes=max_pushes)
     plan = Plan(
         origin=parsed.origin,
-        tls=tls if tls is not None or driver is not None else _client_tls(cafile, verify, early_data),
+        tls=tls if tls is not None or driver is not None else make_tls(cafile, verify, early_data),
         config=replace(config, release_pushes=False, grant_in_two_steps=True),
         settings=settings or ClientSettings(),
         io=io,
@@ -88,7 +88,8 @@ def _check_connect_arguments(
     check_type("settings", settings, ClientSettings, type(None))
 
 
-def _client_tls(cafile: str | os.PathLike[str] | None, verify: bool, early_data: bool) -> _quic.ClientTls:
+def make_tls(cafile: str | os.PathLike[str] | None, verify: bool, early_data: bool) -> _quic.ClientTls:
+    """TLS settings of a client. `ValueError` when a file cannot be used."""
     trust = None
     if cafile is not None:
         try:

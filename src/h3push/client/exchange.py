@@ -20,7 +20,7 @@ from h3push.http.headers import Headers, has_field
 from h3push.http.priority import Priority
 from h3push.http.request import RequestView
 from h3push.runtime.drain import Drain
-from h3push.runtime.inbox import FlowControl, Incoming
+from h3push.runtime.inbox import FlowControl, Incoming, UnreadBudget
 from h3push.runtime.settings import ClientSettings
 from h3push.runtime.signal import Signal
 
@@ -121,6 +121,8 @@ class Exchange:
     """Sends the request's content, where that takes a while."""
     drain: Drain | None = None
     """Where the upload waits."""
+    budget: UnreadBudget | None = None
+    """Bounds the unread content of several responses together, where somebody holds them unread."""
     content_sent: int = 0
     """Content of the request given to QUIC so far, in bytes."""
     content_taken: int = 0
@@ -157,7 +159,11 @@ class Exchange:
         """The final response's header section."""
         owner = self.owner
         content = self.content = Incoming(
-            owner, stream_id, high_water=owner.settings.receive_high_water, timeout=self.limits.read
+            owner,
+            stream_id,
+            high_water=owner.settings.receive_high_water,
+            timeout=self.limits.read,
+            budget=self.budget,
         )
         if owner.may_be_promised and self._may_be_kept_open(head):
             content.expected = head.content_length
@@ -298,6 +304,8 @@ class PushedExchange(Exchange):
     """True when its credit went back."""
     view: "ref[object] | None" = None
     """The application's view of it, while it has one."""
+    on_end: "Callable[[PushedExchange], None] | None" = None
+    """Called once, when its response is complete or will not be."""
 
     def __init__(
         self, owner: Owner, request: SentRequest, now: float, limits: Limits, push_id: int, initiator: SentRequest
@@ -323,6 +331,14 @@ class PushedExchange(Exchange):
         super().end(now)
         if self.is_under_way:
             self.state = ReceivedState.FULFILLED
+        if self.on_end is not None:
+            on_end, self.on_end = self.on_end, None
+            on_end(self)
+
+    @property
+    def received(self) -> int:
+        """Bytes of content that have arrived."""
+        return 0 if self.head is None else self.content.received
 
     def ended_early(self, by: CancelledBy, sentence: str, code: int) -> None:
         """It will not come, or not further."""

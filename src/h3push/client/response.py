@@ -7,13 +7,14 @@ promise.
 """
 
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from weakref import ref
 
 from h3push.client.exchange import Exchange, PushedExchange, ReceivedState, SentRequest, Timing
 from h3push.h3.events import CancelledBy
 from h3push.http.headers import Headers
+from h3push.runtime.inbox import UnreadBudget
 
 
 class ClientResponse:
@@ -111,6 +112,10 @@ class ClientResponse:
         """Cancel what has not arrived, and the pushes that came with it (see `pushes`). Harmless when all is read."""
         self._exchange.close()
 
+    def leave(self) -> None:
+        """Be done with it. Unlike `close`, one that was read to its end goes on bringing promises, where `on_push` takes them."""
+        self._exchange.abandon()
+
     async def __aenter__(self) -> "ClientResponse":
         return self
 
@@ -204,6 +209,13 @@ class ReceivedPush:
     def keep(self) -> None:
         """Let it outlive the response that it came with, for as long as you hold it."""
         self._exchange.claimed = True
+
+    def hold(self, budget: UnreadBudget, on_end: Callable[[PushedExchange], None]) -> PushedExchange:
+        """Keep it unread for whoever will want it: its content counts in `budget`, and `on_end` hears of its end, once."""
+        self.keep()
+        exchange = self._exchange
+        exchange.budget, exchange.on_end = budget, on_end
+        return exchange
 
     def __del__(self) -> None:
         exchange = self._exchange

@@ -137,6 +137,20 @@ def plain_authority(authority: bytes) -> bytes:
     return authority.lower().removesuffix(b":443")
 
 
+def plain_target(target: bytes) -> bytes:
+    """A `:path` as it is compared: what need not be percent-encoded is not, hex digits in upper case (RFC 3986 section 6.2.2)."""
+    return _TRIPLET.sub(_plain_triplet, target) if b"%" in target else target
+
+
+_TRIPLET = re.compile(rb"%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(rb"[A-Za-z0-9._~-]")
+
+
+def _plain_triplet(match: "re.Match[bytes]") -> bytes:
+    byte = bytes([int(match[1], 16)])
+    return byte if _UNRESERVED.fullmatch(byte) else match[0].upper()
+
+
 class Authorities:
     """Authorities of https URLs, to ask whether one is among them: without case, and with the default port.
 

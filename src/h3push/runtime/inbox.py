@@ -10,7 +10,7 @@ what it had taken, and one that comes after pieces were taken refuses. What was 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from h3push.errors import ReadTimeout
@@ -38,13 +38,15 @@ class FlowControl(Protocol):
 class UnreadBudget:
     """Unread content of many messages together. Beyond `limit` bytes, none of them gets further ahead of its reader."""
 
-    __slots__ = ("held", "limit")
+    __slots__ = ("held", "limit", "on_excess")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         """Bytes that may be unread."""
         self.held = 0
         """Bytes that are unread."""
+        self.on_excess: Callable[[], None] | None = None
+        """Called when it is more, instead of holding anybody back: somebody makes room."""
 
 
 class Incoming:
@@ -100,10 +102,13 @@ class Incoming:
             self.received += size
             if budget is not None:
                 budget.held += size
+                if budget.held > budget.limit and budget.on_excess is not None:
+                    budget.on_excess()
         if end:
             self.ended = True
         elif not self.paused and (
-            self._unread > self._high_water or (budget is not None and budget.held > budget.limit)
+            self._unread > self._high_water
+            or (budget is not None and budget.on_excess is None and budget.held > budget.limit)
         ):
             self.paused = True
             self._control.pause(self._stream_id)
@@ -120,6 +125,17 @@ class Incoming:
             self.ended = True
             self._error = error
             wake(self._waiter)
+
+    def hand_over(self, timeout: float | None) -> None:
+        """Somebody reads it now, who waits `timeout` seconds for each piece."""
+        self._timeout = timeout
+        self.leave_budget()
+
+    def leave_budget(self) -> None:
+        """Count it no further among what is held unread."""
+        if self._budget is not None:
+            self._budget.held -= self._unread
+            self._budget = None
 
     def discard(self) -> None:
         """Drop what is unread."""

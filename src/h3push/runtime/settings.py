@@ -174,5 +174,40 @@ class ClientSettings:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushCacheSettings:
+    """Bounds of the pushes that a client of many servers keeps: `AsyncClient`, `Client` and the transports for httpx."""
+
+    concurrent: int = 100
+    """Pushes under way at once on one connection (MAX_PUSH_ID): a page of a hundred resources in one go."""
+    unclaimed: int = 256
+    """Pushes that wait for a request, over all connections. A page rarely has so many resources."""
+    unclaimed_bytes: int = 16 * MIB
+    """Their content together; the oldest is dropped when it is more. A large page has 3 MiB."""
+    unclaimed_seconds: float = 60.0
+    """How long one waits. Whoever reads a page asks for its resources within seconds."""
+    stored: int = 1_000
+    """Claimed pushes that are kept for further requests while they are fresh (RFC 9111)."""
+    stored_bytes: int = 32 * MIB
+    """Their content together; the one that was used longest ago is dropped when it is more. One alone has an eighth at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """Settings of a client of many servers."""
+
+    idle_seconds: float = 20.0
+    """A connection without requests is closed after so long: before the server's 30 s, so that no request meets its end."""
+    connections: int = 100
+    """Connections that are open at once; the one that was used longest ago is closed for a further one. If all are in use, the
+    request waits for one, as long as its time-out for connecting allows."""
+    head_start: float = 1.0
+    """How long HTTP/3 may take to connect before the ordinary transport gets the request. A satellite's handshake takes 0.7 s."""
+    retry_after: float = 300.0
+    """An origin where HTTP/3 did not answer is asked again after so long, as browsers do."""
+    alternatives: int = 1_000
+    """Origins of which an Alt-Svc, or that HTTP/3 did not answer, is remembered; the oldest is forgotten first."""
+
+
 def _number(seconds: float | None) -> float:
     return NO_LIMIT if seconds is None else seconds

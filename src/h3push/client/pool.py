@@ -1,0 +1,258 @@
+"""A client of many servers: whole URLs, one connection for each server, and pushes that answer requests.
+
+A request is answered by the first of these that can: a push that waits or is under way, a push that was stored and is fresh, the
+server. One that the server certainly did not process is sent once more, on another connection; nothing else ever is. Content that
+cannot be had twice (an iterator) is not sent again either.
+"""
+
+import os
+from collections.abc import AsyncIterator, Awaitable
+from functools import partial
+from typing import Literal, Protocol
+
+from h3push.client.alternatives import Alternatives
+from h3push.client.answer import Answer, Source
+from h3push.client.claims import key_of
+from h3push.client.connect import connect, make_tls
+from h3push.client.connections import Connect, Connections, Resolve, Shared
+from h3push.client.handshake import look_up
+from h3push.client.limits import Timeouts
+from h3push.client.push_cache import Freshness, PushCache
+from h3push.client.push_stats import PushStats
+from h3push.client.pushes import OnPush
+from h3push.client.response import ClientResponse
+from h3push.errors import RequestNotProcessed
+from h3push.http.content import Content, FileContent
+from h3push.http.fields import Fields, RequestHead, ResponseHead
+from h3push.http.headers import HeadersLike, encode_headers, has_field
+from h3push.http.priority import Priority
+from h3push.http.semantics import SAFE_METHODS
+from h3push.http.url import Origin, parse_url
+from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSettings
+
+TakePushes = Literal["cache", "off"] | OnPush
+"""What is done with pushes. "cache": they answer later requests. "off": the server may not push at all (no MAX_PUSH_ID goes out).
+A function, sync or async, is asked about each promise: False refuses it, everything else is as with "cache"."""
+
+_MISDIRECTED = 421
+"""The server does not answer for this authority on this connection (RFC 9110 section 15.5.20)."""
+_CLAIMABLE = frozenset({b"GET", b"HEAD"})
+
+
+class StoredAnswer(Protocol):
+    """An answer from a store."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def fields(self) -> Fields: ...
+    @property
+    def content(self) -> AsyncIterator[bytes]: ...
+
+
+class Store(Freshness, Protocol):
+    """Where claimed pushes are kept while they are fresh; `client.stored` has one."""
+
+    def get(self, request: RequestHead) -> Awaitable[StoredAnswer | None]:
+        """A fresh answer."""
+
+    def store(
+        self, request: RequestHead, response: ResponseHead, content: AsyncIterator[bytes]
+    ) -> Awaitable[AsyncIterator[bytes]]:
+        """The content of a response, kept as it is read."""
+
+    def forget(self, request: RequestHead) -> Awaitable[None]:
+        """The answers to a URL are good no more."""
+
+    def close(self) -> Awaitable[None]:
+        """Let go of everything."""
+
+
+class Pool:
+    """A client of many servers.
+
+    Args:
+        push: what is done with pushes.
+        store: keeps claimed pushes while they are fresh; `None`: each answers one request.
+        settings: of the connections together.
+        push_cache: bounds of the pushes that wait.
+        client_settings: time-outs and bounds of each connection.
+        cafile: PEM file with the only authorities to trust, instead of the system's.
+        verify: False accepts every certificate: for tests on your own machine only.
+        early_data: see `connect`; session tickets are shared by all connections.
+        dial: makes a connection; `connect` with the arguments above when `None`.
+        resolve: finds the addresses of an origin.
+    """
+
+    def __init__(
+        self,
+        *,
+        push: TakePushes = "cache",
+        store: Store | None = None,
+        settings: PoolSettings | None = None,
+        push_cache: PushCacheSettings | None = None,
+        client_settings: ClientSettings | None = None,
+        cafile: str | os.PathLike[str] | None = None,
+        verify: bool = True,
+        early_data: bool = False,
+        dial: Connect | None = None,
+        resolve: Resolve = look_up,
+    ) -> None:
+        if push not in {"cache", "off"} and not callable(push):
+            raise ValueError(f'push is "cache", "off" or a function that is asked about each promise, not {push!r}')
+        self.settings = settings or PoolSettings()
+        """Of the connections together."""
+        self.alternatives = Alternatives(self.settings.alternatives, self.settings.retry_after)
+        """Where origins speak HTTP/3."""
+        self._read_timeout = (client_settings or ClientSettings()).read_timeout
+        bounds = push_cache or PushCacheSettings()
+        self._store = store
+        self._pushes = None if push == "off" else PushCache(bounds, store, push if callable(push) else None)
+        self.connections = Connections(
+            dial or _dial(cafile, verify, early_data, client_settings),
+            self.settings,
+            self.alternatives,
+            max_pushes=None if self._pushes is None else bounds.concurrent,
+            on_push=None if self._pushes is None else self._pushes.promise,
+            resolve=resolve,
+        )
+        """The connections, by origin."""
+
+    @property
+    def push_stats(self) -> PushStats:
+        """What became of all pushes so far."""
+        return PushStats() if self._pushes is None else self._pushes.stats
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeadersLike | None = None,
+        content: Content = None,
+        priority: Priority | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> Answer:
+        """Send a request, or answer it from a push; returns when the header section of the answer is there.
+
+        Raises what `ClientConnection.request` raises, `ConnectFailed`, and `ValueError` for what is no https URL.
+        """
+        parsed = parse_url(url)
+        fields = encode_headers(headers)
+        if parsed.authorization is not None and not has_field(fields, b"authorization"):
+            fields = [*fields, (b"authorization", parsed.authorization.encode("latin-1"))]
+        head = RequestHead(
+            method.encode("latin-1", "replace"),
+            b"https",
+            parsed.origin.authority.encode("ascii"),
+            parsed.target.encode("ascii"),
+            fields,
+            None,
+        )
+        return await self.answer(parsed.origin, head, content, timeouts=timeouts, priority=priority)
+
+    async def answer(
+        self,
+        origin: Origin,
+        head: RequestHead,
+        content: Content = None,
+        *,
+        timeouts: Timeouts | None = None,
+        priority: Priority | None = None,
+    ) -> Answer:
+        """`request` for a request that is made already, to a server that may be another than its authority says."""
+        timeouts = timeouts or {}
+        is_claimable = content is None and head.method in _CLAIMABLE
+        if is_claimable and self._pushes is not None:
+            known = await self.known(head, timeouts)
+            if known is not None:
+                return known
+        is_safe = head.method in SAFE_METHODS
+        if self._pushes is not None and not is_safe:
+            self._pushes.changed(head)
+        if self._pushes is None or not is_claimable:
+            response = await self._send(origin, head, content, timeouts, priority)
+        else:
+            key = key_of(head)
+            self._pushes.requested(key)
+            try:
+                response = await self._send(origin, head, content, timeouts, priority)
+            finally:
+                self._pushes.answered(key)
+        if self._pushes is not None and not is_safe:
+            self._pushes.changed(head)
+        if self._store is not None and response.status < 500:  # RFC 9111 section 4.4
+            await self._store.forget(head)
+        return Answer.of(response, Source.SERVER)
+
+    async def known(self, head: RequestHead, timeouts: Timeouts) -> Answer | None:
+        """The answer that needs no request; `None` when there is none."""
+        if self._pushes is None:
+            return None
+        pushed = await self._pushes.claim(head, timeouts.get("read", self._read_timeout))
+        if pushed is not None:
+            content = None
+            if self._store is not None:
+                received = ResponseHead(pushed.status, list(pushed.headers.raw), None)
+                content = await self._store.store(head, received, pushed.stream())
+            return Answer.of(pushed, Source.PUSH, content)
+        stored = None if self._store is None else await self._store.get(head)
+        if stored is None:
+            return None
+        self._pushes.stats.reused += 1
+        return Answer(stored.status, stored.fields, Source.STORE, None, stored.content)
+
+    async def close(self) -> None:
+        """Close all connections, and drop all pushes."""
+        if self._pushes is not None:
+            self._pushes.close()
+        await self.connections.close()
+        if self._store is not None:
+            await self._store.close()
+
+    async def __aenter__(self) -> "Pool":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _send(
+        self, origin: Origin, head: RequestHead, content: Content, timeouts: Timeouts, priority: Priority | None
+    ) -> ClientResponse:
+        may_repeat = content is None or isinstance(content, bytes | str | FileContent)
+        shared = await self.connections.get(origin, timeouts.get("connect"))
+        send = partial(_request, head=head, content=content, timeouts=timeouts, priority=priority)
+        try:
+            response = await send(shared)
+        except RequestNotProcessed:
+            if not may_repeat:
+                raise
+        else:
+            if response.status != _MISDIRECTED or shared.origin == origin or not may_repeat:
+                return response
+            await response.close()
+        self.connections.retire(origin, shared)
+        return await send(await self.connections.get(origin, timeouts.get("connect")))
+
+
+async def _request(
+    shared: Shared, head: RequestHead, content: Content, timeouts: Timeouts, priority: Priority | None
+) -> ClientResponse:
+    assert head.authority is not None
+    assert head.path is not None
+    return await shared.connection.request(
+        head.method.decode("latin-1"),
+        head.path.decode("latin-1"),
+        headers=list(head.fields),
+        content=content,
+        priority=priority,
+        authority=head.authority.decode("latin-1"),
+        timeouts=timeouts,
+    )
+
+
+def _dial(
+    cafile: str | os.PathLike[str] | None, verify: bool, early_data: bool, settings: ClientSettings | None
+) -> Connect:
+    tls = make_tls(cafile, verify, early_data)
+    return partial(connect, tls=tls, early_data=early_data, settings=settings)
