@@ -16,6 +16,7 @@ COMMANDS = {
     "serve": ("h3push.cli.serve", "serve"),
     "get": ("h3push.cli.get", "get"),
     "learn": ("h3push.cli.learn", "learn"),
+    "report": ("h3push.cli.report", "report"),
     "demo": ("h3push.cli.demo", "demo"),
 }
 """Sub-command -> module and attribute; imported when used, or for the list in the help."""
