@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 )
 @click.option("--push-wait", type=click.FloatRange(0), default=5.0, metavar="SECONDS",
               help="Hold a page's stream open, behind its content, for more push credit.")  # fmt: skip
+@click.option("--push-hold-out", default=0.0, type=click.FloatRange(0, 100), metavar="PERCENT",
+              help="Give so many connections hints or nothing instead of pushes, so that a report can measure.")  # fmt: skip
 @click.option("--charset", metavar="NAME",
               help="Encoding of the text in DIR.  [default: each file says its own]")  # fmt: skip
 @click.option("--follow-symlinks", is_flag=True, help="Serve what symbolic links out of DIR lead to.")
@@ -79,6 +81,7 @@ def serve(
     push: str,
     push_limit: int,
     push_wait: float,
+    push_hold_out: float,
     charset: str | None,
     follow_symlinks: bool,
     access_log: bool,
@@ -120,6 +123,7 @@ def serve(
         push=push == "auto",
         push_limit=push_limit,
         push_wait=push_wait,
+        push_hold_out=push_hold_out / 100,
         charset=charset,
         follow_symlinks=follow_symlinks,
         access_log=access_log and not quiet,

@@ -68,6 +68,8 @@ class ServeOptions:
     """Resources that one page may push."""
     push_wait: float
     """Seconds that a page is held open for more push credit."""
+    push_hold_out: float
+    """Share of connections that are held out of pushes."""
     charset: str | None
     """Encoding of the directory's text; `None`: each file says its own."""
     follow_symlinks: bool
@@ -104,7 +106,9 @@ def make_service(options: ServeOptions, tls: "_quic.ServerTls") -> "Server | ASG
     from h3push.server.server import serve
 
     manifest = _manifest(options)
-    settings = ServerSettings(max_pushes_per_request=options.push_limit, max_push_bytes=MAX_PUSH_BYTES)
+    settings = ServerSettings(
+        max_pushes_per_request=options.push_limit, max_push_bytes=MAX_PUSH_BYTES, push_hold_out=options.push_hold_out
+    )
     arguments: ServeArguments = {
         "tls": tls,
         "config": H3Config(enable_push=options.push),

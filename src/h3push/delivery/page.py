@@ -2,14 +2,15 @@
 
 Theory of operation. `PageDelivery` belongs to one request. Every source of pushes hands it plans; for each resource it asks, in
 this order: may such a thing be pushed at all, does the client take pushes for this request, has the connection given it the
-resource already, does the connection promise it. If a push is refused for a reason that a hint still helps with, the resource is
-hinted at; `delivery.decision.DELIVERY` says in which way at this moment.
+resource already, is the connection held out of pushes, does it promise the resource. If a push is refused for a reason that a
+hint still helps with, the resource is hinted at; `delivery.decision.DELIVERY` says in which way at this moment.
 
 Everything here takes effect at once, in the caller's turn; only `wait_for_credit` waits.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from h3push.delivery.counters import DeliveryCounters
@@ -33,6 +34,9 @@ from h3push.plans.links import SortedLinks
 from h3push.plans.plan import PlannedResource, PushPlan
 from h3push.server.push import Push, PushState
 from h3push.server.request import Request
+
+_ARM = object()
+"""Key of a connection's group, for all deliveries of a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,21 @@ class DeliveryState:
     """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
     the time anew. Only for clients whose limit has moved before: with a fixed number of pushes none would come. 0: what has no
     credit at once is not pushed."""
+
+    draw: Callable[[], float] = random.SystemRandom().random
+    """Returns a number from 0 to 1, by which a connection is held out of pushes or not."""
+
+    def arm(self, request: Request) -> str | None:
+        """The group of the request's connection, "none", "hint" or "push"; `None` while no share of them is held out."""
+        connection = request.connection
+        share = connection.settings.push_hold_out
+        if not share:
+            return None
+        arm: str | None = connection.tied.get(_ARM)
+        if arm is None:
+            drawn = self.draw()
+            arm = connection.tied[_ARM] = "none" if drawn < share / 2 else "hint" if drawn < share else "push"
+        return arm
 
     def page(self, request: Request) -> "PageDelivery":
         """A delivery for one request."""
@@ -175,7 +194,8 @@ class PageDelivery:
             self._waiting = (*self._waiting, resource)
             return Delivered(resource.path, Way.NONE, refusal)
         way = Way.NONE
-        if refusal in WORTH_A_HINT and resource.method == "GET":
+        worth = refusal in WORTH_A_HINT or (refusal is PushRefusal.HOLD_OUT and self.request.arm == "hint")
+        if worth and resource.method == "GET":
             way = DELIVERY[not AGREED, moment or self.moment]
         if way is not Way.NONE and not self.hints.add(resource, way):
             way = Way.NONE
@@ -258,6 +278,9 @@ class PageDelivery:
         refusal = self._refusal(resource)
         if refusal is not None:
             return refusal, None
+        arm = self.request.arm = self._state.arm(self.request)
+        if arm is not None and arm != "push":
+            return PushRefusal.HOLD_OUT, None
         fields = promised_fields(self.request.head.fields, resource.fields, credentials=credentials)
         try:
             push = self.request.push_nowait(

@@ -71,6 +71,10 @@ class ServerSettings:
     max_push_bytes: int = 1024 * MIB
     """Pushed content that one request may cause; the push that passes it is cancelled. A small request must not be able to
     make a server send without end (RFC 9114 section 10.5)."""
+    push_hold_out: float = 0.0
+    """Share of connections that get no pushes, though they take them: half of those get hints, the others nothing. Which ones is
+    drawn at random, and the access log says it (`arm`), so that `h3push report` can measure what pushes save. 0.06 costs
+    little."""
     early_data: bool = False
     """Give requests that came in early data (0-RTT) and are safe to repeat to the handler at once, marked `Request.early`. They
     may be replays (RFC 8470); all others wait until the handshake is done. `ServerTls` has to allow early data too; certificate

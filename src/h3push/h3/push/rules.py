@@ -62,6 +62,8 @@ class PushRefusal(Enum):
     """draft-ruellan-http-accept-push-policy: `none`; `head` too, for we have no bodiless push."""
     HAS_IT = "the client has it from this connection"
     """Pushed, served, or named with a validator, and fresh."""
+    HOLD_OUT = "the connection is held out of pushes, to measure what they save (ServerSettings.push_hold_out)"
+    """Half of such connections get hints instead, the others nothing."""
     RELATIVE = "a path to push begins with a slash"
     """A relative path depends on a base, and applications and browsers differ in theirs."""
     VALIDATOR = "the promised request would name a validator"
