@@ -130,11 +130,7 @@ class PageDelivery:
     @property
     def takes_pushes(self) -> bool:
         """True when the client agreed to pushes and this request does not say otherwise; credit is another matter."""
-        connection = self.request.connection
-        if connection.core.max_push_id is None or self._refused_by_request() is not None:
-            return False
-        refusal = self.request.push_refusal
-        return refusal not in NOT_AGREED and refusal is not PushRefusal.GOING_AWAY
+        return self.request.connection.core.takes_pushes and self._refused_by_request() is None
 
     @property
     def is_conditional(self) -> bool:

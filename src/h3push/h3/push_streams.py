@@ -61,6 +61,16 @@ class PushStreams(ResponseStreams):
         """
         return self._pushes.limit_moves
 
+    @property
+    def takes_pushes(self) -> bool:
+        """True when both sides have agreed to pushes and neither is going away; credit is another matter."""
+        return (
+            self._pushes.max_push_id is not None
+            and self.config.enable_push
+            and self._shutdown.received is None
+            and not self.is_closed
+        )
+
     def push(self, push_id: int) -> ServerPush:
         """The record of a push: its state, and who called it off. Raises `StreamStateError` for one long finished, or none."""
         return self._pushes.get(push_id)

@@ -208,15 +208,16 @@ class ServerConnection(Channel):
 
     def _wait_for(self, request: Request) -> None:
         """A handler has to wait: its client may reset the request meanwhile, and must not lose the connection."""
-        stream_id = request.stream_id
+        stream_id = request.writer.stream_id
         if stream_id is not None and request.fulfils is None:
             self.requests[stream_id] = request
         self.keep_alive(True)
-        self.look_soon()
+        if self.next_look is None:
+            self.look_soon()
 
     def _finish(self, request: Request) -> None:
         """A handler is done, and its response sent, reset or given up."""
-        stream_id = request.stream_id
+        stream_id = request.writer.stream_id
         if stream_id is not None:
             self.requests.pop(stream_id, None)
             content = request.content

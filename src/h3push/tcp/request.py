@@ -67,6 +67,7 @@ class TcpCore:
     """HTTP/2 has no credit for promises that could move."""
 
     def __init__(self, takes_pushes: bool) -> None:
+        self.takes_pushes = takes_pushes
         self.max_push_id = 0 if takes_pushes else None
         """Not `None` where the client takes pushes."""
 
