@@ -162,7 +162,7 @@ def _sent_with_links(request: Request, answer: Answer, links: Fields) -> bool:
 def _sent(request: Request, answer: Answer, fields: Fields) -> bool:
     """Send a response if that is possible now: not without a stream, and not above the high-water mark."""
     if not isinstance(answer.content, FileContent):
-        return request.writer.respond_now(Response(answer.status, Headers.wrap(fields), answer.content))
+        return request.writer.respond_now(Response.wrap(answer.status, fields, answer.content))
     try:
         request.writer.begin(answer.status, fields, False)
     except NoStreamCredit:

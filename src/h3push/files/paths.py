@@ -127,15 +127,13 @@ def place_of(target: str) -> str | None:
         if "%2f" in path.lower():
             return None  # an encoded slash is part of a name, and no file has such a name
         path = os.fsdecode(unquote_to_bytes(path))
-    if not path.startswith("/") or "//" in path or "\0" in path or _is_hidden(path):
+    if not path.startswith("/") or "//" in path or "\0" in path or ("/." in path and _is_hidden(path)):
         return None  # a name is never empty
     return path + INDEX if path.endswith("/") else path
 
 
 def _is_hidden(path: str) -> bool:
     """True for a path with a name that begins with a dot."""
-    if "/." not in path:
-        return False
     return "/." in (path.removeprefix(WELL_KNOWN) if f"{path}/".startswith(f"{WELL_KNOWN}/") else path)
 
 

@@ -21,6 +21,7 @@ class Response:
         content: Content = b"",
         *,
         trailers: HeadersLike | None = None,
+        _fields: Fields | None = None,
     ) -> None:
         self.status = status
         """The final status, 200 to 599."""
@@ -28,9 +29,14 @@ class Response:
         """The content; iterators are used up by the first response they are sent with."""
         self.trailers = None if trailers is None else encode_headers(trailers)
         """Trailer fields, sent after the content."""
-        self._raw = encode_headers(headers)
-        self._fields: Fields | None = None
+        self._raw = encode_headers(headers) if _fields is None else _fields
+        self._fields = _fields
         self._dated = False
+
+    @classmethod
+    def wrap(cls, status: int, fields: Fields, content: bytes) -> "Response":
+        """A response over fields that are known to be as they are sent, Date apart: lower-case bytes, with Content-Length."""
+        return cls(status, None, content, _fields=fields)
 
     @property
     def headers(self) -> Headers:
