@@ -107,18 +107,19 @@ class PushStreams(ResponseStreams):
         """
         sender = self._sender(stream_id)
         if push_id is not None:
-            _check_carries_promises(sender)
+            if sender.push_id is not None or sender.state is MessageState.TUNNEL:
+                raise _no_carrier(sender)
             return self._pushing.repeat_promise(stream_id, request, push_id)
         promised = self.try_push_promise(stream_id, request)
         if isinstance(promised, PushRefusal):
             raise error_of(promised, request)
-        return promised
+        return promised.push_id
 
-    def try_push_promise(self, stream_id: int, request: RequestHead) -> int | PushRefusal:
+    def try_push_promise(self, stream_id: int, request: RequestHead) -> ServerPush | PushRefusal:
         """Promise a request as `send_push_promise` does; what the client or the moment does not allow is an answer.
 
         Returns:
-            The push ID, or why nothing was promised; `push_counters.refused` counts that.
+            The push, or why nothing was promised; `push_counters.refused` counts that.
 
         Raises:
             StreamStateError: the stream is a push stream or a tunnel.
@@ -129,7 +130,8 @@ class PushStreams(ResponseStreams):
             refusal = PushRefusal.GOING_AWAY if self.is_closed else PushRefusal.RESPONSE_ENDED
             self._pushes.counters.refused[refusal] += 1
             return refusal
-        _check_carries_promises(sender)
+        if sender.push_id is not None or sender.state is MessageState.TUNNEL:
+            raise _no_carrier(sender)
         initiating = sender.request
         return self._pushing.promise(stream_id, request, initiating.authority if initiating is not None else None)
 
@@ -212,8 +214,8 @@ class PushStreams(ResponseStreams):
         self._senders.pop(stream_id, None)
 
 
-def _check_carries_promises(sender: ResponseSender) -> None:
+def _no_carrier(sender: ResponseSender) -> StreamStateError:
+    """The error of a promise on a stream that carries none."""
     if sender.push_id is not None:
-        raise StreamStateError("a promise goes on the stream of a request, not on a push stream")
-    if sender.state is MessageState.TUNNEL:
-        raise StreamStateError("a promise cannot go on a CONNECT tunnel")
+        return StreamStateError("a promise goes on the stream of a request, not on a push stream")
+    return StreamStateError("a promise cannot go on a CONNECT tunnel")

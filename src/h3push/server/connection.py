@@ -82,7 +82,10 @@ class ServerConnection(Channel):
 
     def acknowledged(self, stream_id: int) -> None:
         """The client has all of a response."""
-        self.guard.acknowledged(stream_id)
+        guard = self.guard
+        response = guard.responses.pop(stream_id, None)
+        if response is not None:
+            guard.acknowledged_bytes += response.bytes_sent
         if stream_id & 2:
             self.receive(self.core.receive_acknowledged(stream_id, self._endpoint.loop.time()))
         if self.server.is_shutting_down:

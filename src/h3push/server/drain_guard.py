@@ -100,18 +100,12 @@ class DrainGuard:
         self.responses: dict[int, OpenResponse] = {}
         """Begun and neither acknowledged nor given up, by stream."""
         self.acknowledged_bytes = 0
-        """Content of responses that were acknowledged, in bytes."""
+        """Content of responses that were acknowledged, in bytes; whoever takes one out for that counts it here."""
         self._waiting = waiting
         self._send_window = send_window
         self._seconds = seconds
         self._base = 0
         self._base_at = 0.0
-
-    def acknowledged(self, stream_id: int) -> None:
-        """The client has all of a response."""
-        response = self.responses.pop(stream_id, None)
-        if response is not None:
-            self.acknowledged_bytes += response.bytes_sent
 
     def look(self, now: float) -> list[OpenResponse]:
         """The responses whose client has made no progress for the time-out."""

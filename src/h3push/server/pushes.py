@@ -13,6 +13,7 @@ from collections.abc import Callable
 from h3push.errors import ErrorCode, H3PushError, PushNotAllowed, StreamFailed
 from h3push.h3.events import PushCancelled
 from h3push.h3.push.rules import NO_CREDIT, PUSHABLE_METHODS, PushRefusal, error_of
+from h3push.h3.push.server_book import ServerPush
 from h3push.http.fields import RequestHead
 from h3push.http.headers import HeadersLike, declared_length, encode_headers
 from h3push.http.priority import Priority
@@ -94,18 +95,18 @@ class ServerPushes:
         promised = self._promise(initiator.budget, head)
         if isinstance(promised, PushRefusal):
             return Push(path, None, promised)
-        push = Push(path, self._core.push(promised), None, priority, self.cancel)
+        push = Push(path, promised, None, priority, self.cancel)
         request = push.request = Request(self._connection, self, None, head)
         request.become_pushed(push, initiator)
-        self.live[promised] = request
+        self.live[promised.push_id] = request
         if not self._queued:
             self._loop.call_soon(self._run_queued)
         self._queued.append(request)
         self._connection.schedule_flush()
         return push
 
-    def _promise(self, budget: PushBudget, head: RequestHead) -> int | PushRefusal:
-        """Have the core write a promise; the push ID, or why nothing was promised."""
+    def _promise(self, budget: PushBudget, head: RequestHead) -> ServerPush | PushRefusal:
+        """Have the core write a promise; its record, or why nothing was promised."""
         if budget.is_spent:
             self._core.push_counters.refused[PushRefusal.LIMIT] += 1
             return PushRefusal.LIMIT

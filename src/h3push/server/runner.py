@@ -76,7 +76,8 @@ class HandlerRunner:
                 result = request.respond(result)
             elif result is None:
                 _complete(request)
-                self._on_over(request)
+                if request.content is not None:
+                    self._on_over(request)
                 return
             elif not isinstance(result, Awaitable):
                 raise TypeError(f"a handler returns a Response, None or an awaitable of these, not {result!r}")

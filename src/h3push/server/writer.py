@@ -28,10 +28,8 @@ from h3push.server.response import Response
 
 logger = logging.getLogger("h3push.server")
 
-
 _WAITING, _HELD, _STARTED = ResponseState.WAITING, ResponseState.HELD, ResponseState.STARTED
 _ENDED, _RESET, _UNWANTED = ResponseState.ENDED, ResponseState.RESET, ResponseState.UNWANTED
-
 
 _SENT_WITHOUT = NO_CONTENT_STATUSES | {RESET_CONTENT}
 """Statuses that are sent without content, whatever the method."""
@@ -258,8 +256,9 @@ class ResponseWriter:
         if self.stream_id is None:
             push = self.push
             assert push is not None
-            assert push.push_id is not None
-            self.stream_id = channel.core.send_whole_push(push.push_id, status, fields, content, push.priority)
+            push_id = push.push_id
+            assert push_id is not None
+            self.stream_id = channel.core.send_whole_push(push_id, status, fields, content, push.priority)
         else:
             channel.core.send_whole_response(self.stream_id, status, fields, content)
         if self.row is not None and self.state is _WAITING:
@@ -277,11 +276,12 @@ class ResponseWriter:
     def _sent(self, size: int, end: bool) -> None:
         """Content was handed to QUIC. A push that costs more than its budget has is called off."""
         self.bytes_sent += size
-        if self.push is not None and self.budget is not None:
-            self.push.bytes_sent += size
-            if not self.budget.charge(size):
-                logger.warning("%r: cancelled, max_push_bytes (%d) is used up", self, self.budget.max_bytes)
-                self.push.cancel()
+        push, budget = self.push, self.budget
+        if push is not None and budget is not None:
+            push.bytes_sent += size
+            if not budget.charge(size):
+                logger.warning("%r: cancelled, max_push_bytes (%d) is used up", self, budget.max_bytes)
+                push.cancel()
                 return
         if end:
             self._end()

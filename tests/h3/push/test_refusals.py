@@ -147,7 +147,7 @@ def test_a_server_says_why_it_promises_nothing():
     expect(rig, request, PushRefusal.NOT_ALLOWED_BY_CLIENT)
     rig.tell(id_frame(0x0D, 0))
     assert rig.core.why_not_push(request) is None
-    assert rig.core.try_push_promise(request, promised()) == 0
+    assert rig.core.try_push_promise(request, promised()) is rig.core.push(0)
     expect(rig, request, PushRefusal.NO_PUSH_CREDIT)
     rig.tell(id_frame(0x0D, 5), id_frame(0x07, 0))
     expect(rig, request, PushRefusal.GOING_AWAY)

@@ -146,10 +146,10 @@ class PushSender:
 
     # ---------------------------------------------------------------- promises and push streams
 
-    def promise(self, stream_id: int, request: RequestHead, asked: bytes | None) -> int | PushRefusal:
+    def promise(self, stream_id: int, request: RequestHead, asked: bytes | None) -> ServerPush | PushRefusal:
         """Promise a request on a stream whose own request names the authority `asked`.
 
-        Returns the push ID, or why nothing was promised.
+        Returns the push, or why nothing was promised.
         """
         known = known_promise(request)
         refusal = known.refusal
@@ -161,7 +161,7 @@ class PushSender:
         section = self._sections.encode_known(stream_id, known)
         push = self._pushes.promise(request, known.fields)
         self._transport.write(stream_id, encode_push_promise(push.push_id, section), False)
-        return push.push_id
+        return push
 
     def repeat_promise(self, stream_id: int, request: RequestHead, push_id: int) -> int:
         """Promise a push again, on a further stream; returns the push ID."""
