@@ -153,6 +153,32 @@ def test_head_gets_the_fields_and_no_content() -> None:
     assert (response.headers["content-length"], body) == ("7", b"")
 
 
+@pytest.mark.parametrize("own_error", [False, True])
+def test_an_endless_body_ends_where_nobody_wants_it(own_error: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """HEAD of a body that goes on for ever holds nobody up: the application gets an `OSError` soon (issue 9, point 12).
+
+    The response is whole, so what the application makes of that is no failure.
+    """
+    sent = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while sent < 10_000_000:  # on and on, but for the test
+                await send({"type": "http.response.body", "body": bytes(1_000), "more_body": True})
+                sent += 1_000
+        except OSError:
+            if own_error:
+                raise ValueError from None  # as Starlette does
+            raise
+
+    response, content = get(app, method="HEAD")
+    assert (response.status, content) == (200, b"")
+    assert sent <= 65_536
+    assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
+
+
 @pytest.mark.parametrize(("te", "expected"), [({"te": "trailers"}, "sum"), ({}, None)])
 def test_trailers_go_to_who_takes_them(te: dict[str, str], expected: str | None) -> None:
     """RFC 9110 section 6.5.1: without `TE: trailers` they are not sent, and the extension is not offered."""

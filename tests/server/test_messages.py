@@ -193,6 +193,30 @@ def test_content_that_nobody_wants_is_closed_and_not_drained(kind: type[Endless]
     assert [(body.taken, body.closed) for body in bodies] == [(0, True)]
 
 
+def test_a_handler_that_sends_what_nobody_wants_lets_others_go_on_and_ends() -> None:
+    """HEAD, and a handler that sends piece by piece for ever: others are served, and it is told before long (point 12)."""
+    sent = 0
+
+    async def handler(request: h3push.Request) -> h3push.Response | None:
+        nonlocal sent
+        if request.path == "/other":
+            return h3push.Response(content=str(sent))
+        await request.start_response(200)
+        while sent < 10_000_000:
+            await request.send(bytes(1_000))
+            sent += 1_000
+        return None
+
+    async def scenario(world: World) -> None:
+        head, other = await asyncio.gather(world.client.request("HEAD", "/"), world.client.get("/other"))
+        assert (head.status, await head.read()) == (200, b"")
+        assert int(await other.read()) <= 2_000
+        assert sent <= 65_536
+        assert world.server.counters.failed == 0
+
+    in_world(handler, scenario)
+
+
 @pytest.mark.parametrize("kind", [Endless, EndlessAsync])
 def test_content_is_closed_when_its_client_goes(kind: type[Endless]) -> None:
     """Whoever iterates is told at once, and need not wait to be collected."""

@@ -255,7 +255,7 @@ class Cycle:
     async def _send_more(self, data: Any) -> None:
         try:
             await self._request.send(bytes(data))
-        except Timeout as error:
+        except (Timeout, StreamFailed) as error:
             raise ClientGoneError(str(error)) from error
 
     async def _send_and_wait(self, data: Any) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from h3push.errors import H3PushError, NoStreamCredit
+from h3push.errors import ErrorCode, H3PushError, NoStreamCredit, StreamFailed
 from h3push.h3.push.rules import NO_CREDIT, PushRefusal
 from h3push.http.content import BytesPart, FileContent, Sink, close_content, send_content
 from h3push.http.fields import RequestHead
@@ -72,6 +72,7 @@ class Request(RequestView):
     """The request's content; `None` when it has none."""
     takes_interim: bool = True
     """True when interim responses, such as 103 Early Hints, can reach the client."""
+    _dropped: int = 0
     arm: str | None = None
     """The group of this page view in an experiment ("none", "hint" or "push"), for the access log; `None` outside one."""
     task: "asyncio.Task[None] | None" = None
@@ -183,17 +184,41 @@ class Request(RequestView):
     async def send(self, data: bytes, *, end_stream: bool = False) -> None:
         """Send content; waits while more than `send_high_water` bytes of this response are queued.
 
-        `Timeout` when the client takes less than 16 KiB within `drain_timeout`.
+        Raises:
+            Timeout: the client takes less than 16 KiB within `drain_timeout`.
+            StreamFailed: so much was sent of a response that has no content (HEAD, 204, 304). The response is whole all the same.
         """
-        waiting = self.writer.write(data, end_stream)
-        if waiting > self.connection.settings.send_high_water and not end_stream:
-            await self.writer.wait_until_drained()
+        writer = self.writer
+        waiting = writer.write(data, end_stream)
+        if end_stream:
+            return
+        if writer.drops_content:
+            await self._drop(len(data))
+        elif waiting > self.connection.settings.send_high_water:
+            await writer.wait_until_drained()
 
     async def send_part(self, part: BytesPart, *, end_stream: bool = False) -> None:
         """Send a part of larger bytes, which is not copied; otherwise as `send`."""
-        waiting = self.writer.write_part(part, end_stream)
-        if waiting > self.connection.settings.send_high_water and not end_stream:
-            await self.writer.wait_until_drained()
+        writer = self.writer
+        waiting = writer.write_part(part, end_stream)
+        if end_stream:
+            return
+        if writer.drops_content:
+            await self._drop(part.length)
+        elif waiting > self.connection.settings.send_high_water:
+            await writer.wait_until_drained()
+
+    async def _drop(self, size: int) -> None:
+        """So much content was dropped. Others go on meanwhile, and whoever sends content that nobody takes is told to end."""
+        self._dropped += size
+        if self.sends_for_nobody and not self.disconnected:
+            raise StreamFailed("nobody takes the content of a response that has none", ErrorCode.H3_NO_ERROR)
+        await asyncio.sleep(0)
+
+    @property
+    def sends_for_nobody(self) -> bool:
+        """True when more than `send_high_water` bytes were dropped: it may go on for ever."""
+        return self._dropped > self.connection.settings.send_high_water
 
     async def send_trailers(self, headers: HeadersLike) -> None:
         """Send the trailer section; it ends the response."""

@@ -125,6 +125,9 @@ class HandlerRunner:
         if request.disconnected or (isinstance(error, ConnectionClosed) and request.connection.core.is_closed):
             logger.debug("%r: %s, after the client had gone", request, error)
             return
+        if request.response_ended and request.sends_for_nobody:
+            logger.debug("%r: %s, after all of the response was sent", request, error)
+            return
         self._counters.failed += 1
         status = status_of(error, own=request.content is not None and error is request.content.failure)
         request.writer.failed = status >= 500

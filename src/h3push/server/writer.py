@@ -65,7 +65,8 @@ class ResponseWriter:
     """Content that the client had taken when the drain guard last saw progress, in bytes."""
     taken_at: float | None = None
     """When that was, in loop time; `None` before the guard's first look."""
-    _no_content: bool = False
+    drops_content: bool = False
+    """True when content is dropped: the response has none by definition, or nobody wants it any more."""
     _held: Fields = []  # noqa: RUF012 - replaced, never changed
     _drain: Drain | None = None
 
@@ -100,7 +101,7 @@ class ResponseWriter:
         queued = channel.core.send_response(stream_id, status, fields, end)
         if self.row is not None and self.state is _WAITING:
             self.row.began()
-        self.status, self.state, self._no_content = status, _STARTED, no_content
+        self.status, self.state, self.drops_content = status, _STARTED, no_content
         if end:
             self._end()
         else:
@@ -217,7 +218,7 @@ class ResponseWriter:
             assert self.status is not None
             self._begin(self.status, self._held, False)
             state = self.state
-        if self._no_content or state is _UNWANTED:
+        if self.drops_content:
             return False
         if state is _WAITING:
             raise StreamStateError("content before the response began: call start_response first")
@@ -327,7 +328,7 @@ class ResponseWriter:
         """Nobody wants the response any more. False when that was known."""
         if self.state is _UNWANTED:
             return False
-        self.state = _UNWANTED
+        self.state, self.drops_content = _UNWANTED, True
         if self.row is not None:
             self.row.unwanted(error)
         if self.stream_id is not None:
