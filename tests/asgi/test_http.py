@@ -526,7 +526,7 @@ def test_connect_is_not_for_applications() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("it was called")
 
-    request: Any = SimpleNamespace(method="CONNECT")
+    request: Any = SimpleNamespace(method="CONNECT", head=SimpleNamespace(protocol=None))
     answer = ASGIHandler(app)(request)
     assert isinstance(answer, h3push.Response)
     assert answer.status == 501

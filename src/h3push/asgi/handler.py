@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from h3push.asgi.cycle import Cycle, CycleState
 from h3push.asgi.push import marker_of
@@ -15,7 +16,14 @@ from h3push.runtime.settings import ServerSettings
 from h3push.server.request import Request
 from h3push.server.response import Response
 
+if TYPE_CHECKING:
+    from h3push.asgi.websocket import WebSocketCycle
+    from h3push.asgi.websocket_handshake import WebSocketOffer
+
 logger = logging.getLogger("h3push.server")
+
+WEBSOCKETS = find_spec("websockets") is not None
+"""True when there is the library that WebSockets need (extra `tcp`)."""
 
 
 class ApplicationError(RuntimeError):
@@ -67,16 +75,60 @@ class ASGIHandler:
         """State and counters of pushes and hints, over all connections."""
         self.state = state
         """The lifespan's state."""
+        self.websockets: set[WebSocketCycle] = set()
+        """Those that are open."""
 
     def __call__(self, request: Request) -> Response | Awaitable[None]:
         """Answer one request. Its planners' pushes and hints go out in this very call, before the application runs."""
         method = request.method
         if method == "CONNECT":
-            return Response(501)  # ASGI has no scope for tunnels, and a 2xx would open one
+            return self._connect(request)
         delivery = self.delivery.page(request)
         if method == "GET":
             self._carry_out_plans(request, delivery)
         return self._run(request, delivery)
+
+    def _connect(self, request: Request) -> Response | Awaitable[None]:
+        """Run a WebSocket (RFC 9220). ASGI has no scope for any other tunnel, and a 2xx would open one."""
+        if request.head.protocol != b"websocket" or not WEBSOCKETS:
+            return Response(501)
+        from h3push.asgi.websocket_handshake import WebSocketOffer
+
+        try:
+            offer = WebSocketOffer(list(request.head.fields))
+        except ValueError as error:
+            logger.info("%r: %s", request, error)
+            return Response(400, {"sec-websocket-version": "13"})
+        return self._run_websocket(request, offer)
+
+    async def _run_websocket(self, request: Request, offer: "WebSocketOffer") -> None:
+        from h3push.asgi.websocket import WebSocketCycle, WebSocketState
+        from h3push.asgi.websocket_handshake import DENIAL, build_websocket_scope
+
+        cycle = WebSocketCycle(request, offer)
+        self.websockets.add(cycle)
+        scope = build_websocket_scope(
+            request, offer, root_path=self.settings.root_path, state=self.state, extensions={DENIAL: {}}
+        )
+        failed = True
+        try:
+            await self.app(scope, cycle.receive, cycle.send)
+            if cycle.state in (WebSocketState.CONNECTING, WebSocketState.DENYING) and not request.disconnected:
+                raise ApplicationError(f"the application returned while the server was {cycle.state.value}")
+            failed = False
+        except ClientGoneError as error:
+            failed = False
+            logger.debug("%r: %s", request, error)
+        except SystemExit as error:
+            raise ApplicationError(f"the application called sys.exit({error.code!r})") from error
+        finally:
+            self.websockets.discard(cycle)
+            await cycle.finish(failed=failed)
+
+    def go_away(self) -> None:
+        """The server shuts down: close every WebSocket, which would go on for ever."""
+        for cycle in list(self.websockets):
+            cycle.go_away()
 
     def _carry_out_plans(self, request: Request, delivery: PageDelivery) -> None:
         for planner in self.settings.planners:

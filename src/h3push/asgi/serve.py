@@ -3,12 +3,12 @@
 import asyncio
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from h3push import _quic
-from h3push.asgi.handler import ASGIHandler, ASGISettings, for_applications
+from h3push.asgi.handler import WEBSOCKETS, ASGIHandler, ASGISettings, for_applications
 from h3push.asgi.lifespan import Lifespan, LifespanState
 from h3push.asgi.loading import survives_push_event
 from h3push.asgi.types import ASGIApplication
@@ -100,6 +100,7 @@ class ASGIServer:
 
     async def shutdown(self, grace: float | None = None) -> None:
         """Stop gracefully (see `Server.shutdown`), then stop the application. Cancelled, it stops both at once."""
+        self.handler.go_away()
         try:
             await self.server.shutdown(grace)
         except asyncio.CancelledError:
@@ -174,6 +175,7 @@ def serve_asgi(
         root_path=root_path, planners=tuple(known), push_event=survives_push_event(app), push_wait=push_wait
     )
     handler = ASGIHandler(app, handling)
+    arguments["config"] = replace(arguments.get("config") or H3Config(), connect_protocol=WEBSOCKETS)
     server = serve(handler, host, port, settings=for_applications(settings or ServerSettings()), **arguments)
     return ASGIServer(server, handler, Lifespan(app) if lifespan else None)
 

@@ -48,6 +48,8 @@ class H3Config:
     enable_push: bool = True
     """Server: False never pushes, and still checks what the client says about pushes."""
 
+    connect_protocol: bool = False
+    """Server: take extended CONNECT (RFC 9220), as WebSockets need it; sent as SETTINGS_ENABLE_CONNECT_PROTOCOL."""
     max_request_streams_buffered_priorities: int = 128
     """Server: PRIORITY_UPDATE frames kept for requests that have not arrived (RFC 9218 section 7); the oldest is dropped."""
     max_control_frame_size: int = 4_096

@@ -99,6 +99,7 @@ class OwnStreams:
             qpack_max_table_capacity=config.qpack_max_table_capacity,
             max_field_section_size=config.max_field_section_size,
             qpack_blocked_streams=config.qpack_blocked_streams,
+            enable_connect_protocol=config.connect_protocol,
         )
         grease = (reserved_number(seed % 64), seed % 251) if config.grease else None
         return encode_frame(FrameType.SETTINGS, encode_settings(settings, grease))

@@ -49,7 +49,8 @@ class RequestReceiver(MessageReceiver):
         """The header section, once it is complete."""
 
     def header_section(self, fields: Fields, end: bool) -> None:
-        request = self.request = parse_request(fields)
+        extended = self._connection.config.connect_protocol
+        request = self.request = parse_request(fields, connect_protocol=extended)
         self.content_length.expected = request.content_length
         self.advance(MessageInput.HEADERS)
         if end:

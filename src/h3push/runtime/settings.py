@@ -85,6 +85,20 @@ class ServerSettings:
     send_date: bool = True
     """Add Date to final responses without one (RFC 9110 section 6.6.1: a server with a clock must)."""
 
+    websocket_max_size: int = 1 * MIB
+    """Largest message of a WebSocket that is taken, after decompression; a larger one ends it with 1009. Each WebSocket can hold
+    three of these: one that arrives, one that waits for room, and those that the application has not taken."""
+    websocket_max_queue: int = 32
+    """Messages of a WebSocket that wait for the application; beyond it nothing further is read."""
+    websocket_ping_interval: float | None = 20.0
+    """A WebSocket's client is sent a ping so often: NAT bindings and proxies forget what is silent for 30 s."""
+    websocket_ping_timeout: float | None = 20.0
+    """A client that does not answer a ping for so long is gone: 1011. Not counted while the application takes no messages."""
+    websocket_close_timeout: float = 5.0
+    """The other side has so long to answer a close, before the stream is ended without."""
+    websocket_compression: bool = True
+    """Agree to permessage-deflate, with windows of 4 KiB: some 64 KB for each WebSocket that asks for it."""
+
     max_open_files: int = 64
     """Files that are open for sending, over all connections. One that has no descriptor is opened again for its next 64 KiB, so
     that clients that stop reading do not use them up (a process often has 1,024)."""

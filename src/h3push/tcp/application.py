@@ -38,6 +38,7 @@ from h3push.server.server import Server
 from h3push.tcp.lifespan import answer_lifespan
 from h3push.tcp.request import Outbox, TcpRequest
 from h3push.tcp.row import TcpRow
+from h3push.tcp.websocket import TcpWebSocket
 
 logger = logging.getLogger("h3push.server")
 
@@ -108,12 +109,23 @@ class TcpApplication:
             if kind == "http":
                 await TcpExchange(self, scope, receive, send).run()
             else:
-                await self.app(scope, receive, send)
+                await self._run_websocket(scope, receive, send)
         except Exception:
             counters.failed += 1
             raise
         finally:
             self.under_way -= 1
+
+    async def _run_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = TcpWebSocket(self.server, scope, receive, send)
+        error: BaseException | None = None
+        try:
+            await self.app(scope, socket.receive, socket.send)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            socket.end(error)
 
     def _shared(self, scope: Scope) -> Scope:
         """A scope with what all versions share. A copy: the server goes on with its own."""

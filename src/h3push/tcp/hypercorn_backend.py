@@ -32,6 +32,8 @@ class OurConfig(Config):
         self.include_date_header = settings.send_date
         self.keep_alive_max_requests = WHOLE_LIFE
         self.keep_alive_timeout = settings.idle_timeout or math.inf
+        self.websocket_max_message_size = settings.websocket_max_size
+        self.websocket_ping_interval = settings.websocket_ping_interval
         self.h2_max_concurrent_streams = settings.max_concurrent_requests
 
     @property
