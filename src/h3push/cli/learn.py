@@ -24,8 +24,8 @@ if TYPE_CHECKING:
               help="Say why each candidate of this page is pushed or left; without LOGS, from the plan.")  # fmt: skip
 @click.option("--route", "routes", multiple=True, metavar="TEMPLATE",
               help="Pages that count as one, such as /orders/{id}; may be repeated. Others are found.")  # fmt: skip
-@click.option("--rtt", default=100.0, type=click.FloatRange(0, min_open=True), metavar="MS",
-              help="Round trip to assume where no log tells.")  # fmt: skip
+@click.option("--rtt", type=click.FloatRange(0, min_open=True), metavar="MS",
+              help="Round trip to calculate with.  [default: what the log says, or else 100]")  # fmt: skip
 @click.option("--rate", default=10.0, type=click.FloatRange(0, min_open=True), metavar="MBIT",
               help="Rate to assume, in Mbit/s.")  # fmt: skip
 @click.option("--waste", default=2.0, type=click.FloatRange(0, 100), metavar="PERCENT",
@@ -39,7 +39,7 @@ def learn(
     output: Path,
     explain: str | None,
     routes: Sequence[str],
-    rtt: float,
+    rtt: float | None,
     rate: float,
     waste: float,
     max_routes: int,

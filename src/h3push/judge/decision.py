@@ -47,8 +47,8 @@ class Verdict(Enum):
 class Terms:
     """What a decision assumes where the log does not tell, and the price of waste."""
 
-    round_trip_ms: float = ROUND_TRIP_MS
-    """Round trip in milliseconds."""
+    round_trip_ms: float | None = None
+    """Round trip in milliseconds; `None`: what the log says of the route, or else `ROUND_TRIP_MS`."""
     rate: float = RATE
     """Bits per second."""
     price: float = PRICE_MS_PER_KB
@@ -136,7 +136,7 @@ def decide(route: Route, terms: Terms | None = None) -> Plan:
     """Decide for each candidate of a route."""
     terms = terms or Terms()
     path = Path(
-        round_trip=terms.round_trip_ms if not route.rtt_ms else route.rtt_ms,
+        round_trip=terms.round_trip_ms or route.rtt_ms or ROUND_TRIP_MS,
         rate=terms.rate / 8000,
         window=route.window or INITIAL_WINDOW,
         think=route.think_ms or 0.0,

@@ -24,7 +24,7 @@ def reason(judged: Judged) -> str:
 def link(plan: Plan) -> str:
     """What the decisions of a route were calculated with."""
     path, route = plan.path, plan.route
-    told = "measured" if route.rtt_ms else "assumed"
+    told = "measured" if path.round_trip == route.rtt_ms else "assumed"
     return (
         f"{route.views:,} views; round trip {path.round_trip:.0f} ms ({told}), {path.rate * 8 / 1000:g} Mbit/s (assumed),"
         f" window {path.window / 1000:.0f} kB, page {path.page / 1000:.1f} kB, thinking {path.think:.0f} ms;"
