@@ -37,7 +37,7 @@ def test_after_a_goaway_nothing_is_promised(identifier):
     rig.finish(request)
     assert rig.status(request) == 200
     assert rig.promised_ids() == []
-    assert rig.core.push_counters.refused_for_credit == 2
+    assert rig.core.push_counters.refused.total() == 2
     rig.expect_alive()
 
 

@@ -194,7 +194,7 @@ def test_stream_credit_is_not_exceeded():
     assert rig.core.push_allowance() == 0
     with pytest.raises(NoStreamCredit):
         rig.core.send_push_promise(request, promised(b"/2"))
-    assert rig.core.push_counters.refused_for_credit == 1
+    assert rig.core.push_counters.refused.total() == 1
     rig.finish(rig.core.open_push_stream(1))
     with pytest.raises(NoStreamCredit):
         rig.core.send_push_promise(request, promised(b"/2"))

@@ -77,7 +77,7 @@ def test_the_limit_holds_under_concurrency():
         rig.send(GET, fin=True)
     rig.run()
     assert sorted(rig.promised_ids()) == [0, 1, 2, 3]
-    assert len(refused) == 50 * 4 - 4 == rig.core.push_counters.refused_for_credit
+    assert len(refused) == 50 * 4 - 4 == rig.core.push_counters.refused.total()
     rig.control(id_frame(MAX_PUSH_ID, 5))
     for _ in range(10):
         rig.send(GET, fin=True)

@@ -267,7 +267,7 @@ def test_unset_is_not_zero():
     request = rig.ask()
     with pytest.raises(NoPushCredit, match="not allowed any push"):
         rig.core.send_push_promise(request, promised())
-    assert rig.core.push_counters.refused_for_credit == 1
+    assert rig.core.push_counters.refused.total() == 1
     rig.finish(request)
     assert rig.status(request) == 200
     assert rig.promised_ids() == []

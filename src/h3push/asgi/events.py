@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from h3push.asgi.types import Message
 from h3push.delivery.decision import Moment, target_to_push
 from h3push.delivery.page import Delivered, PageDelivery
-from h3push.h3.push.rules import PUSHABLE_METHODS, PushRefusal
+from h3push.h3.push.rules import PushRefusal
 from h3push.http.fields import Field
 from h3push.http.priority import Priority, parse_priority
+from h3push.http.semantics import PUSHABLE_METHODS
 from h3push.plans.links import planned, sort_links
 from h3push.plans.plan import PlannedResource
 

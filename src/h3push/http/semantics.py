@@ -15,6 +15,9 @@ RESET_CONTENT = 205
 SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 """Methods that ask for nothing to be changed (RFC 9110 section 9.2.1); without content, their requests may be repeated."""
 
+PUSHABLE_METHODS = frozenset({b"GET", b"HEAD"})
+"""Methods that are safe and cacheable (RFC 9110 sections 9.2.1 and 9.2.3); RFC 9114 section 4.6 lets no others be pushed."""
+
 PRECONDITION_FIELDS = frozenset(
     {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
 )

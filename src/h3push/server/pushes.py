@@ -12,11 +12,12 @@ from collections.abc import Callable
 
 from h3push.errors import ErrorCode, H3PushError, PushNotAllowed, StreamFailed
 from h3push.h3.events import PushCancelled
-from h3push.h3.push.rules import NO_CREDIT, PUSHABLE_METHODS, PushRefusal, error_of
+from h3push.h3.push.rules import NO_CREDIT, PushRefusal, error_of
 from h3push.h3.push.server_book import ServerPush
 from h3push.http.fields import RequestHead
 from h3push.http.headers import HeadersLike, declared_length, encode_headers
 from h3push.http.priority import Priority
+from h3push.http.semantics import PUSHABLE_METHODS
 from h3push.http.url import plain_authority, resolve_push_path
 from h3push.runtime.credit import CreditQueue
 from h3push.server.access_log import ConnectionLog

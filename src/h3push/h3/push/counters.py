@@ -27,18 +27,3 @@ class PushCounters:
     """Pushes not promised (server), or promised and not accepted (client), by reason."""
     content_bytes: int = 0
     """Content of pushed responses, sent or received."""
-
-    @property
-    def refused_for_credit(self) -> int:
-        """Pushes that were not promised because a limit of the client was reached, or it was going away."""
-        return sum(self.refused[reason] for reason in FOR_CREDIT)
-
-
-FOR_CREDIT = (
-    PushRefusal.DISABLED,
-    PushRefusal.NOT_ALLOWED_BY_CLIENT,
-    PushRefusal.GOING_AWAY,
-    PushRefusal.NO_PUSH_CREDIT,
-    PushRefusal.NO_STREAM_CREDIT,
-)
-"""Refusals for want of something that the client has to give."""

@@ -8,9 +8,7 @@ from enum import Enum
 
 from h3push.errors import LocalProtocolError, NoPushCredit, NoStreamCredit, PushNotAllowed, StreamStateError
 from h3push.http.fields import RequestHead
-
-PUSHABLE_METHODS = frozenset({b"GET", b"HEAD"})
-"""Safe and cacheable (RFC 9110 sections 9.2.1 and 9.2.3); RFC 9114 section 4.6 allows no others."""
+from h3push.http.semantics import PUSHABLE_METHODS
 
 CONTENT_FIELDS = frozenset({b"expect", b"content-encoding", b"transfer-encoding", b"trailer"})
 """Fields that say that a request has content or trailers, which a promised request never has (RFC 9114 section 4.6)."""
