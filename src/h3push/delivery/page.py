@@ -24,7 +24,7 @@ from h3push.delivery.decision import (
     refused_by_request,
 )
 from h3push.delivery.hints import PageHints
-from h3push.delivery.memory import ConnectionMemory, Key
+from h3push.delivery.holdings import Holdings, Key
 from h3push.errors import LocalProtocolError
 from h3push.h3.events import CancelledBy
 from h3push.h3.push.rules import NO_CREDIT, NOT_AGREED, PushRefusal
@@ -83,21 +83,21 @@ class DeliveryState:
         """A delivery for one request."""
         return PageDelivery(request, self)
 
-    def memory(self, request: Request) -> ConnectionMemory | None:
-        """The memory of the request's connection; `None` while the client takes no pushes, for then nobody asks."""
+    def holdings(self, request: Request) -> Holdings | None:
+        """The holdings of the request's connection; `None` while the client takes no pushes, for then nobody asks."""
         connection = request.connection
         if connection.core.max_push_id is None:
             return None
-        memory: ConnectionMemory | None = connection.tied.get(self)
-        if memory is None:
-            memory = connection.tied[self] = ConnectionMemory()
-        return memory
+        holdings: Holdings | None = connection.tied.get(self)
+        if holdings is None:
+            holdings = connection.tied[self] = Holdings()
+        return holdings
 
     def asked(self, request: Request) -> None:
         """A request is there: what the client asks for it will have. What we promised is remembered since the promise."""
-        memory = self.memory(request) if request.fulfils is None else None
-        if memory is not None and request.head.method == b"GET":
-            memory.hold(_key_of(request))
+        holdings = self.holdings(request) if request.fulfils is None else None
+        if holdings is not None and request.head.method == b"GET":
+            holdings.hold(_key_of(request))
 
     def ended(self, request: Request, *, failed: bool) -> None:
         """A response is over; `failed`: we could not complete it, so the client was not given it."""
@@ -105,9 +105,9 @@ class DeliveryState:
         if push is None:
             return
         cut_off = push.state is PushState.CANCELLED and push.cancelled_by is CancelledBy.LOCAL
-        memory = self.memory(request)
-        if memory is not None and (cut_off or (failed and not request.disconnected)):
-            memory.forget(_key_of(request))
+        holdings = self.holdings(request)
+        if holdings is not None and (cut_off or (failed and not request.disconnected)):
+            holdings.forget(_key_of(request))
 
 
 class PageDelivery:
@@ -117,7 +117,7 @@ class PageDelivery:
     _waiting: tuple[PlannedResource, ...] = ()
     _held: tuple[PushPlan, ...] = ()
     _hints: PageHints | None = None
-    _memory: ConnectionMemory | None = None
+    _holdings: Holdings | None = None
 
     def __init__(self, request: Request, state: DeliveryState) -> None:
         self.request = request
@@ -224,12 +224,12 @@ class PageDelivery:
 
     def answered(self, status: int, fields: Sequence[Field]) -> None:
         """The final header section goes out: remember how long the client will have this resource."""
-        memory = self.memory
-        if memory is None or not (status < 300 or status == 304) or status == 206:
+        holdings = self.holdings
+        if holdings is None or not (status < 300 or status == 304) or status == 206:
             return
         lifetime = freshness_lifetime(fields)
         if lifetime is not None and not self.is_conditional:
-            memory.answered(_key_of(self.request), lifetime, self._now())
+            holdings.answered(_key_of(self.request), lifetime, self._now())
 
     def ended(self, *, failed: bool) -> None:
         """The response is over; `failed`: we could not complete it, so the client was not given it."""
@@ -261,11 +261,11 @@ class PageDelivery:
         return self._state.counters
 
     @property
-    def memory(self) -> ConnectionMemory | None:
-        """The memory of the connection; `None` while the client takes no pushes, for then nobody asks."""
-        if self._memory is None:
-            self._memory = self._state.memory(self.request)
-        return self._memory
+    def holdings(self) -> Holdings | None:
+        """The holdings of the connection; `None` while the client takes no pushes, for then nobody asks."""
+        if self._holdings is None:
+            self._holdings = self._state.holdings(self.request)
+        return self._holdings
 
     def _refused_by_request(self) -> PushRefusal | None:
         return refused_by_request(self.request.head.fields)
@@ -288,8 +288,8 @@ class PageDelivery:
             return push.refusal, None
         key = self._key(resource.method, push.path)
         self.request.budget.promised.add(key)
-        if self.memory is not None:
-            self.memory.hold(key)
+        if self.holdings is not None:
+            self.holdings.hold(key)
         return None, push
 
     def _refusal(self, resource: PlannedResource) -> PushRefusal | None:
@@ -302,7 +302,7 @@ class PageDelivery:
         if refused in NOT_AGREED:
             return refused
         key = self._key(resource.method, resource.path)
-        has_it = self.memory is not None and self.memory.holds(key, self._now())
+        has_it = self.holdings is not None and self.holdings.holds(key, self._now())
         return PushRefusal.HAS_IT if has_it or key in self.request.budget.promised else None
 
     def _done(
@@ -328,7 +328,7 @@ class PageDelivery:
             await self.request.wait_for_push_credit()
 
     def _key(self, method: str, path: str) -> Key:
-        """The key of a resource of this page's origin in the memory."""
+        """The key of a resource of this page's origin in the holdings."""
         return (method.encode("utf-8", "replace"), self.request.head.authority or b"", path.encode("utf-8", "replace"))
 
     def _now(self) -> float:

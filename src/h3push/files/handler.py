@@ -9,7 +9,7 @@ priorities see to that. A client that takes no pushes is told the same as 103 Ea
 A response is sent in the handler's call wherever that is possible. A task is for what has to wait: a push without a stream, a
 page that is held open for credit, content above the high-water mark.
 
-A directory says nothing of freshness, so all that a connection's memory learns from a response is that it was asked for.
+A directory says nothing of freshness, so all that a connection's holdings learn from a response is that it was asked for.
 """
 
 import logging

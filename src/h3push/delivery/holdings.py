@@ -1,4 +1,4 @@
-"""The memory of a connection: the resources that its client was given, and how long a push of them would be waste.
+"""The holdings of a connection: the resources that its client was given, and how long a push of them would be waste.
 
 A client that got a resource on this connection, because it asked or because it was pushed, or that named a validator for
 it, has it. As long as what it has is fresh (RFC 9111 section 4.2) it would not ask again, so a push would be the same bytes
@@ -25,7 +25,7 @@ Key = tuple[bytes, bytes, bytes]
 """Method, authority, path with query, as they are on the wire: what tells resources apart."""
 
 
-class ConnectionMemory:
+class Holdings:
     """The resources that one client has from us. Times are seconds of one clock, whichever the caller uses."""
 
     __slots__ = ("_held", "_max_resources")

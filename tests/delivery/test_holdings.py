@@ -1,8 +1,8 @@
-"""The memory of a connection, and the freshness of responses."""
+"""The holdings of a connection, and the freshness of responses."""
 
 import pytest
 
-from h3push.delivery.memory import ConnectionMemory
+from h3push.delivery.holdings import Holdings
 from h3push.http.semantics import freshness_lifetime, names_validator
 
 KEY = (b"GET", b"origin.example", b"/a.css")
@@ -10,53 +10,53 @@ KEY = (b"GET", b"origin.example", b"/a.css")
 
 def test_fresh_until_its_time() -> None:
     """Held at once, then as long as the response says."""
-    memory = ConnectionMemory()
-    assert not memory.holds(KEY, 0)
-    memory.hold(KEY)
-    assert memory.holds(KEY, 1e9)
-    memory.answered(KEY, 60, now=100)
-    assert memory.holds(KEY, 159.9)
-    assert not memory.holds(KEY, 160)
+    holdings = Holdings()
+    assert not holdings.holds(KEY, 0)
+    holdings.hold(KEY)
+    assert holdings.holds(KEY, 1e9)
+    holdings.answered(KEY, 60, now=100)
+    assert holdings.holds(KEY, 159.9)
+    assert not holdings.holds(KEY, 160)
 
 
 def test_a_response_that_says_nothing_leaves_it_held() -> None:
     """No push is the safe mistake."""
-    memory = ConnectionMemory()
-    memory.hold(KEY)
-    memory.answered(KEY, None, now=0)
-    assert memory.holds(KEY, 1e9)
+    holdings = Holdings()
+    holdings.hold(KEY)
+    holdings.answered(KEY, None, now=0)
+    assert holdings.holds(KEY, 1e9)
 
 
 def test_an_answer_to_what_is_not_remembered_changes_nothing() -> None:
     """Only what was asked for or promised is held."""
-    memory = ConnectionMemory()
-    memory.answered(KEY, 60, now=0)
-    assert len(memory) == 0
+    holdings = Holdings()
+    holdings.answered(KEY, 60, now=0)
+    assert len(holdings) == 0
 
 
 def test_forgotten_is_forgotten() -> None:
     """A push that failed on our side was not given."""
-    memory = ConnectionMemory()
-    memory.hold(KEY)
-    memory.forget(KEY)
-    memory.forget(KEY)
-    assert not memory.holds(KEY, 0)
+    holdings = Holdings()
+    holdings.hold(KEY)
+    holdings.forget(KEY)
+    holdings.forget(KEY)
+    assert not holdings.holds(KEY, 0)
 
 
-def test_memory_is_bounded() -> None:
+def test_holdings_are_bounded() -> None:
     """The resource that was given longest ago is forgotten first."""
-    memory = ConnectionMemory(max_resources=2)
+    holdings = Holdings(max_resources=2)
     for name in (b"a", b"b", b"c", b"a"):
-        memory.hold((b"GET", b"", name))
-    assert len(memory) == 2
-    assert not memory.holds((b"GET", b"", b"b"), 0)
+        holdings.hold((b"GET", b"", name))
+    assert len(holdings) == 2
+    assert not holdings.holds((b"GET", b"", b"b"), 0)
 
 
 def test_long_paths_are_not_remembered() -> None:
     """A client can make up any number of them."""
-    memory = ConnectionMemory()
-    memory.hold((b"GET", b"", b"/" * 2_000))
-    assert len(memory) == 0
+    holdings = Holdings()
+    holdings.hold((b"GET", b"", b"/" * 2_000))
+    assert len(holdings) == 0
 
 
 DATE = b"Sun, 22 Nov 2026 12:00:00 GMT"
