@@ -523,7 +523,9 @@ class PushMachine(RuleBasedStateMachine):
             assert self.server.max_push_id == self.client.max_push_id
         counters = self.server.push_counters
         assert counters.promised == len(self.paths)
-        assert counters.fulfilled + counters.cancelled + counters.cancelled_by_peer == counters.promised
+        assert (
+            counters.fulfilled + counters.cancelled + counters.cancelled_by_peer + counters.failed == counters.promised
+        )
         assert self.client.push_counters.promised == len(self.seen)
         mine = self.client.push_counters
         assert mine.fulfilled + mine.cancelled + mine.cancelled_by_peer + mine.failed == mine.promised

@@ -104,7 +104,7 @@ class DeliveryState:
         push = request.fulfils
         if push is None:
             return
-        cut_off = push.state is PushState.CANCELLED and push.cancelled_by is CancelledBy.LOCAL
+        cut_off = push.state is PushState.CANCELLED and push.cancelled_by in (CancelledBy.LOCAL, CancelledBy.FAILED)
         holdings = self.holdings(request)
         if holdings is not None and (cut_off or (failed and not request.disconnected)):
             holdings.forget(_key_of(request))

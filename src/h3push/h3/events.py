@@ -15,7 +15,7 @@ from h3push.wire.settings import Settings
 
 
 class CancelledBy(Enum):
-    """Who ended a push before it was complete, and how."""
+    """The side that ended a push before it was complete, and how."""
 
     LOCAL = "local"
     """We called it off (CANCEL_PUSH or STOP_SENDING or RESET_STREAM sent)."""
@@ -26,7 +26,8 @@ class CancelledBy(Enum):
     REFUSED = "refused"
     """The client's own check of the promised request failed (RFC 9114 section 4.6): never used."""
     FAILED = "failed"
-    """The server gave the response up: RESET_STREAM with another code than H3_REQUEST_CANCELLED."""
+    """The server gave the response up: it ended the push with another code than H3_REQUEST_CANCELLED. A client sees that in
+    RESET_STREAM alone: CANCEL_PUSH, which ends a push that has no stream yet, has no code, and is PEER."""
     MALFORMED = "malformed"
     """The promised request or the pushed response was malformed."""
     TIMEOUT = "timeout"
@@ -191,7 +192,7 @@ class PushCancelled:
     push_id: int
     """The push."""
     by: CancelledBy
-    """Who ended it and how."""
+    """The side that ended it, and how."""
     error_code: int | None
     """The code of RESET_STREAM or STOP_SENDING, where there was one."""
 

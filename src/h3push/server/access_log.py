@@ -320,7 +320,7 @@ class OpenRow:
     def unwanted(self, error: Exception) -> None:
         """Write the row of a response that nobody takes any more."""
         push = self._request.fulfils
-        by_us = isinstance(error, Timeout) or (push is not None and push.cancelled_by is CancelledBy.LOCAL)
+        by_us = isinstance(error, Timeout) or (push is not None and push.cancelled_by in _BY_US)
         self.write(Outcome.CANCELLED_BY_SERVER if by_us else Outcome.CANCELLED_BY_CLIENT)
 
     def write(self, outcome: Outcome) -> None:
@@ -367,6 +367,9 @@ class OpenRow:
         row.arm = self._request.arm
         if self._report is not None:
             row.pushes_used, row.pushes_unused = self._report.used, self._report.unused
+
+
+_BY_US = (CancelledBy.LOCAL, CancelledBy.FAILED)
 
 
 def printable(text: str) -> str:

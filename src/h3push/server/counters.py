@@ -40,8 +40,8 @@ class ServerCounters:
 
     @property
     def pushes_cancelled(self) -> int:
-        """Promised pushes that ended early, through either side."""
-        return self.push.cancelled + self.push.cancelled_by_peer
+        """Promised pushes that ended early: called off by either side, or given up by us."""
+        return self.push.cancelled + self.push.cancelled_by_peer + self.push.failed
 
     @property
     def pushes_refused(self) -> int:

@@ -82,11 +82,14 @@ class Push:
 
     @property
     def cancelled_by(self) -> CancelledBy | None:
-        """Who ended it early; `None` when nobody did."""
+        """The side that ended it early, and how; `None` when nobody did. FAILED: its handler failed, or a file of it."""
         return None if self._record is None else self._record.cancelled_by
 
     def cancel(self, code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
-        """Call it off: CANCEL_PUSH goes out, an open push stream is reset, the handler is told. Harmless when it is over."""
+        """Call it off: CANCEL_PUSH goes out, an open push stream is reset, the handler is told. Harmless when it is over.
+
+        With another code than H3_REQUEST_CANCELLED the push counts as failed, at both ends.
+        """
         if self._call_off is not None and self.state not in _OVER:
             self._call_off(self, code)
 

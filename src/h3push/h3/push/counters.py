@@ -22,7 +22,7 @@ class PushCounters:
     cancelled_by_peer: int = 0
     """Pushes called off by the peer (CANCEL_PUSH, STOP_SENDING, GOAWAY, RESET_STREAM with H3_REQUEST_CANCELLED)."""
     failed: int = 0
-    """Client: pushes that nobody called off and that are not whole: reset, malformed, or not begun in time."""
+    """Pushes that nobody called off and that are not whole: given up by the server or, on a client, malformed or late."""
     refused: Counter[PushRefusal] = field(default_factory=Counter)
     """Pushes not promised (server), or promised and not accepted (client), by reason."""
     content_bytes: int = 0

@@ -207,35 +207,35 @@ class PushSender:
     # ---------------------------------------------------------------- calling off
 
     def cancel(self, push_id: int, error_code: int) -> None:
-        """Call a push off ourselves."""
-        self._act(push_id, self._pushes.apply(push_id, ServerPushInput.CANCEL), CancelledBy.LOCAL, error_code)
+        """Call a push off, or give it up: the code says which, to the client too."""
+        by = CancelledBy.LOCAL if error_code == ErrorCode.H3_REQUEST_CANCELLED else CancelledBy.FAILED
+        self._act(push_id, self._pushes.apply(push_id, ServerPushInput.CANCEL, by), error_code)
 
     def stop_received(self, push_id: int, error_code: int) -> None:
         """The client does not want the rest of a push stream (STOP_SENDING)."""
-        action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_STOP_SENDING)
-        self._act(push_id, action, CancelledBy.PEER, error_code)
+        action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_STOP_SENDING, CancelledBy.PEER)
+        self._act(push_id, action, error_code)
 
     def goaway_received(self, identifier: int) -> None:
         """The client takes no push with that ID or a higher one."""
         for push_id in self._pushes.excluded_by(identifier):
-            action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_GOAWAY)
-            self._act(push_id, action, CancelledBy.GOAWAY, ErrorCode.H3_REQUEST_CANCELLED)
+            action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_GOAWAY, CancelledBy.GOAWAY)
+            self._act(push_id, action, ErrorCode.H3_REQUEST_CANCELLED)
 
-    def _act(self, push_id: int, action: ServerPushAction, by: CancelledBy, error_code: int) -> None:
+    def _act(self, push_id: int, action: ServerPushAction, error_code: int) -> None:
         """Put on the wire, and tell, what the push table says."""
         self.priorities.pop(push_id, None)
         if action is ServerPushAction.NOTHING:
             return
         push = self._pushes.get(push_id)
-        push.cancelled_by = by
         if action & ServerPushAction.SEND_CANCEL_PUSH:
             self._own_streams.write_control(encode_single_varint(FrameType.CANCEL_PUSH, push_id))
         if action & ServerPushAction.RESET and push.stream_id is not None:
             self._owner.drop_push(push.stream_id)
             self._transport.reset(push.stream_id, error_code)
-        if action & ServerPushAction.TELL:
+        if action & ServerPushAction.TELL and push.cancelled_by is not None:
             code = error_code if push.stream_id is not None else None
-            self._owner.emit(PushCancelled(push_id, by, code))
+            self._owner.emit(PushCancelled(push_id, push.cancelled_by, code))
 
     # ---------------------------------------------------------------- frames on the client's control stream
 
@@ -244,7 +244,7 @@ class PushSender:
         push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
         action = self._pushes.receive_cancel_push(push_id)
         self._owner.charge("CANCEL_PUSH frames")
-        self._act(push_id, action, CancelledBy.PEER, ErrorCode.H3_REQUEST_CANCELLED)
+        self._act(push_id, action, ErrorCode.H3_REQUEST_CANCELLED)
 
     def max_push_id_received(self, payload: bytes) -> None:
         """MAX_PUSH_ID (RFC 9114 section 7.2.7)."""

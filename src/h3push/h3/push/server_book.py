@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from h3push.errors import ErrorCode, H3ConnectionError, StreamStateError
 from h3push.h3.config import H3Config
-from h3push.h3.events import CancelledBy
+from h3push.h3.events import FAILURES, CancelledBy
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.rules import PushRefusal
 from h3push.h3.push.states import SERVER_PUSH, ServerPushAction, ServerPushInput, ServerPushState
@@ -18,6 +18,7 @@ _PROMISE = ServerPushInput.PROMISE
 _PROMISED = ServerPushState.PROMISED
 _FULFILLED = ServerPushState.FULFILLED
 """FULFILLED and what is behind it, CANCELLED, are the ends."""
+_BY_CLIENT = (CancelledBy.PEER, CancelledBy.GOAWAY)
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class ServerPush:
     promises: int = 0
     """How often it was promised."""
     cancelled_by: CancelledBy | None = None
-    """Who called it off, when somebody did."""
+    """The side that ended it early, and how; `None` while nobody has."""
 
 
 class ServerPushBook:
@@ -136,20 +137,20 @@ class ServerPushBook:
         """The push under way whose push stream this is, or None."""
         return self._by_stream.get(stream_id)
 
-    def apply(self, push_id: int, happened: ServerPushInput) -> ServerPushAction:
-        """Something of our own doing happened to a push; raises `StreamStateError` when the table has no row for it."""
+    def apply(self, push_id: int, happened: ServerPushInput, by: CancelledBy | None = None) -> ServerPushAction:
+        """Move a push; `by` says who ends it, if this ends it. Raises `StreamStateError` when the table has no row."""
         push = self._live.get(push_id)
         if push is None:
             if push_id < self.next_push_id and push_id not in self._finished:
                 return ServerPushAction.NOTHING
             push = self.get(push_id)
-        return self.advance(push, happened)
+        return self.advance(push, happened, by)
 
     def receive_cancel_push(self, push_id: int) -> ServerPushAction:
         """The client's CANCEL_PUSH; raises H3_ID_ERROR for a push that was not promised (section 7.2.3)."""
         if self.max_push_id is None or push_id > self.max_push_id or push_id >= self.next_push_id:
             raise H3ConnectionError(ErrorCode.H3_ID_ERROR, f"CANCEL_PUSH for push {push_id}, which was not promised")
-        return self.apply(push_id, ServerPushInput.RECEIVE_CANCEL_PUSH)
+        return self.apply(push_id, ServerPushInput.RECEIVE_CANCEL_PUSH, CancelledBy.PEER)
 
     def check_priority_update(self, push_id: int) -> ServerPush | None:
         """The push that a PRIORITY_UPDATE means, or None when it is over; raises H3_ID_ERROR (RFC 9218 section 7.2)."""
@@ -181,7 +182,7 @@ class ServerPushBook:
         if (push.state, happened) not in SERVER_PUSH:
             raise _impossible(push, happened)
 
-    def advance(self, push: ServerPush, happened: ServerPushInput) -> ServerPushAction:
+    def advance(self, push: ServerPush, happened: ServerPushInput, by: CancelledBy | None = None) -> ServerPushAction:
         """Move a push that is at hand; otherwise as `apply`."""
         before = push.state
         row = SERVER_PUSH.get((before, happened))
@@ -197,13 +198,16 @@ class ServerPushBook:
             elif before is _PROMISED:
                 self.unopened -= 1
             if state >= _FULFILLED:
-                self._over(push, action)
+                self._over(push, by)
         return action
 
-    def _over(self, push: ServerPush, action: ServerPushAction) -> None:
+    def _over(self, push: ServerPush, by: CancelledBy | None) -> None:
+        push.cancelled_by = by
         if push.state is _FULFILLED:
             self.counters.fulfilled += 1
-        elif action & ServerPushAction.TELL:
+        elif by in FAILURES:
+            self.counters.failed += 1
+        elif by in _BY_CLIENT:
             self.counters.cancelled_by_peer += 1
         else:
             self.counters.cancelled += 1
