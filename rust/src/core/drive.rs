@@ -70,9 +70,9 @@ impl Core {
     fn settle_one(&mut self, slot: usize) {
         let drained = self.guard(slot, |work| {
             work.conn.touched = false;
-            let drained = work.conn.link.settle(slot, work.hub);
+            let drained = work.hub.settle(slot, &mut work.conn.link);
             work.conn.process(work.settings, work.told);
-            drained | work.conn.link.settle(slot, work.hub)
+            drained | work.hub.settle(slot, &mut work.conn.link)
         });
         self.after(slot);
         match drained {
@@ -133,7 +133,7 @@ impl Core {
     }
 
     fn sent(&mut self, slot: usize, more: bool) {
-        match self.guard(slot, |work| work.conn.link.settle(slot, work.hub)) {
+        match self.guard(slot, |work| work.hub.settle(slot, &mut work.conn.link)) {
             Some(true) => {
                 self.touch(slot);
                 self.settle();

@@ -61,7 +61,7 @@ pub enum ConnectFailed {
 
 /// One quinn endpoint.
 pub struct Hub {
-    pub(super) endpoint: quinn_proto::Endpoint,
+    endpoint: quinn_proto::Endpoint,
     transport: Arc<TransportConfig>,
     server_transport: Arc<TransportConfig>,
     settings: Arc<Settings>,
@@ -179,6 +179,18 @@ impl Hub {
     /// Say nothing to a client.
     pub fn ignore(&mut self, incoming: Incoming) {
         self.endpoint.ignore(incoming);
+    }
+
+    /// Pass messages between this endpoint and the connection of `slot`; true when that is drained: drop it.
+    pub fn settle(&mut self, slot: usize, link: &mut Link) -> bool {
+        let mut drained = false;
+        while let Some(event) = link.connection.poll_endpoint_events() {
+            drained |= event.is_drained();
+            if let Some(event) = self.endpoint.handle_event(ConnectionHandle(slot), event) {
+                link.connection.handle_event(event);
+            }
+        }
+        drained
     }
 
     /// Forget the connection of `slot`, which told nothing about its end.

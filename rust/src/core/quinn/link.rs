@@ -7,9 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use quinn_proto::{ConnectionError, ConnectionHandle, Dir, Side, StreamEvent};
+use quinn_proto::{ConnectionError, Dir, Side, StreamEvent};
 
-use super::{LinkEvent, Packet, congestion::Releasable, hub::Hub, session::TlsFacts, varint};
+use super::{LinkEvent, Packet, congestion::Releasable, session::TlsFacts, varint};
 use crate::{
     events::{End, EndKind},
     settings::{FIRST_SEND_WINDOW, Settings},
@@ -109,18 +109,6 @@ impl Link {
     /// When `timeout` is due.
     pub fn deadline(&mut self) -> Option<Instant> {
         self.connection.poll_timeout()
-    }
-
-    /// Pass messages between connection and endpoint; true when the connection is drained: drop it.
-    pub fn settle(&mut self, slot: usize, hub: &mut Hub) -> bool {
-        let mut drained = false;
-        while let Some(event) = self.connection.poll_endpoint_events() {
-            drained |= event.is_drained();
-            if let Some(event) = hub.endpoint.handle_event(ConnectionHandle(slot), event) {
-                self.connection.handle_event(event);
-            }
-        }
-        drained
     }
 
     /// The next thing that happened.
