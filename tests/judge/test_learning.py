@@ -97,6 +97,20 @@ def test_pushes_count_by_what_became_of_them(tmp_path: Path) -> None:
     assert candidates(route)["/a.css"].total == Count(12, 14)
 
 
+def test_views_that_are_held_out_tell_for_those_that_are_not(tmp_path: Path) -> None:
+    """While a plan is carried out and nobody reports, the connections without pushes are the trials."""
+    log = LogOfTest()
+    for number in range(30):
+        arm = ("none", "push", "push")[number % 3]
+        log.page(number, arm=arm)
+        if arm == "push":
+            log.member(number, "/a.css", push_id=0)
+        elif number % 2:
+            log.member(number, "/a.css")
+    route = learned([log.write(tmp_path / "a.jsonl")], tmp_path)["/"]
+    assert (route.views, candidates(route)["/a.css"].total) == (30, Count(5, 10))
+
+
 def test_a_thing_fetched_twice_is_used_once(tmp_path: Path) -> None:
     log = LogOfTest()
     for number in range(3):

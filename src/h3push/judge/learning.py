@@ -5,14 +5,15 @@
                  └─▶ counts by route, candidate and class; medians of size, place and time
 
 A candidate's trials are the views of its route, less those in which it was pushed and nobody said whether it was used: pushed
-things are never asked for, so counting those either way would make a plan confirm or refute itself.
+things are never asked for, so counting those either way would make a plan confirm or refute itself. Views that an experiment held
+out of pushes tell for all of them: they keep the learning going while a plan is carried out.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from h3push.judge.engine import Store
-from h3push.judge.evidence import Arm, Candidate, Count, EvidenceClass, Route
+from h3push.judge.evidence import Candidate, Count, EvidenceClass, Route
 from h3push.judge.routes import MAX_VALUES, Match, find_routes
 
 if TYPE_CHECKING:
@@ -146,8 +147,6 @@ def learn(tables: Tables, max_routes: int) -> list[Route]:
     import ibis
 
     views, members = tables.views, tables.members
-    if views.arm.type().is_string():  # views of an experiment are made to be different
-        views = views.filter(views.arm.isnull() | (views.arm != Arm.NONE.value))
     by_route = _rows(
         views.group_by("route")
         .aggregate(
