@@ -60,6 +60,7 @@ check: install-test ## ruff, mypy strict, layers, the native stub, clippy and th
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_layers.py
 	$(BIN)/python -m mypy.stubtest h3push._quic
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	cargo fmt --manifest-path rust/Cargo.toml --check
 	cargo clippy --manifest-path rust/Cargo.toml --all-targets -- -D warnings
 	cargo test --manifest-path rust/Cargo.toml --no-default-features --features ring
