@@ -17,6 +17,7 @@ COMMANDS = {
     "get": ("h3push.cli.get", "get"),
     "learn": ("h3push.cli.learn", "learn"),
     "report": ("h3push.cli.report", "report"),
+    "lab": ("h3push.cli.lab", "lab"),
     "demo": ("h3push.cli.demo", "demo"),
 }
 """Sub-command -> module and attribute; imported when used, or for the list in the help."""

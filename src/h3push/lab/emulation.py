@@ -24,11 +24,13 @@ class AccessLink:
     """Round-trip time without load, in seconds."""
     rate: int = 10_000_000
     """Bits per second in each direction."""
+    loss: float = 0.0
+    """Probability that a packet is lost, in each direction."""
 
     def settings(self) -> LinkSettings:
         """One direction; its queue holds what the link carries in one round trip, as routers are configured."""
         queue = max(30_000, round(self.rate / 8 * self.round_trip))
-        return LinkSettings(delay=self.round_trip / 2, rate=self.rate, queue=queue)
+        return LinkSettings(delay=self.round_trip / 2, rate=self.rate, queue=queue, loss=self.loss)
 
 
 def emulated_page_load(root: Path, path: str, link: AccessLink, *, max_pushes: int | None) -> PageLoad:

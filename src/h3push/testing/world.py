@@ -28,7 +28,8 @@ from typing import Any, NamedTuple, TypeVar
 from h3push import _quic
 from h3push.client.connect import connect
 from h3push.client.connection import ClientConnection
-from h3push.client.response import ClientResponse, ReceivedPush
+from h3push.client.pushes import OnPush
+from h3push.client.response import ClientResponse
 from h3push.h3.config import H3Config
 from h3push.http.headers import HeadersLike
 from h3push.runtime.settings import ClientSettings, ServerSettings
@@ -195,14 +196,14 @@ class World:
         *,
         max_pushes: int | None = None,
         driver: VirtualDriver | None = None,
-        on_push: Callable[[ReceivedPush], None] | None = None,
+        on_push: OnPush | None = None,
     ) -> ClientConnection:
         """Make a client of the server, as `h3push.connect` does; it connects when `async with` begins.
 
         Args:
             max_pushes: pushes that it takes at once; `None`: it takes none.
             driver: its end of the network; a new one when `None`.
-            on_push: called in the moment of each promise.
+            on_push: called in the moment of each promise; False refuses it.
         """
         return connect(
             f"https://{self.host}/",
