@@ -3,7 +3,6 @@
 import asyncio
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from types import TracebackType
 from typing import TypedDict
 
@@ -275,10 +274,12 @@ class ClientConnection:
     ) -> Exchange:
         """Send a request; returns when the response's header section is there."""
         has_content = body != b""
-        exchange = None
+        exchange: Exchange | None = None
         if connection.doubt is None and connection.may_be_sent(head, not has_content):
-            with suppress(NoStreamCredit):
+            try:
                 exchange = connection.open(head, limits, end_stream=not has_content, priority=priority)
+            except NoStreamCredit:
+                exchange = None
         if exchange is None:
             exchange = await self._send_later(connection, head, has_content, limits, priority)
         try:

@@ -103,7 +103,7 @@ class H3ClientConnection(H3Connection[MessageSender]):
         if stream_id is None:
             raise NoStreamCredit("the server's limit on concurrent requests is reached")
         try:
-            section = self._sections.encode(stream_id, fields)
+            section = self._sections.encode_checked(stream_id, fields)
         except LocalProtocolError:
             self._transport.stop(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
             self._transport.reset(stream_id, ErrorCode.H3_REQUEST_CANCELLED)

@@ -86,6 +86,10 @@ class FieldSections:
     def encode(self, stream_id: int, fields: Fields) -> bytes:
         """Encode a section that is sent next; raises `LocalProtocolError` when it is too large for the peer."""
         self.check_size(fields)
+        return self.encode_checked(stream_id, fields)
+
+    def encode_checked(self, stream_id: int, fields: Fields) -> bytes:
+        """The same for a section whose size has been checked."""
         instructions, section = self.encoder.encode(stream_id, fields)
         if instructions:
             assert self._own_streams.encoder is not None
@@ -143,7 +147,7 @@ class FieldSections:
     def write_decoder_stream(self) -> None:
         """Tell the peer's encoder what it has to know by now (RFC 9204 section 4.4)."""
         decoder_stream = self._own_streams.decoder
-        if decoder_stream is not None:
-            acknowledgments = self.decoder.take_decoder_stream()
-            if acknowledgments:
-                self._transport.write(decoder_stream, acknowledgments, False)
+        if decoder_stream is not None and self.decoder.may_have_instructions:
+            instructions = self.decoder.take_decoder_stream()
+            if instructions:
+                self._transport.write(decoder_stream, instructions, False)

@@ -262,6 +262,8 @@ class Endpoint:
     # events
 
     def _dispatch(self, events: list[NativeEvent]) -> None:
+        if not events:
+            return
         now = self.loop.time()
         if self._accept is not None and len(events) > 1:
             events = control_first(events)

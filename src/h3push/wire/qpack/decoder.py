@@ -76,6 +76,8 @@ class FieldDecoder:
         self._acknowledged = 0
         """The encoder's Known Received Count (RFC 9204 section 2.1.4), once it has read what we wrote."""
         self._outgoing: list[bytes] = []
+        self.may_have_instructions = False
+        """False when there is certainly nothing to say on our decoder stream, which is asked at every event of a connection."""
         self._remembered: dict[bytes, tuple[Fields, int]] = {}
 
     def decode(self, stream_id: int, section: bytes) -> Fields | None:
@@ -174,6 +176,7 @@ class FieldDecoder:
         self._remembered.clear()
         try:
             self._mirror.receive(data)
+            self.may_have_instructions = True
             unblocked = self._decoder.feed_encoder(data)
         except WireFormatError as error:
             raise H3ConnectionError(ErrorCode.QPACK_ENCODER_STREAM_ERROR, f"on the encoder stream: {error}") from None
@@ -188,9 +191,11 @@ class FieldDecoder:
         self._blocked.pop(stream_id, None)
         if self._mirror.max_capacity:
             self._outgoing.append(self._decoder.cancel_stream(stream_id))
+            self.may_have_instructions = True
 
     def take_decoder_stream(self) -> bytes:
         """Bytes that have to go out on our decoder stream now (RFC 9204 section 4.4); empty when there is nothing to say."""
+        self.may_have_instructions = False
         if self._acknowledged < self._mirror.inserts:
             self._outgoing.append(encode_integer(0x00, 6, self._mirror.inserts - self._acknowledged))
             self._acknowledged = self._mirror.inserts
@@ -326,6 +331,7 @@ class FieldDecoder:
 
     def _acknowledge(self, instruction: bytes, required_inserts: int) -> None:
         self._outgoing.append(instruction)
+        self.may_have_instructions = True
         self._acknowledged = max(self._acknowledged, required_inserts)
 
 
