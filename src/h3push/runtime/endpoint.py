@@ -19,6 +19,7 @@ always moves later, and a wake-up too many is cheaper than `call_at` and `cancel
 import asyncio
 import heapq
 import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -113,6 +114,7 @@ class Endpoint:
         self._flush_scheduled = False
         self._connected = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = math.inf
         self._marked: set[Owner] = set()
         self._deadlines: dict[Owner, float] = {}
         self._heap: list[tuple[float, int, Owner]] = []
@@ -229,13 +231,11 @@ class Endpoint:
             first = self._heap[0][0]
             if deadline is None or first < deadline:
                 deadline = first
-        if deadline is None:
+        if deadline is None or self._timer_due <= deadline + TIMER_SLACK:
             return
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= deadline + TIMER_SLACK:
-                return
-            timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = deadline
         self._timer = self.loop.call_at(deadline, self._timer_fired)
 
     def _ask_deadlines(self) -> None:
@@ -249,7 +249,7 @@ class Endpoint:
         self._marked.clear()
 
     def _timer_fired(self) -> None:
-        self._timer = None
+        self._timer, self._timer_due = None, math.inf
         now = self.loop.time()
         while self._heap and self._heap[0][0] <= now:
             deadline, _, owner = heapq.heappop(self._heap)

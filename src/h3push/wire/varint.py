@@ -40,9 +40,10 @@ def decode_varint(data: bytes, offset: int) -> tuple[int, int] | None:
     Returns:
         The value and the offset after it, or `None` when `data` ends before the varint does.
     """
-    if offset >= len(data):
+    try:
+        first = data[offset]
+    except IndexError:
         return None
-    first = data[offset]
     if first < 0x40:
         return first, offset + 1
     length = 1 << (first >> 6)

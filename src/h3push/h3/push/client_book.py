@@ -219,6 +219,8 @@ class ClientPushBook:
 
     def next_deadline(self) -> float | None:
         """When the next orphan or unfulfilled promise expires."""
+        if not (self._orphans or self._unfulfilled):
+            return None
         heads = [next(iter(waiting.values())) for waiting in (self._orphans, self._unfulfilled) if waiting]
         return min(heads, default=None)
 

@@ -71,10 +71,11 @@ def decode_integer(data: bytes, offset: int, prefix_bits: int) -> tuple[int, int
     Raises:
         NotDecodableError: more than 62 bits, or more than 10 bytes, which no value of 62 bits needs.
     """
-    if offset >= len(data):
-        return None
     limit = (1 << prefix_bits) - 1
-    value = data[offset] & limit
+    try:
+        value = data[offset] & limit
+    except IndexError:
+        return None
     if value < limit:
         return value, offset + 1
     for shift in range(0, 70, 7):
