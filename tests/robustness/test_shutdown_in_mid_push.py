@@ -40,7 +40,7 @@ def process(site: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes
     """`h3push serve` on a free port: the process, its port, and what to trust."""
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
     process = subprocess.Popen(
-        [*COMMAND, "serve", str(site), "--dev", "--port", "0"],
+        [*COMMAND, "serve", str(site), "--dev", "--port", "0", "--tcp", "off"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
