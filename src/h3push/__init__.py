@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from h3push.http.content import FileContent
     from h3push.http.headers import Headers
     from h3push.http.priority import Priority
+    from h3push.httpx.clients import AsyncClient, Client, get
     from h3push.runtime.inbox import ContentTooLarge
     from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSettings, ServerSettings
     from h3push.server.counters import ServerCounters
@@ -84,6 +85,7 @@ _HOMES = {
     "h3push.client.limits": "Timeouts",
     "h3push.client.exchange": "ReceivedState SentRequest Timing",
     "h3push.client.push_stats": "PushStats Unused",
+    "h3push.httpx.clients": "AsyncClient Client get",
     "h3push.client.pushes": "RefusedPush",
     "h3push.client.response": "ClientResponse ReceivedPush",
     "h3push.server.runner": "Handler",
@@ -164,6 +166,9 @@ __all__ = [
     "Delivered",
     "Way",
     # a client
+    "AsyncClient",
+    "Client",
+    "get",
     "connect",
     "ClientConnection",
     "ClientResponse",

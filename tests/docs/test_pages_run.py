@@ -21,7 +21,9 @@ PAGES = [
     *sorted([*DOCS.glob("tutorial/*.md"), *DOCS.glob("howto/*.md")]),
     DOCS / "explanation" / "when-push-pays.md",
 ]
-EARLIER = dict.fromkeys(("client.md", "fetch.md", "read-the-log.md", "judge.md"), "tutorial/site.md")
+EARLIER = dict.fromkeys(
+    ("client.md", "fetch.md", "httpx.md", "push-cache.md", "read-the-log.md", "judge.md"), "tutorial/site.md"
+)
 """Pages that go on with the files of another."""
 PORTS = ("4433", "4434")
 RUN = frozenset({"h3push", "python", "pytest"})

@@ -32,7 +32,7 @@ class Answer:
         content: instead of the content of `response`.
     """
 
-    __slots__ = ("_content", "fields", "response", "source", "status")
+    __slots__ = ("_content", "_promised", "fields", "response", "source", "status")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Answer:
         self.source = source
         self.response = response
         self._content = content
+        self._promised: list[SentRequest] = []
 
     @classmethod
     def of(cls, response: ClientResponse, source: Source, content: AsyncIterator[bytes] | None = None) -> "Answer":
@@ -78,18 +79,22 @@ class Answer:
         return b"".join([piece async for piece in self._content])
 
     async def pushes(self) -> AsyncIterator[SentRequest]:
-        """The requests that the server promises with this response, in order, as they come; ends with the response.
+        """The requests that the server promises with this response, in order, as they come; ends with the response or `close`.
 
         To see them, not to take them: a request of the same takes the push.
         """
         if self.response is not None and self.source is Source.SERVER:
             async for push in self.response.pushes():
                 yield push.request
+        for promised in self._promised:
+            yield promised
 
     async def close(self) -> None:
         """Cancel what has not arrived. One that was read to its end may go on bringing promises."""
         if self.response is None:
             return
+        if self.source is Source.SERVER:
+            self._promised = self._promised or self.response.promised
         if self.response.content.finished:
             self.response.leave()
         else:

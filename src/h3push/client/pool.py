@@ -160,47 +160,55 @@ class Pool:
         timeouts: Timeouts | None = None,
         priority: Priority | None = None,
     ) -> Answer:
-        """`request` for a request that is made already, to a server that may be another than its authority says."""
+        """`request` for one whose head is made already; its authority may be another name of the server of `origin`."""
         timeouts = timeouts or {}
-        is_claimable = content is None and head.method in _CLAIMABLE
-        if is_claimable and self._pushes is not None:
-            known = await self.known(head, timeouts)
-            if known is not None:
-                return known
-        is_safe = head.method in SAFE_METHODS
-        if self._pushes is not None and not is_safe:
-            self._pushes.changed(head)
-        if self._pushes is None or not is_claimable:
-            response = await self._send(origin, head, content, timeouts, priority)
-        else:
-            key = key_of(head)
-            self._pushes.requested(key)
-            try:
-                response = await self._send(origin, head, content, timeouts, priority)
-            finally:
-                self._pushes.answered(key)
-        if self._pushes is not None and not is_safe:
-            self._pushes.changed(head)
-        if self._store is not None and response.status < 500:  # RFC 9111 section 4.4
-            await self._store.forget(head)
-        return Answer.of(response, Source.SERVER)
+        known = await self.known(head, content, timeouts)
+        return known or await self.ask(origin, head, content, timeouts=timeouts, priority=priority)
 
-    async def known(self, head: RequestHead, timeouts: Timeouts) -> Answer | None:
+    async def known(self, head: RequestHead, content: Content, timeouts: Timeouts) -> Answer | None:
         """The answer that needs no request; `None` when there is none."""
-        if self._pushes is None:
+        if self._pushes is None or content is not None or head.method not in _CLAIMABLE:
             return None
         pushed = await self._pushes.claim(head, timeouts.get("read", self._read_timeout))
         if pushed is not None:
-            content = None
+            kept = None
             if self._store is not None:
                 received = ResponseHead(pushed.status, list(pushed.headers.raw), None)
-                content = await self._store.store(head, received, pushed.stream())
-            return Answer.of(pushed, Source.PUSH, content)
+                kept = await self._store.store(head, received, pushed.stream())
+            return Answer.of(pushed, Source.PUSH, kept)
         stored = None if self._store is None else await self._store.get(head)
         if stored is None:
             return None
         self._pushes.stats.reused += 1
         return Answer(stored.status, stored.fields, Source.STORE, None, stored.content)
+
+    async def ask(
+        self,
+        origin: Origin,
+        head: RequestHead,
+        content: Content = None,
+        *,
+        timeouts: Timeouts | None = None,
+        priority: Priority | None = None,
+    ) -> Answer:
+        """The server's answer, whatever is known here."""
+        send = partial(self._send, origin, head, content, timeouts or {}, priority)
+        if self._pushes is None:
+            response = await send()
+        elif head.method in SAFE_METHODS:
+            key = key_of(head)
+            self._pushes.requested(key)
+            try:
+                response = await send()
+            finally:
+                self._pushes.answered(key)
+        else:
+            self._pushes.changed(head)
+            response = await send()
+            self._pushes.changed(head)
+        if self._store is not None and response.status < 500:  # RFC 9111 section 4.4
+            await self._store.forget(head)
+        return Answer.of(response, Source.SERVER)
 
     async def close(self) -> None:
         """Close all connections, and drop all pushes."""

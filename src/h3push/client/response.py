@@ -108,6 +108,11 @@ class ClientResponse:
         while (push := await self._exchange.next_promise()) is not None:
             yield ReceivedPush.of(push)
 
+    @property
+    def promised(self) -> list[SentRequest]:
+        """The promised requests that came with it so far, and that `pushes` has not given out."""
+        return [push.request for push in self._exchange.promises or ()]
+
     async def close(self) -> None:
         """Cancel what has not arrived, and the pushes that came with it (see `pushes`). Harmless when all is read."""
         self._exchange.close()

@@ -15,18 +15,22 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hishel import (
-    AsyncBaseStorage,
-    CacheMiss,
-    CacheOptions,
-    Entry,
-    FromCache,
-    Headers,
-    IdleClient,
-    Request,
-    Response,
-    StoreAndUse,
-)
+try:
+    from hishel import (
+        AsyncBaseStorage,
+        CacheMiss,
+        CacheOptions,
+        Entry,
+        FromCache,
+        Headers,
+        IdleClient,
+        Request,
+        Response,
+        StoreAndUse,
+    )
+except ImportError:
+    sentence = "to store pushes as RFC 9111 says needs hishel: pip install 'h3push[client]'"
+    raise ImportError(sentence, name="hishel") from None
 
 from h3push.client.claims import Key, credentials_of, key_of, why_not_promised, why_not_response
 from h3push.http.fields import Field, Fields, RequestHead, ResponseHead
