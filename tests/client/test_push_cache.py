@@ -121,6 +121,32 @@ def test_a_push_is_used_once():
     assert site.log == [("GET", "/"), ("GET", "/r0.css")]
 
 
+def test_the_server_hears_what_became_of_its_pushes():
+    """The next request to the server says which were used and which were dropped, once; nothing is said where nobody wants it."""
+    reports = []
+
+    class Noting(Site):
+        async def __call__(self, request):
+            reports.append(request.headers.get("push-report"))
+            return await super().__call__(request)
+
+    async def scenario(pool):
+        await get(pool, "/")
+        await get(pool, "/r0.css")
+        await get(pool, "/r1.css")
+        await get(pool, "/form", "POST")  # what was pushed before may be out of date: the rest is dropped
+        await get(pool, "/elsewhere")
+        await get(pool, "/elsewhere")
+
+    def sent(**bounds):
+        reports.clear()
+        visit(Noting({"cache-control": "no-cache"}), scenario, push_cache=PushCacheSettings(**bounds))
+        return [report for report in reports if report is not None]
+
+    assert sent() == [f"used=(0 1), unused=({' '.join(map(str, range(2, 20)))})"]
+    assert sent(report=False) == []
+
+
 def test_a_warm_cache_cancels_every_promise():
     """What is stored and fresh is cancelled in the moment of the promise, and answers from the store."""
     site = Site({"cache-control": "max-age=3600"})

@@ -96,6 +96,9 @@ class Owner(FlowControl, Protocol):
     def release_push(self, push: "PushedExchange") -> None:
         """Give the credit of a push back."""
 
+    def report_push(self, push: "PushedExchange", *, used: bool) -> None:
+        """Tell the server with the next request whether a push was used."""
+
 
 class Exchange:
     """A request of ours and its response."""

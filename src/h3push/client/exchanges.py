@@ -21,6 +21,7 @@ from h3push.h3.client import H3ClientConnection
 from h3push.http.fields import RequestHead
 from h3push.http.headers import Headers
 from h3push.http.priority import Priority
+from h3push.http.push_report import PendingReport
 from h3push.runtime.credit import CreditQueue
 from h3push.runtime.drain import LEAST_PROGRESS, LOOKS
 from h3push.runtime.endpoint import Endpoint
@@ -45,6 +46,8 @@ class Exchanges(Channel):
         """Requests that wait for a stream."""
         self.is_early = False
         """True while requests that may be repeated go out in early data."""
+        self.unreported: PendingReport | None = None
+        """What the next request tells the server of its pushes."""
         self.next_answer: float | None = None
         """When the response to some request is due."""
         self.next_look: float | None = None
@@ -93,6 +96,8 @@ class Exchanges(Channel):
         """Send a request's header section. Raises what `send_request` of the core raises."""
         if self.over is not None:
             raise self.too_late(self.over)
+        if self.unreported is not None:
+            head, self.unreported = self.unreported.onto(head), None
         stream_id = self.core.send_request(head, end_stream=end_stream, priority=priority)
         exchange = self.exchanges[stream_id] = Exchange(self, SentRequest(head), stream_id, self.now(), limits)
         exchange.sending = not end_stream
@@ -107,6 +112,12 @@ class Exchanges(Channel):
                 self.look_by(deadline)
         self.schedule_flush()
         return exchange
+
+    def report_push(self, push: PushedExchange, *, used: bool) -> None:
+        """Tell the server with the next request whether a push was used."""
+        if self.unreported is None:
+            self.unreported = PendingReport()
+        self.unreported.note(push.push_id, used=used)
 
     def look_by(self, deadline: float | None) -> None:
         """Look at the time-outs then, or before."""

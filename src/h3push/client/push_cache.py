@@ -149,6 +149,7 @@ class PushCache:
             return None
         self._forget(held)
         self.stats.claimed += 1
+        self._report(held, used=True)
         held.exchange.content.hand_over(read_timeout)
         if held.exchange.over:
             self._claimed_ended(held.exchange)
@@ -207,7 +208,13 @@ class PushCache:
     def _drop(self, held: Held, why: Unused) -> None:
         self._forget(held)
         self._count(held, why)
+        self._report(held, used=False)
         held.push.cancel()
+
+    def _report(self, held: Held, *, used: bool) -> None:
+        """Have the server told, which sees no difference between a push that was used and one that was not."""
+        if self._settings.report:
+            held.exchange.owner.report_push(held.exchange, used=used)
 
     def _forget(self, held: Held) -> None:
         del self._held[held.exchange]

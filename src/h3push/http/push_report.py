@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import http_sf
 
+from h3push.http.fields import RequestHead
+
 FIELD = "push-report"
 """Its name."""
+_NAME = FIELD.encode("ascii")
 MAX_IDS = 100
 """Push IDs that one field may name: far more than a page has pushes to report."""
 MAX_VALUE_SIZE = 2048
@@ -33,6 +36,28 @@ class PushReport:
         unused = tuple(dict.fromkeys(push_id for push_id in self.unused if push_id in known))
         used = dict.fromkeys(push_id for push_id in self.used if push_id in known and push_id not in unused)
         return PushReport(tuple(used), unused)
+
+
+class PendingReport:
+    """What a client has to report of one connection's pushes; what is more than one field can name is forgotten."""
+
+    __slots__ = ("_unused", "_used")
+
+    def __init__(self) -> None:
+        self._used: list[int] = []
+        self._unused: list[int] = []
+
+    def note(self, push_id: int, *, used: bool) -> None:
+        """A push answered a request, or never will."""
+        if len(self._used) + len(self._unused) < MAX_IDS:
+            (self._used if used else self._unused).append(push_id)
+
+    def onto(self, head: RequestHead) -> RequestHead:
+        """The request with the report, which is pending no longer. A request that has one of its own stays as it is."""
+        if any(name == _NAME for name, _ in head.fields):
+            return head
+        value = encode_push_report(PushReport(tuple(self._used), tuple(self._unused)))
+        return head._replace(fields=[*head.fields, (_NAME, value.encode("ascii"))])
 
 
 def encode_push_report(report: PushReport) -> str:

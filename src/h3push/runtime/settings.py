@@ -208,6 +208,8 @@ class PushCacheSettings:
     """Claimed pushes that are kept for further requests while they are fresh (RFC 9111)."""
     stored_bytes: int = 32 * MIB
     """Their content together; the one that was used longest ago is dropped when it is more. One alone has an eighth at most."""
+    report: bool = True
+    """Tell the server, with a later request of the same connection, which pushes were used and which were not (`Push-Report`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
