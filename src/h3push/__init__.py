@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from h3push.asgi.serve import ASGIServer, serve_asgi
     from h3push.client.connect import connect
     from h3push.client.connection import ClientConnection
-    from h3push.client.exchange import ReceivedState, SentRequest, Timing
+    from h3push.client.exchange import SentRequest
     from h3push.client.limits import Timeouts
+    from h3push.client.progress import ReceivedState, Timing
     from h3push.client.push_stats import PushStats, Unused
     from h3push.client.pushes import RefusedPush
     from h3push.client.response import ClientResponse, ReceivedPush
@@ -83,7 +84,8 @@ _HOMES = {
     "h3push.client.connect": "connect",
     "h3push.client.connection": "ClientConnection",
     "h3push.client.limits": "Timeouts",
-    "h3push.client.exchange": "ReceivedState SentRequest Timing",
+    "h3push.client.exchange": "SentRequest",
+    "h3push.client.progress": "ReceivedState Timing",
     "h3push.client.push_stats": "PushStats Unused",
     "h3push.httpx.clients": "AsyncClient Client get",
     "h3push.client.pushes": "RefusedPush",

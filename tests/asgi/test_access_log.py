@@ -14,7 +14,8 @@ import pytest
 import h3push
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
-from h3push.server.access_log import AccessLog, Outcome, Row, printable
+from h3push.server.access_log import AccessLog
+from h3push.server.log_row import Outcome, Row, printable
 from h3push.testing import in_world as run_world
 
 from .harness import World, in_world, pushed_paths, respond

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from h3push.client.exchange import ReceivedState
+from h3push.client.progress import ReceivedState
 from h3push.client.pushes import RefusedPush
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.errors import H3PushError, PushCancelled

@@ -7,12 +7,11 @@ holds them, the application holds the views: when the application drops its last
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 from weakref import ref
 
 from h3push.client.limits import Limits
+from h3push.client.progress import ReceivedState, Timing
 from h3push.errors import ErrorCode, PushCancelled
 from h3push.h3.events import FAILURES, CancelledBy
 from h3push.http.fields import RequestHead, ResponseHead
@@ -35,33 +34,6 @@ class SentRequest(RequestView):
 
     def __repr__(self) -> str:
         return f"<SentRequest {self.method} {self.url}>"
-
-
-@dataclass(slots=True)
-class Timing:
-    """When things happened, in seconds of the loop's clock."""
-
-    started: float
-    """The request went out, or the promise came in."""
-    first_byte: float | None = None
-    """The final response's header section arrived."""
-    ended: float | None = None
-    """The response was complete, or failed."""
-
-
-class ReceivedState(Enum):
-    """How far a push has come, seen from the client."""
-
-    PROMISED = "promised"
-    """Its response has not begun."""
-    OPEN = "open"
-    """Its response is arriving."""
-    FULFILLED = "fulfilled"
-    """Its response has arrived whole."""
-    CANCELLED = "cancelled"
-    """It was called off, by either side."""
-    FAILED = "failed"
-    """Its response was malformed, given up by the server, did not come in time, or the connection was lost."""
 
 
 class Owner(FlowControl, Protocol):

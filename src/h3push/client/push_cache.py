@@ -15,8 +15,9 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from h3push.client.claims import Key, key_of, why_not_promised, why_not_response
-from h3push.client.exchange import PushedExchange, ReceivedState
+from h3push.client.exchange import PushedExchange
 from h3push.client.held import Held, is_the_same
+from h3push.client.progress import ReceivedState
 from h3push.client.push_stats import PushStats, Unused
 from h3push.client.pushes import OnPush
 from h3push.client.response import ClientResponse, ReceivedPush

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from weakref import ref
 
-from h3push.client.exchange import Exchange, PushedExchange, ReceivedState, SentRequest, Timing
+from h3push.client.exchange import Exchange, PushedExchange, SentRequest
+from h3push.client.progress import ReceivedState, Timing
 from h3push.h3.events import CancelledBy
 from h3push.http.headers import Headers
 from h3push.runtime.inbox import UnreadBudget

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from h3push.client.connection import ClientConnection
-from h3push.client.exchange import ReceivedState
+from h3push.client.progress import ReceivedState
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.errors import PushCancelled
 from h3push.http.priority import Priority

@@ -6,27 +6,23 @@ As text, for people::
     2026-11-28T18:35:19.131Z 127.0.0.1:50412 "GET /guide/a.css HTTP/3" 200 832 push 0 for /guide/
     2026-11-28T18:35:19.131Z 127.0.0.1:50412 "GET /guide/b.png HTTP/3" 200 1024 push 1 for /guide/ (cancelled by the client)
 
-As JSON lines, for programs: the fields of `Row`, one object a line; they have what `h3push learn` and `h3push report` count as
-well. In text, everything that a client chose is escaped, so that
-it can neither break a line nor drive a terminal; JSON escapes by itself.
+As JSON lines, for programs: the fields of `Row`, one object a line. They have what `h3push learn` and `h3push report` count too.
 
 Theory of operation. A row is opened when its request arrives (`ConnectionLog.begin`). The response itself says how it ends:
 `ended`, `given_up` or `unwanted`. When QUIC has not taken nearly all of a response by then, as with a large file, the row waits
 until it has, or until the client stops it.
 """
 
-import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Literal, TextIO
 
 from h3push.errors import Timeout
 from h3push.h3.events import CancelledBy, ConnectionTerminated
 from h3push.http.push_report import FIELD, PushReport, parse_push_report
+from h3push.server.log_row import Outcome, Row
 from h3push.server.request import Request
 from h3push.server.views import Place, View, Views
 
@@ -34,103 +30,6 @@ logger = logging.getLogger("h3push.server")
 
 LogFormat = Literal["text", "json"]
 """The format of the rows."""
-
-
-class Outcome(Enum):
-    """How a response ended."""
-
-    COMPLETE = "complete"
-    """QUIC took all of it, but for `send_high_water` bytes at most."""
-    CANCELLED_BY_CLIENT = "cancelled by the client"
-    """The client stopped it, cancelled the push, or closed the connection."""
-    CANCELLED_BY_SERVER = "cancelled by the server"
-    """A limit, a time-out or a shutdown of ours ended it, or the application called its push off."""
-    LOST = "connection lost"
-    """Nothing came from the client for too long."""
-    FAILED = "failed"
-    """The handler raised, or returned too early. The client got 500; or a reset, when the response had begun or was a push's."""
-
-
-@dataclass(slots=True)  # not frozen, which would triple its price
-class Row:
-    """One row: the facts of one response."""
-
-    time: datetime
-    """Arrival of the request, UTC; written in RFC 3339 with milliseconds."""
-    client: str
-    """Address and port."""
-    method: str
-    """The request's method."""
-    path: str
-    """Path with query, as it came."""
-    protocol: str
-    """Always "HTTP/3"."""
-    status: int | None
-    """Status that the client got; `None` when no response began."""
-    bytes: int
-    """Content that QUIC took, in bytes."""
-    duration_ms: float
-    """From the request to the end of the response; written with three decimals."""
-    outcome: str
-    """One of `Outcome`."""
-    push_id: int | None = None
-    """The push ID, for a pushed response."""
-    initiator: str | None = None
-    """Path of the page that it was pushed with."""
-    user_agent: str | None = None
-    """The client's User-Agent."""
-    connection: str | None = None
-    """A name for the connection that says nothing of the client; with `view` the name of a page view."""
-    view: int | None = None
-    """The number of the page view on its connection."""
-    page: str | None = None
-    """Path of the page that the response belongs to; its own path for a page."""
-    position: int | None = None
-    """Its place in the view: 0 for the page, then 1, 2, ... as requests and promises came."""
-    since_page_ms: float | None = None
-    """From the page's request to this one."""
-    think_ms: float | None = None
-    """From the request to the start of the response; `None` when none began."""
-    warm: bool | None = None
-    """True when the connection had served an earlier view. On pages only, as are the next two."""
-    rtt_ms: float | None = None
-    """The round trip that QUIC measured, when the page was asked for."""
-    window: int | None = None
-    """The congestion window at that moment, in bytes."""
-    conditional: bool | None = None
-    """True for a request with validators (If-None-Match, If-Modified-Since): the client has an earlier answer."""
-    arm: str | None = None
-    """The group of the page view in an experiment: "none", "hint" or "push"; `None` outside one."""
-    pushes_used: tuple[int, ...] | None = None
-    """IDs of earlier pushes of the connection that the client says it used (`Push-Report`)."""
-    pushes_unused: tuple[int, ...] | None = None
-    """Those that it says it did not."""
-
-    def text(self) -> str:
-        """The row as a line of text."""
-        request = f"{printable(self.method)} {printable(self.path)} {self.protocol}"
-        line = f'{_timestamp(self.time)} {self.client} "{request}" {self.status or "-"} {self.bytes}'
-        if self.push_id is not None:
-            line += f" push {self.push_id} for {printable(self.initiator or '-')}"
-        return line if self.outcome == Outcome.COMPLETE.value else f"{line} ({self.outcome})"
-
-    def json(self) -> str:
-        """The row as a JSON object in one line."""
-        columns = {name: getattr(self, name) for name in _COLUMNS}
-        columns["time"] = _timestamp(self.time)
-        for name in _MILLISECONDS:
-            if columns[name] is not None:
-                columns[name] = round(columns[name], 3)
-        return _encode(columns)
-
-
-_COLUMNS = tuple(column.name for column in fields(Row))
-_MILLISECONDS = tuple(name for name in _COLUMNS if name.endswith("_ms"))
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def _timestamp(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class AccessLog:
@@ -370,8 +269,3 @@ class OpenRow:
 
 
 _BY_US = (CancelledBy.LOCAL, CancelledBy.FAILED)
-
-
-def printable(text: str) -> str:
-    """Escape everything but printable ASCII in text from a peer."""
-    return text.encode("unicode_escape").decode("ascii").replace('"', "%22")

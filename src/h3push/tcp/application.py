@@ -33,7 +33,7 @@ from h3push.delivery.page import DeliveryState, PageDelivery
 from h3push.http.fields import Field
 from h3push.http.headers import has_field
 from h3push.plans.planner import Planner
-from h3push.server.access_log import Outcome
+from h3push.server.log_row import Outcome
 from h3push.server.server import Server
 from h3push.tcp.lifespan import answer_lifespan
 from h3push.tcp.request import Outbox, TcpRequest

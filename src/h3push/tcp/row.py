@@ -3,7 +3,8 @@
 import asyncio
 from datetime import UTC, datetime
 
-from h3push.server.access_log import AccessLog, Outcome, Row
+from h3push.server.access_log import AccessLog
+from h3push.server.log_row import Outcome, Row
 from h3push.tcp.request import TcpRequest
 
 

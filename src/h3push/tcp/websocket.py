@@ -1,7 +1,7 @@
 """A WebSocket over TCP: the server beneath does all of it; here it is counted and logged."""
 
 from h3push.asgi.types import ClientGoneError, Message, Receive, Scope, Send
-from h3push.server.access_log import Outcome
+from h3push.server.log_row import Outcome
 from h3push.server.server import Server
 from h3push.tcp.request import Outbox, TcpRequest
 from h3push.tcp.row import TcpRow
