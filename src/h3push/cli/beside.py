@@ -1,4 +1,4 @@
-"""What `h3push serve` serves over TCP, beside HTTP/3: the same directory or application, with the same certificate."""
+"""The TCP side of `h3push serve`, beside HTTP/3: the same directory or application, with the same certificate."""
 
 import os
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What `h3push learn` and `h3push report` have in common: log files in, a table of evidence out, and what is said meanwhile."""
+"""The common part of `h3push learn` and `h3push report`: log files in, a table of evidence out, and what is said meanwhile."""
 
 import sys
 import tempfile
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Evidence:
-    """What was read."""
+    """The evidence that was read."""
 
     store: "Store"
     """Holds the tables."""

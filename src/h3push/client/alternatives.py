@@ -52,7 +52,7 @@ def parse(value: str, origin: Origin) -> Offer | None:
 
 
 class Alternatives:
-    """What is known of each origin.
+    """The knowledge of each origin.
 
     Args:
         most: origins that are remembered; the oldest is forgotten first.

@@ -23,7 +23,7 @@ def certificate_names(der: bytes) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def covers(der: bytes, host: str) -> bool:
-    """Whether a certificate names `host`; a wildcard stands for exactly one label."""
+    """True when a certificate names `host`; a wildcard stands for exactly one label."""
     hosts, addresses = certificate_names(der)
     try:
         return str(ip_address(host.strip("[]"))) in addresses

@@ -121,7 +121,7 @@ def _selects_the_same(name: bytes, asked: dict[bytes, bytes], offered: dict[byte
 
 
 def _accepts(accepted: bytes | None, coding: bytes) -> bool:
-    """Whether Accept-Encoding allows a content coding (RFC 9110 section 12.5.3); a missing field allows all of them."""
+    """True when Accept-Encoding allows a content coding (RFC 9110 section 12.5.3); a missing field allows all of them."""
     if accepted is None:
         return True
     weights = dict(_weighted(accepted))
@@ -157,7 +157,7 @@ Key = tuple[bytes, bytes, bytes, bytes]
 
 
 def key_of(head: RequestHead) -> Key:
-    """What a request and the promise that answers it have in common (RFC 9111 section 4)."""
+    """The key that a request and the promise that answers it share (RFC 9111 section 4)."""
     return head.method, head.scheme or b"", plain_authority(head.authority or b""), plain_target(head.path or b"")
 
 

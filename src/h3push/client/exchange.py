@@ -272,7 +272,7 @@ class PushedExchange(Exchange):
     state: ReceivedState = ReceivedState.PROMISED
     """How far it has come."""
     cancelled_by: CancelledBy | None = None
-    """Who ended it early, and how."""
+    """The side that ended it early, and how; `None` when neither did."""
     claimed: bool = False
     """True when it was taken for good: closing the response that it came with leaves it alone."""
     released: bool = False

@@ -1,4 +1,4 @@
-"""Whether the server is still there, asked when a time-out has passed (RFC 9000 section 10.1.2).
+"""A check that the server is still there, made when a time-out has passed (RFC 9000 section 10.1.2).
 
 A request that timed out says little: its server may be slow, or the way to it may be gone, and then every further request would
 wait for its own time-out. So a PING goes out, and until anything at all has arrived the connection takes no further request. When

@@ -31,7 +31,7 @@ from h3push.http.url import Origin, parse_url
 from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSettings
 
 TakePushes = Literal["cache", "off"] | OnPush
-"""What is done with pushes. "cache": they answer later requests. "off": the server may not push at all (no MAX_PUSH_ID goes out).
+"""The treatment of pushes. "cache": they answer later requests. "off": the server may not push at all (no MAX_PUSH_ID goes out).
 A function, sync or async, is asked about each promise: False refuses it, everything else is as with "cache"."""
 
 _MISDIRECTED = 421
@@ -120,7 +120,7 @@ class Pool:
 
     @property
     def push_stats(self) -> PushStats:
-        """What became of all pushes so far."""
+        """The fate of all pushes so far."""
         return PushStats() if self._pushes is None else self._pushes.stats
 
     async def request(

@@ -50,7 +50,7 @@ class PushCache:
         self, settings: PushCacheSettings, freshness: Freshness | None = None, ask: OnPush | None = None
     ) -> None:
         self.stats = PushStats()
-        """What became of all promises so far."""
+        """The fate of all promises so far."""
         self._settings = settings
         self._freshness = freshness
         self._ask = ask

@@ -1,4 +1,4 @@
-"""What became of the pushes that a client was promised."""
+"""The fate of the pushes that a client was promised."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -183,7 +183,7 @@ class ReceivedPush:
 
     @property
     def cancelled_by(self) -> CancelledBy | None:
-        """Who ended it early, and how."""
+        """The side that ended it early, and how; `None` when neither did."""
         return self._exchange.cancelled_by
 
     @property

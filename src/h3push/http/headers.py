@@ -97,7 +97,7 @@ def encode_headers(headers: HeadersLike | None) -> Fields:
 
 
 def has_field(fields: Fields, name: bytes) -> bool:
-    """Whether a field of that (lower-case) name is there."""
+    """True when a field of that (lower-case) name is there."""
     for field, _ in fields:  # noqa: SIM110 - a loop is half the price of any()
         if field == name:
             return True

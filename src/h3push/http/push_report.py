@@ -24,7 +24,7 @@ MAX_VALUE_SIZE = 2048
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """What became of some pushes at their client."""
+    """The fate of some pushes at their client."""
 
     used: tuple[int, ...] = ()
     """IDs of the pushes that answered a request of the client."""

@@ -29,7 +29,7 @@ STEPS = 12
 
 
 class Verdict(Enum):
-    """What is done with a candidate, or why it is not pushed."""
+    """The verdict on a candidate: pushed, or why not."""
 
     PUSH = "push"
     """It is pushed."""
@@ -45,7 +45,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a decision assumes where the log does not tell, and the price of waste."""
+    """The assumptions of a decision where the log does not tell, and the price of waste."""
 
     round_trip_ms: float | None = None
     """Round trip in milliseconds; `None`: what the log says of the route, or else `ROUND_TRIP_MS`."""
@@ -70,13 +70,13 @@ class Judged:
     bounds: Mapping[EvidenceClass, float] = field(default_factory=dict)
     """The same for each class."""
     saved_ms: float
-    """What a push saves over a hint when it is used."""
+    """The saving of a push over a hint when it is used."""
     break_even: float
     """The probability from which on it pays."""
 
     @property
     def expected_ms(self) -> float:
-        """What a push of it saves over a hint in the mean, at least: the saving times the bound."""
+        """The least that a push of it saves over a hint in the mean: the saving times the bound."""
         return self.saved_ms * self.bound
 
 

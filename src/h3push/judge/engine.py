@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table
 
 MEMORY = "1200MB"
-"""What DuckDB may hold; beyond it, it goes to disk."""
+"""The memory that DuckDB may hold; beyond it, it goes to disk."""
 _SQL_TYPES = {
     "string": "VARCHAR",
     "int64": "BIGINT",
@@ -30,11 +30,11 @@ _SPARK_TYPES = _SQL_TYPES | {"string": "STRING", "array<int64>": "ARRAY<BIGINT>"
 
 
 class EngineMissing(H3PushError):
-    """What the engine needs is not installed; the sentence says how to install it."""
+    """A library that the engine needs is not installed; the sentence says how to install it."""
 
 
 class Engine(Enum):
-    """Who counts."""
+    """The engine that counts."""
 
     DUCKDB = "duckdb"
     """In this process; enough for some hundred million rows."""

@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 
 
 class EvidenceClass(Enum):
-    """What a server knows of a client when a page is asked for; uses are counted for each class apart."""
+    """A server's knowledge of a client when a page is asked for; uses are counted for each class apart."""
 
     NEW = "new"
     """The first view of its connection, without validators."""

@@ -22,7 +22,7 @@ def reason(judged: Judged) -> str:
 
 
 def link(plan: Plan) -> str:
-    """What the decisions of a route were calculated with."""
+    """The figures that the decisions of a route were calculated with."""
     path, route = plan.path, plan.route
     told = "measured" if path.round_trip == route.rtt_ms else "assumed"
     return (

@@ -93,7 +93,7 @@ def _views(pages: "Table", mapping: "Table") -> "Table":
 
 
 def _reports(rows: "Table") -> "Table":
-    """What clients said of pushes: connection, push ID, used or not."""
+    """The reports of clients on pushes: connection, push ID, used or not."""
     both = []
     for column, used in (("pushes_used", True), ("pushes_unused", False)):
         said = rows.filter(rows[column].notnull())

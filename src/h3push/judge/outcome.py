@@ -24,7 +24,7 @@ SMALLEST_EFFECT = 0.01
 
 
 class Standing(Enum):
-    """Whether a route's pushes pay."""
+    """The verdict on a route's pushes: do they pay?"""
 
     PAYS = "pays"
     """The whole interval of what is saved lies above 0."""
@@ -36,7 +36,7 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fates:
-    """What became of pushes; in numbers of page views and resources, and in bytes."""
+    """The fate of pushes, in numbers of page views and resources, and in bytes."""
 
     views: int = 0
     """Page views."""
@@ -73,7 +73,7 @@ class Comparison:
     """Pushes beside another arm."""
 
     other: Arm
-    """What they are compared with."""
+    """The arm that they are compared with."""
     pushed_views: int
     """Views with pushes."""
     other_views: int
@@ -85,7 +85,7 @@ class Comparison:
 
     @property
     def standing(self) -> Standing:
-        """What the interval says."""
+        """The verdict of the interval."""
         if self.saved is None:
             return Standing.NOT_ENOUGH
         if self.saved.low > 0:
@@ -100,7 +100,7 @@ class RouteOutcome:
     route: str
     """Its path or template."""
     fates: Fates
-    """What became of its pushes."""
+    """The fate of its pushes."""
     comparisons: Mapping[Arm, Comparison] = field(default_factory=dict)
     """By the other arm, those that occur."""
 
@@ -111,7 +111,7 @@ class RouteOutcome:
 
     @property
     def standing(self) -> Standing:
-        """Whether its pushes pay."""
+        """The verdict on its pushes: do they pay?"""
         return Standing.NOT_ENOUGH if self.decisive is None else self.decisive.standing
 
 
@@ -122,7 +122,7 @@ class Day:
     day: str
     """Its date, UTC."""
     fates: Fates
-    """What became of its pushes."""
+    """The fate of its pushes."""
     comparison: Comparison | None
     """The comparison that decides."""
 

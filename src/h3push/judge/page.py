@@ -8,7 +8,7 @@ from h3push.judge.summary import BESIDE, fates_line, headline, interval, reason
 from h3push.lab.plot_page import PlotsMissing, plot_page
 
 ReportMissing = PlotsMissing
-"""What the page needs is not installed; the sentence says how to install it."""
+"""A library that the page needs is not installed; the sentence says how to install it."""
 
 
 def to_html(outcome: Outcome) -> str:

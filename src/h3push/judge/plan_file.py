@@ -78,7 +78,7 @@ def write_plan(plans: Sequence[Plan], path: Path) -> None:
 
 
 def explain_file(path: Path, page: str) -> str:
-    """What a plan says of the page at the path `page`, in words.
+    """Say in words what a plan has for the page at the path `page`.
 
     Raises: PlanError: there is no such plan, or nothing in it for the page.
     """

@@ -8,7 +8,7 @@ from h3push.judge.summary import BESIDE
 MAX_ROUTES = 30
 """Routes in a plot, those with the most views."""
 FATES = (("used", "#2a7f62"), ("not reported", "#9aa5b1"), ("unused", "#d98324"), ("cancelled", "#b23a48"))
-"""What becomes of a push, with its colour."""
+"""The fates of a push, with their colours."""
 
 
 def plots_of(outcome: Outcome) -> dict[str, dict[str, Any]]:

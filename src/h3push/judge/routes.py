@@ -34,7 +34,7 @@ class Match:
     route: str
     """The template; the path itself when the page is alone."""
     values: tuple[str, ...] = ()
-    """What stands for its placeholders, from the left."""
+    """The values of its placeholders, from the left."""
 
 
 def find_routes(paths: Iterable[str], given: Sequence[str] = ()) -> Mapping[str, Match]:

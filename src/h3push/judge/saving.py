@@ -1,4 +1,4 @@
-"""What a push saves over a hint, in milliseconds: arithmetic of one link, no statistics.
+"""The time that a push saves over a hint, in milliseconds: arithmetic of one link, no statistics.
 
 With r the round trip, B the rate, W the congestion window, T the time that the server thinks, R the bytes of the page and S those
 that go with it, nobody can have all of S earlier than ::

@@ -8,11 +8,11 @@ from h3push.judge.evidence import Arm
 from h3push.judge.outcome import Comparison, Fates, Outcome, RouteOutcome, Standing
 
 BESIDE = {Arm.NONE: "no push", Arm.HINT: "hints"}
-"""What a comparison is called."""
+"""The name of each comparison."""
 
 
 def headline(outcome: Outcome) -> str:
-    """Whether push pays, in one line."""
+    """Say in one line whether push pays."""
     fates = outcome.fates
     waste = f"{fates.wasted_share:.1%} of all bytes in vain"
     told = [one for one in outcome.routes if one.decisive is not None]
@@ -38,7 +38,7 @@ def headline(outcome: Outcome) -> str:
 
 
 def overall(outcome: Outcome) -> Interval | None:
-    """What is saved per page view over all routes that tell, each with the weight of its views; `None` when none does."""
+    """The saving per page view over all routes that tell, each with the weight of its views; `None` when none does."""
     parts = [
         (one.fates.views, one.decisive.saved)
         for one in outcome.routes
@@ -81,7 +81,7 @@ def reason(route: RouteOutcome) -> str:
 
 
 def fates_line(fates: Fates) -> str:
-    """What became of pushes, in one line."""
+    """Say in one line what became of pushes."""
     return (
         f"{fates.views:,} views, {fates.pushed:,} pushed: {fates.used:,} used, {fates.unused:,} unused,"
         f" {fates.cancelled:,} cancelled, {fates.unreported:,} not reported; {fates.wasted_share:.1%} of the bytes in vain"

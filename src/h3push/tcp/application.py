@@ -58,7 +58,7 @@ class TcpSettings:
     push_event: bool = True
     """Offer ASGI's push event where the server does."""
     takes_pushes: Callable[[Send], bool] = lambda _send: False
-    """Whether the client of a request whose server offers the push event agreed to pushes, which ASGI has no word for."""
+    """True when the client of a request whose server offers the push event agreed to pushes, which ASGI has no word for."""
 
 
 class TcpApplication:

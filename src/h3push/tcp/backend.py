@@ -11,7 +11,7 @@ from h3push.runtime.settings import ServerSettings
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a server can do, for the lines that are said at start and for the choice of ways."""
+    """The abilities of a server, for the lines that are said at start and for the choice of ways."""
 
     name: str
     """Its name."""
@@ -65,12 +65,12 @@ class BackendKind:
     """A server that is installed."""
 
     abilities: Abilities
-    """What it can do."""
+    """Its abilities."""
     make: MakeBackend
     """Makes one."""
 
     def takes_pushes(self, send: Send) -> bool:
-        """Whether the client behind an application's `send` agreed to pushes."""
+        """True when the client behind an application's `send` agreed to pushes."""
         return self.abilities.pushes and _enables_push(send)
 
 

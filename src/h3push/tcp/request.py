@@ -79,7 +79,7 @@ class TcpConnection:
         self.core = TcpCore(takes_pushes)
         self.settings = settings
         self.tied: dict[object, Any] = {}
-        """What others remember; of this request alone, for ASGI does not say which requests share a connection."""
+        """A place for what others remember; of this request alone, for ASGI does not say which requests share a connection."""
 
 
 class TcpWriter:

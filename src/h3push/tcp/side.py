@@ -52,7 +52,7 @@ def find_backend(choice: TcpChoice) -> BackendKind | None:
 
 
 class TcpSide:
-    """What listens on TCP for one HTTP/3 server: the application over TLS and, where that is wanted, the redirect to it.
+    """The TCP side of one HTTP/3 server: the application over TLS and, where that is wanted, the redirect to it.
 
     Arguments:
         server: the HTTP/3 server; its `companion` is set.
@@ -96,7 +96,7 @@ class TcpSide:
 
     @property
     def abilities(self) -> Abilities:
-        """What it can do."""
+        """The abilities of the server behind it."""
         return self._kind.abilities
 
     @property

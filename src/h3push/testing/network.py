@@ -42,7 +42,7 @@ class Datagram(NamedTuple):
     at: int
     """When it was sent (ns)."""
     source: Address
-    """Who sent it, as the network sees it."""
+    """The sender, as the network sees it."""
     destination: Address
     """To whom."""
     size: int

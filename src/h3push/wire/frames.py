@@ -24,7 +24,7 @@ class FrameDefinition:
     streams: frozenset[StreamKind]
     """Kinds of stream that may carry it; none for what only HTTP/2 has."""
     senders: frozenset[Role]
-    """Who may send it."""
+    """The roles that may send it."""
 
 
 def _definition(name: str, streams: set[StreamKind], senders: set[Role]) -> FrameDefinition:
