@@ -47,7 +47,7 @@ class Exchanges(Channel):
         self.is_early = False
         """True while requests that may be repeated go out in early data."""
         self.unreported: PendingReport | None = None
-        """What the next request tells the server of its pushes."""
+        """The report on pushes that goes with the next request."""
         self.next_answer: float | None = None
         """When the response to some request is due."""
         self.next_look: float | None = None

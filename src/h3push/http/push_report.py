@@ -39,7 +39,7 @@ class PushReport:
 
 
 class PendingReport:
-    """What a client has to report of one connection's pushes; what is more than one field can name is forgotten."""
+    """A client's reports on one connection's pushes that are not sent; what is more than one field can name is forgotten."""
 
     __slots__ = ("_unused", "_used")
 

@@ -43,7 +43,7 @@ class AsyncClient(httpx2.AsyncClient):
 
     @property
     def push_stats(self) -> PushStats:
-        """What became of all pushes so far."""
+        """The fate of all pushes so far."""
         stats: PushStats = self._pushing.push_stats
         return stats
 
@@ -65,7 +65,7 @@ class Client(httpx2.Client):
 
     @property
     def push_stats(self) -> PushStats:
-        """What became of all pushes so far."""
+        """The fate of all pushes so far."""
         stats: PushStats = self._pushing.push_stats
         return stats
 

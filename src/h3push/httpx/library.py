@@ -1,4 +1,4 @@
-"""What httpx and httpx2 have in common: their requests taken apart, our answers and errors in their words.
+"""The common ground of httpx and httpx2: their requests taken apart, our answers and errors in their words.
 
 Neither is imported here. The library is the one that made the request, so both can be used in one program.
 """

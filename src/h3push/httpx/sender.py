@@ -75,7 +75,7 @@ class Sender:
 
     @property
     def push_stats(self) -> PushStats:
-        """What became of all pushes so far."""
+        """The fate of all pushes so far."""
         return self.pool.push_stats
 
     async def send(self, asked: Asked) -> Answer | None:

@@ -39,7 +39,7 @@ class TransportOptions(TypedDict, total=False):
 
 
 class _Transport:
-    """What both have in common."""
+    """The common part of both."""
 
     def __init__(self, options: TransportOptions) -> None:
         given: dict[str, Any] = dict(options)
@@ -50,7 +50,7 @@ class _Transport:
 
     @property
     def push_stats(self) -> PushStats:
-        """What became of all pushes so far."""
+        """The fate of all pushes so far."""
         return self._sender.push_stats
 
     def _ordinary_of(self, library: Library, request: Any, name: str) -> Any:

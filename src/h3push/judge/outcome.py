@@ -24,7 +24,7 @@ SMALLEST_EFFECT = 0.01
 
 
 class Standing(Enum):
-    """The verdict on a route's pushes: do they pay?"""
+    """The verdict on a route's pushes."""
 
     PAYS = "pays"
     """The whole interval of what is saved lies above 0."""
@@ -111,7 +111,7 @@ class RouteOutcome:
 
     @property
     def standing(self) -> Standing:
-        """The verdict on its pushes: do they pay?"""
+        """The verdict on its pushes."""
         return Standing.NOT_ENOUGH if self.decisive is None else self.decisive.standing
 
 

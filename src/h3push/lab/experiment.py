@@ -21,7 +21,7 @@ from h3push.plans.manifest import Manifest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """What is to be measured."""
+    """The task: what to measure."""
 
     site: Site
     """The page and what it needs."""

@@ -24,7 +24,7 @@ th:first-child, td:first-child, td.words, th.words { text-align: left; overflow-
 
 
 class PlotsMissing(H3PushError):
-    """What the page needs is not installed; the sentence says how to install it."""
+    """A library that the page needs is not installed; the sentence says how to install it."""
 
 
 def plot_page(

@@ -10,7 +10,7 @@ from h3push.lab.site import Site
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cache:
-    """What the client has when the visit begins."""
+    """The possessions of a client when the visit begins."""
 
     warm: bool = False
     """True: the connection is open, and its congestion window holds what the link holds or the page needs."""
@@ -35,7 +35,7 @@ class Scenario:
     loss: float = 0.0
     """Probability that a packet is lost, in each direction."""
     cache: Cache = Cache()
-    """What the client has."""
+    """The client's possessions."""
 
     @property
     def has_chance(self) -> bool:
@@ -58,7 +58,7 @@ class Grid:
     losses: tuple[float, ...] = (0.0, 0.01)
     """Probabilities that a packet is lost."""
     caches: tuple[Cache, ...] = (Cache(), Cache(warm=True), Cache(share=0.5), Cache(share=1.0))
-    """What clients have."""
+    """The possessions of clients."""
 
     def __iter__(self) -> Iterator[Scenario]:
         for cache, loss, rate, trip in product(self.caches, self.losses, self.rates, self.round_trips):

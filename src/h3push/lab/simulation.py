@@ -47,7 +47,7 @@ class Run:
     unused: int
     """Pushes that nothing on the page needed."""
     resources: tuple[VisitedResource, ...]
-    """What came when."""
+    """The resources, each with its times."""
 
 
 @cache

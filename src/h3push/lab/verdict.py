@@ -9,7 +9,7 @@ from h3push.lab.ways import Way
 
 
 class Verdict(Enum):
-    """Whether push pays."""
+    """The answer to the question if push pays."""
 
     PAYS = "Push pays"
     """In most scenarios, over every way without it."""
@@ -90,4 +90,4 @@ _TRAITS: tuple[tuple[str, Callable[[Cell], bool]], ...] = (
     ("at round trips of 100 ms or more", lambda cell: cell.scenario.round_trip >= 0.1),
     ("at 10 Mbit/s or more", lambda cell: cell.scenario.rate >= 10_000_000),
 )
-"""What scenarios may have in common, in words."""
+"""Traits that scenarios may share, in words."""

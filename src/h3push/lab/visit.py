@@ -154,7 +154,7 @@ class Visit:
         self._note(self._site.path, Stage.BLOCKING, self._site.size, Arrival.REQUESTED, started, _ended(response))
 
     def _known(self, resource: SiteResource) -> list[asyncio.Event]:
-        """What has to happen before the client knows of a resource."""
+        """The events that have to come before the client knows of a resource."""
         if resource.position is None or resource.position >= self._site.size:
             return [self._ready[name] for name in resource.named_in]
         event = asyncio.Event()

@@ -30,7 +30,7 @@ class Way(Enum):
     EARLY_HINTS = "103"
     """A 103 response names everything as soon as the request is there (RFC 8297)."""
     PUSH_PLANNED = "push planned"
-    """What the plan names is pushed, first what is needed first; the rest is left to the client."""
+    """The resources of the plan are pushed, first what is needed first; the rest is left to the client."""
     PUSH_ALL = "push all"
     """Everything is pushed, in the order in which the page names it."""
 
