@@ -35,16 +35,18 @@ pub struct ServerTls {
 #[pymethods]
 impl ServerTls {
     #[new]
-    #[pyo3(signature = (identities, *, alpn=None, early_data=false, key_log_file=None))]
+    #[pyo3(signature = (identities, *, alpn=None, early_data=false, ticket_key=None, key_log_file=None))]
     fn new(
         identities: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
         alpn: Option<Vec<Bound<'_, PyBytes>>>,
         early_data: bool,
+        ticket_key: Option<&[u8]>,
         key_log_file: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let identities: Vec<_> = identities.iter().map(|(chain, key)| (chain.as_bytes(), key.as_bytes())).collect();
         let key_log_file = key_log_file.map(file_path).transpose()?;
-        let config = tls::server(&identities, protocols(alpn), early_data, key_log_file.as_deref()).map_err(raised)?;
+        let config = tls::server(&identities, protocols(alpn), early_data, ticket_key, key_log_file.as_deref());
+        let config = config.map_err(raised)?;
         Ok(Self { config, secret: tls::secret_of(&identities).map_err(raised)? })
     }
 }

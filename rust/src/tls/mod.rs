@@ -2,10 +2,12 @@
 //!
 //! Trust of the system comes from rustls-native-certs and not from rustls-platform-verifier: on Linux both read the same
 //! files (and `SSL_CERT_FILE`, `SSL_CERT_DIR`), and this one brings no platform bindings along. Sessions for resumption are
-//! kept in the settings object, on both sides; 0-RTT needs that (rustls takes early data with stateful sessions only).
+//! kept in the settings object, on both sides; 0-RTT needs that (rustls takes early data with stateful sessions only). Servers
+//! that share a port may put them into tickets instead, with a key that they share.
 
 mod certificates;
 mod failures;
+mod tickets;
 mod trust;
 
 use std::{
@@ -29,7 +31,7 @@ use rustls::{
     server::ServerSessionMemoryCache,
 };
 
-use self::{certificates::ByName, trust::Given};
+use self::{certificates::ByName, tickets::SharedTickets, trust::Given};
 pub use self::{
     certificates::steady,
     failures::{alert_reason, explain},
@@ -75,6 +77,11 @@ fn provider() -> Arc<CryptoProvider> {
     PROVIDER.get_or_init(|| Arc::new(backend::default_provider())).clone()
 }
 
+/// Fill with randomness of the operating system.
+fn random(bytes: &mut [u8]) -> Option<()> {
+    provider().secure_random.fill(bytes).ok()
+}
+
 /// The cipher suite of Initial packets, which every provider has.
 pub fn initial_suite(provider: &Arc<CryptoProvider>) -> Suite {
     let mut suites = provider.cipher_suites.iter().filter_map(|suite| suite.tls13());
@@ -98,8 +105,12 @@ pub fn server(
     identities: &[IdentityPem<'_>],
     alpn: Vec<Vec<u8>>,
     early_data: bool,
+    ticket_key: Option<&[u8]>,
     key_log_file: Option<&Path>,
 ) -> Result<Arc<rustls::ServerConfig>, TlsError> {
+    if early_data && ticket_key.is_some() {
+        return value("early data needs sessions that this server remembers: it cannot go with a ticket key");
+    }
     let resolver = ByName::new(identities)?;
     let builder = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -107,7 +118,10 @@ pub fn server(
     let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = checked_alpn(alpn)?;
     config.max_early_data_size = if early_data { u32::MAX } else { 0 };
-    config.session_storage = ServerSessionMemoryCache::new(SERVER_SESSIONS);
+    match ticket_key {
+        Some(key) => config.ticketer = Arc::new(SharedTickets::new(key)?),
+        None => config.session_storage = ServerSessionMemoryCache::new(SERVER_SESSIONS),
+    }
     if let Some(path) = key_log_file {
         config.key_log = Arc::new(KeyLogFile::open(path)?);
     }

@@ -45,7 +45,7 @@ fn named(names: &[&str]) -> Certificate {
 fn server_tls(early_data: bool) -> Arc<rustls::ServerConfig> {
     let ours = certificate();
     let identity = (ours.chain.as_bytes(), ours.key.as_bytes());
-    tls::steady(&tls::server(&[identity], vec![b"h3".to_vec()], early_data, None).expect("settings"))
+    tls::steady(&tls::server(&[identity], vec![b"h3".to_vec()], early_data, None, None).expect("settings"))
 }
 
 fn client_tls(early_data: bool) -> Arc<rustls::ClientConfig> {
