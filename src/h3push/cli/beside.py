@@ -16,6 +16,19 @@ HTTP3_ALONE = (
 """Said at start when there is no server for TCP, though none was refused."""
 
 
+def tcp_line(options: ServeOptions) -> tuple[bool, str | None]:
+    """Whether there is to be a TCP side, and the line to say of it at start."""
+    from h3push.tcp.side import TcpUnavailable, find_backend
+
+    try:
+        kind = find_backend(options.tcp)
+    except TcpUnavailable as error:
+        raise CommandFailed(str(error)) from None
+    if kind is None:
+        return False, None if options.tcp == "off" else HTTP3_ALONE
+    return True, str(kind.abilities)
+
+
 def add_tcp(service: "Server | ASGIServer", options: ServeOptions, files: CertificateFiles) -> str | None:
     """Give a server its TCP side, as the options say; the line to say at start, if any."""
     from h3push.tcp.joining import serve_tcp_too

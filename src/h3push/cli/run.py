@@ -16,6 +16,7 @@ from h3push.cli.failures import CommandFailed, bind_failure
 from h3push.cli.service import CertificateFiles, ServeOptions, load_certificate, make_service
 
 if TYPE_CHECKING:
+    from h3push.server.place import Place
     from h3push.server.server import Server
 
 CERTIFICATE_CHECK = 24 * 3600.0
@@ -31,13 +32,15 @@ def run(options: ServeOptions) -> None:
 class Run:
     """One run of a server."""
 
-    def __init__(self, options: ServeOptions) -> None:
+    def __init__(self, options: ServeOptions, place: "Place | None" = None) -> None:
         from h3push.server.server import Server
 
         self._options = options
         self._files = options.certificates()
-        self._service = make_service(options, load_certificate(self._files))
+        tls = load_certificate(self._files, None if place is None else place.ticket_key)
+        self._service = make_service(options, tls)
         self._server = self._service if isinstance(self._service, Server) else self._service.server
+        self._server.place = place
         self._said_of_tcp = add_tcp(self._service, options, self._files)
         self._loop: asyncio.AbstractEventLoop
         self._check: asyncio.TimerHandle | None = None
@@ -90,7 +93,7 @@ class Run:
             say(f"the certificate in use stays: {error.format_message()}")
             return
         say(f"new connections use the certificate {files.certfile} as it is now")
-        self._say_expiry()
+        say_expiry(self._files)
 
     def _use(self, files: CertificateFiles) -> None:
         """Use a certificate for new connections, over UDP and TCP."""
@@ -107,15 +110,8 @@ class Run:
         if self._check is not None and self._files.cafile is not None:
             with suppress(CommandFailed):  # the old one is good for days
                 self._use(self._options.certificates())
-        self._say_expiry()
+        say_expiry(self._files)
         self._check = self._loop.call_later(CERTIFICATE_CHECK, self._watch_certificate)
-
-    def _say_expiry(self) -> None:
-        from h3push.server.certificates import expiry_notice
-
-        notice = expiry_notice(self._files.certfile)
-        if notice is not None:
-            say(notice)
 
 
 def _resolve(future: "asyncio.Future[int]", number: int) -> None:
@@ -126,6 +122,15 @@ def _resolve(future: "asyncio.Future[int]", number: int) -> None:
 def say(line: str) -> None:
     """Print a line to stderr."""
     click.echo(f"h3push: {line}", err=True)
+
+
+def say_expiry(files: CertificateFiles) -> None:
+    """Warn of a certificate that expires soon."""
+    from h3push.server.certificates import expiry_notice
+
+    notice = expiry_notice(files.certfile)
+    if notice is not None:
+        say(notice)
 
 
 def what_is_waited_for(server: "Server") -> str | None:

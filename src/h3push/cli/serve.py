@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from h3push.cli.failures import CommandFailed, file_failure
-from h3push.cli.run import run
 from h3push.cli.service import CertificateFiles, ServeOptions
+from h3push.cli.workers import run
 
 if TYPE_CHECKING:
     from h3push.server.access_log import LogFormat
@@ -37,6 +37,12 @@ if TYPE_CHECKING:
               help="Alt-Svc of responses over TCP; '' sends none.  [default: h3=\":PORT\"; ma=86400]")  # fmt: skip
 @click.option("--redirect-http", type=click.IntRange(1, 65535), metavar="PORT",
               help="Answer plain HTTP on this port with a redirect.")  # fmt: skip
+@click.option("--workers", default=1, type=click.IntRange(1, 127), envvar="WEB_CONCURRENCY", show_envvar=True, metavar="N",
+              help="Processes that serve. SIGHUP renews them all, with application and certificates.")  # fmt: skip
+@click.option("--limit-max-requests", "--max-requests", type=click.IntRange(1), metavar="N",
+              help="A worker that has answered so many requests gives way to a new one.")  # fmt: skip
+@click.option("--limit-max-requests-jitter", "--max-requests-jitter", type=click.IntRange(0), default=0, metavar="N",
+              help="Up to N more, so that workers do not give way all at once.")  # fmt: skip
 @click.option(
     "--certfile", "--ssl-certfile", type=click.Path(path_type=Path), metavar="FILE", help="Certificate chain (PEM)."
 )
@@ -73,6 +79,9 @@ def serve(
     tcp: "TcpChoice",
     alt_svc: str | None,
     redirect_http: int | None,
+    workers: int,
+    limit_max_requests: int | None,
+    limit_max_requests_jitter: int,
     certfile: Path | None,
     keyfile: Path | None,
     dev: bool,
@@ -87,13 +96,13 @@ def serve(
     access_log: bool,
     log_format: "LogFormat",
     quiet: bool,
-) -> None:
+) -> int:
     """Serve the files of a directory, or an ASGI application given as module:app, over HTTP/3, HTTP/2 and HTTP/1.1.
 
     Clients that take pushes get a page's style sheets, scripts, fonts and images pushed with it, in the order in which the
     page needs them and each at most once on a connection. All other clients get 103 Early Hints. An application says itself
     what goes with a page, or --push-manifest does. Ctrl-C stops gracefully: responses under way are finished first. SIGHUP
-    reads the certificate anew.
+    reads the certificate anew; with --workers, the application too.
     """
     if (dev_dir is not None or names) and not dev:
         raise click.UsageError("--dev-dir and --name go with --dev.")
@@ -119,6 +128,9 @@ def serve(
         tcp=tcp,
         alt_svc=alt_svc,
         redirect_port=redirect_http,
+        workers=workers,
+        max_requests=limit_max_requests,
+        max_requests_jitter=limit_max_requests_jitter,
         certificates=certificates,
         push=push == "auto",
         push_limit=push_limit,
@@ -130,7 +142,7 @@ def serve(
         log_format=log_format,
     )
     _check_target(options)
-    run(options)
+    return run(options)
 
 
 def _check_target(options: ServeOptions) -> None:

@@ -60,6 +60,12 @@ class ServeOptions:
     """Alt-Svc of responses over TCP; `None`: HTTP/3 at the same port; "": none."""
     redirect_port: int | None
     """Plain HTTP on this port is answered with a redirect."""
+    workers: int
+    """Processes that serve."""
+    max_requests: int | None
+    """Requests after which a worker gives way to a new one."""
+    max_requests_jitter: int
+    """Up to so many more, by chance, so that workers do not all give way at one time."""
     certificates: Callable[[], CertificateFiles]
     """Finds the certificate; makes or renews one for development. Raises `CommandFailed`."""
     push: bool
@@ -88,12 +94,13 @@ class ServeOptions:
         return None if is_module and not path.is_dir() and (":" in self.target or self.factory) else path
 
 
-def load_certificate(files: CertificateFiles) -> "_quic.ServerTls":
+def load_certificate(files: CertificateFiles, ticket_key: bytes | None = None) -> "_quic.ServerTls":
     """A server's TLS settings, with the key log that `SSLKEYLOGFILE` asks for."""
     from h3push.server.tls import load_tls
 
     try:
-        return load_tls(files.certfile, files.keyfile, key_log_file=os.environ.get("SSLKEYLOGFILE") or None)
+        log = os.environ.get("SSLKEYLOGFILE") or None
+        return load_tls(files.certfile, files.keyfile, ticket_key=ticket_key, key_log_file=log)
     except ValueError as error:
         raise CommandFailed(str(error)) from None
 

@@ -9,10 +9,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from h3push.quic.adapter import Driver
+from typing import Protocol, TypeVar
 
 Address = tuple[str, int]
 
@@ -46,7 +43,20 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def bind_all(addresses: list[Address], bind: Callable[[Address], "Driver"]) -> list["Driver"]:
+class Bound(Protocol):
+    """Something that has an address: a driver, or the sockets of several workers."""
+
+    def local_address(self) -> Address:
+        """Host and port."""
+
+    def shutdown(self) -> None:
+        """Let it go."""
+
+
+AnyBound = TypeVar("AnyBound", bound=Bound)
+
+
+def bind_all(addresses: list[Address], bind: Callable[[Address], AnyBound]) -> list[AnyBound]:
     """Bind every address, with one port for all where 0 asks for a free one.
 
     Addresses that this machine lacks are left out, as long as it has one of them.
@@ -55,7 +65,7 @@ def bind_all(addresses: list[Address], bind: Callable[[Address], "Driver"]) -> l
         OSError: none can be bound, or one is taken.
     """
     for attempt in range(ATTEMPTS):
-        drivers: list[Driver] = []
+        drivers: list[AnyBound] = []
         try:
             _bind_each(addresses, bind, drivers)
         except OSError as error:
@@ -69,7 +79,7 @@ def bind_all(addresses: list[Address], bind: Callable[[Address], "Driver"]) -> l
     raise AssertionError
 
 
-def _bind_each(addresses: list[Address], bind: Callable[[Address], "Driver"], drivers: list["Driver"]) -> None:
+def _bind_each(addresses: list[Address], bind: Callable[[Address], AnyBound], drivers: list[AnyBound]) -> None:
     failure: OSError | None = None
     for host, asked in addresses:
         port = asked or (drivers[0].local_address()[1] if drivers else 0)

@@ -25,6 +25,7 @@ from h3push.server.companion import Companion
 from h3push.server.connection import ServerConnection
 from h3push.server.counters import ServerCounters
 from h3push.server.date import DateField
+from h3push.server.place import Place
 from h3push.server.runner import Handler
 from h3push.server.tls import CertificateRefusals, load_tls
 
@@ -70,6 +71,8 @@ class Server:
         """Tells of clients that refuse the certificate."""
         self.companion: Companion | None = None
         """Another listener, which is bound, started and shut down with this one; set it before `open`."""
+        self.place: Place | None = None
+        """Where this process is one of several workers: what it listens on, instead of host and port; set it before `open`."""
         self._bind = (host, port)
         self._tls = tls
         self._io: Literal["loop", "thread"] = io
@@ -112,6 +115,8 @@ class Server:
 
     async def _bind_all(self) -> list[Driver]:
         try:
+            if self.place is not None:
+                return [self._open_driver(address) for address in self.place.sockets]
             return bind_all(await resolve(*self._bind), self._open_driver)
         except BaseException:
             if self.companion is not None:
@@ -119,7 +124,8 @@ class Server:
             raise
 
     def _open_driver(self, address: tuple[str, int]) -> Driver:
-        driver = open_driver(self._io, address, server=self._tls, transport=self.settings.transport())
+        own = {} if self.place is None else self.place.options(address)
+        driver = open_driver(self._io, address, server=self._tls, transport=self.settings.transport(), **own)
         if self.companion is not None:
             try:
                 self.companion.bind((address[0], driver.local_address()[1]))

@@ -12,7 +12,12 @@ FilePath = str | os.PathLike[str]
 
 
 def load_tls(
-    certfile: FilePath, keyfile: FilePath, *, early_data: bool = False, key_log_file: FilePath | None = None
+    certfile: FilePath,
+    keyfile: FilePath,
+    *,
+    early_data: bool = False,
+    ticket_key: bytes | None = None,
+    key_log_file: FilePath | None = None,
 ) -> _quic.ServerTls:
     """Make TLS settings for one certificate.
 
@@ -20,6 +25,7 @@ def load_tls(
         certfile: the certificate chain, PEM.
         keyfile: its private key, PEM.
         early_data: let resumed sessions send early data (0-RTT).
+        ticket_key: seals session tickets; servers that share it resume each other's sessions.
         key_log_file: the secrets of all connections are appended to it (NSS key log), for Wireshark.
 
     Raises:
@@ -29,7 +35,7 @@ def load_tls(
     key = _read_pem(keyfile, "private key")
     try:
         log = None if key_log_file is None else os.fspath(key_log_file)
-        return _quic.ServerTls([(chain, key)], early_data=early_data, key_log_file=log)
+        return _quic.ServerTls([(chain, key)], early_data=early_data, ticket_key=ticket_key, key_log_file=log)
     except ValueError as error:
         raise ValueError(f"{os.fspath(certfile)} and {os.fspath(keyfile)} cannot be used: {error}") from None
     except OSError as error:  # the only file that is opened below

@@ -112,9 +112,10 @@ class TcpSide:
         if port != self._port:
             self.release()
             self._port = port
-        self._sockets.append(listen(address))
+        listens = listen if self._server.place is None else self._server.place.listen
+        self._sockets.append(listens(address))
         if self._redirect_port is not None:
-            self._plain_sockets.append(listen((host, self._redirect_port)))
+            self._plain_sockets.append(listens((host, self._redirect_port)))
 
     async def start(self) -> None:
         """Begin to accept."""

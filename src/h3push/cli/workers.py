@@ -1,0 +1,207 @@
+"""`h3push serve --workers N`: several processes on one port, and what each of them does.
+
+The supervisor is `server.workers`; this module says what is bound, what a worker runs, and what the user is told.
+"""
+
+import asyncio
+import random
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from h3push.cli.beside import tcp_line
+from h3push.cli.failures import CommandFailed, bind_failure, file_failure
+from h3push.cli.run import Run, ready_line, say, say_expiry
+from h3push.cli.run import run as run_alone
+from h3push.cli.service import CertificateFiles, ServeOptions, load_certificate
+
+if TYPE_CHECKING:
+    from h3push.server.place import Address, Order, Place
+    from h3push.server.workers import Supervisor
+
+SETTLE = 0.2
+"""Seconds between the moment when new connections go to a successor and the GOAWAY of its predecessor. What had come before
+then is in its sockets, and is served."""
+MAKE_WAY_GRACE = 300.0
+"""Seconds that a worker with a successor has for what is under way: nobody waits for it, and a download may be long."""
+COUNT_INTERVAL = 0.5
+"""Seconds between two looks at the number of requests that a worker has served."""
+
+
+def run(options: ServeOptions) -> int:
+    """Serve until a signal comes, in as many processes as are wanted; the exit code."""
+    from h3push.server.steering import SteeringUnavailable
+
+    if options.workers > 1 or options.max_requests is not None:
+        try:
+            return _supervisor(options).run()
+        except SteeringUnavailable as error:
+            say(f"one process serves, for several need what this system lacks: {error.strerror or error}")
+    run_alone(options)
+    return 0
+
+
+class PortSockets:
+    """Everything that is bound at one address: UDP for each worker, TCP for all of them."""
+
+    def __init__(self, address: "Address", options: ServeOptions, with_tcp: bool) -> None:
+        from h3push.server.steering import SteeredSockets
+        from h3push.tcp.sockets import listen
+
+        self.steered = SteeredSockets(address, options.workers)
+        self.listening: dict[Address, socket.socket] = {}
+        ports = [self.steered.address[1]] if with_tcp else []
+        if with_tcp and options.redirect_port is not None:
+            ports.append(options.redirect_port)
+        try:
+            for port in ports:
+                self.listening[address[0], port] = listen((address[0], port))
+        except BaseException:
+            self.shutdown()
+            raise
+
+    def local_address(self) -> "Address":
+        """Host and port."""
+        return self.steered.address
+
+    def shutdown(self) -> None:
+        """Close everything."""
+        self.steered.shutdown()
+        for one in self.listening.values():
+            one.close()
+
+
+def _supervisor(options: ServeOptions) -> "Supervisor":
+    """Bind everything, and make the supervisor of the workers."""
+    from h3push.runtime.descriptors import raise_descriptor_limit
+    from h3push.runtime.settings import ServerSettings
+    from h3push.server.place import Secrets
+    from h3push.server.workers import Supervisor
+
+    files = options.certificates()
+    tls = load_certificate(files)
+    has_tcp, line = tcp_line(options)
+    _import_ahead()
+    raise_descriptor_limit()
+    bound = _bind(options, has_tcp)
+    settings = ServerSettings()
+    supervisor = Supervisor(
+        [one.steered for one in bound],
+        options.workers,
+        lambda place: _work(options, place),
+        secrets=Secrets.derive(_read(files.keyfile), bound[0].local_address()),
+        tls=tls,
+        listening={address: one for port in bound for address, one in port.listening.items()},
+        grace=(settings.graceful_timeout or 0.0) + (settings.linger_timeout or 0.0),
+        say=say,
+    )
+
+    def started() -> None:
+        count = "1 worker" if options.workers == 1 else f"{options.workers} workers"
+        say(f"{ready_line(options, files, bound[0].local_address()[1])}, {count}")
+        if line is not None:
+            say(line)
+        say_expiry(files)
+
+    supervisor.started = started
+    supervisor.look_after = lambda: _is_renewed(options, files)
+    return supervisor
+
+
+def _import_ahead() -> None:
+    """Import what every worker needs, so that a new one serves at once. Not the application, which a reload reads anew."""
+    import h3push.asgi.serve
+    import h3push.files.handler
+    import h3push.plans.page
+    import h3push.tcp.joining  # noqa: F401
+
+
+def _bind(options: ServeOptions, with_tcp: bool) -> list[PortSockets]:
+    from h3push.server.addresses import bind_all, resolve
+    from h3push.server.steering import SteeringUnavailable
+
+    try:
+        addresses = asyncio.run(resolve(options.host, options.port))
+        return bind_all(addresses, lambda address: PortSockets(address, options, with_tcp))
+    except SteeringUnavailable:
+        raise
+    except OSError as error:
+        raise bind_failure(error, options.host, options.port) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise file_failure(error, "read", path) from None
+
+
+def _is_renewed(options: ServeOptions, files: CertificateFiles) -> bool:
+    """Renew a certificate of `--dev` that expires soon; warn of another one."""
+    before = files.certfile.read_bytes() if files.cafile is not None else b""
+    with suppress(CommandFailed, OSError):  # the old one is good for days
+        if files.cafile is not None and options.certificates().certfile.read_bytes() != before:
+            return True
+    say_expiry(files)
+    return False
+
+
+def _work(options: ServeOptions, place: "Place") -> int:
+    """Be one of the workers."""
+    asyncio.run(WorkerRun(options, place).serve())
+    return 0
+
+
+class WorkerRun(Run):
+    """One run of one worker: it stops when its supervisor says so, and says nothing of itself."""
+
+    def __init__(self, options: ServeOptions, place: "Place") -> None:
+        super().__init__(options, place)
+        self._link = place.link
+        self._limit: int | None = None
+        if options.max_requests is not None:
+            self._limit = options.max_requests + random.randint(0, options.max_requests_jitter)  # noqa: S311
+
+    async def serve(self) -> None:
+        """Listen until an order comes, then stop."""
+        from h3push.server.place import Order, Report
+
+        self._loop = asyncio.get_running_loop()
+        orders: asyncio.Queue[Order] = asyncio.Queue()
+        self._link.watch(self._loop, orders.put_nowait)
+        self._loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, Order.STOP)
+        await self._open()
+        self._link.report(Report.READY)
+        if self._limit is not None:
+            self._count(self._limit)
+        order = await orders.get()
+        if order is Order.MAKE_WAY:
+            await asyncio.sleep(SETTLE)
+        grace = {Order.MAKE_WAY: MAKE_WAY_GRACE, Order.STOP: None, Order.STOP_NOW: 0.0}[order]
+        stopping = asyncio.create_task(self._service.shutdown(grace))
+        hurrying = asyncio.create_task(self._hurry(orders, stopping))
+        with suppress(asyncio.CancelledError):
+            await stopping
+        hurrying.cancel()
+
+    async def _hurry(self, orders: "asyncio.Queue[Order]", stopping: "asyncio.Task[None]") -> None:
+        """Take orders that come while it stops."""
+        from h3push.server.place import Order
+
+        while True:
+            order = await orders.get()
+            if order is Order.STOP_NOW:
+                stopping.cancel()
+            elif order is Order.STOP:
+                self._loop.call_later(self._server.settings.graceful_timeout or 0.0, stopping.cancel)
+
+    def _count(self, limit: int) -> None:
+        """Ask for a successor when enough requests have been served."""
+        from h3push.server.place import Report
+
+        if self._server.counters.requests >= limit:
+            self._link.report(Report.RETIRE)
+        else:
+            self._loop.call_later(COUNT_INTERVAL, self._count, limit)

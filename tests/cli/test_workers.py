@@ -1,0 +1,458 @@
+"""`h3push serve --workers N` as processes on loopback: they answer, die, are replaced, reload and drain."""
+
+import asyncio
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import h3push
+from h3push.cli import workers
+from h3push.cli.failures import ExitCode
+from h3push.server.certificates import development_certificates
+from h3push.server.steering import SteeringUnavailable
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need the Linux kernel")
+
+COMMAND = [sys.executable, "-c", "from h3push.cli import main; main()"]
+APP = """
+import asyncio, os, pathlib, time
+
+HERE = pathlib.Path(__file__).parent
+VERSION = b"one"
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        with open(HERE / "starts", "a") as starts:
+            starts.write(f"{os.getpid()}\\n")
+        if (HERE / "poison").exists():
+            os._exit(3)
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    headers = [(b"worker", str(os.getpid()).encode()), (b"version", VERSION)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if scope["path"] == "/held":
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while not (HERE / "release").exists():
+            await asyncio.sleep(0.01)
+        await send({"type": "http.response.body", "body": b" and done"})
+    elif scope["path"] == "/block":
+        (HERE / "blocked").touch()
+        while not (HERE / "release").exists():
+            time.sleep(0.01)
+        await send({"type": "http.response.body", "body": b"done"})
+    else:
+        size = 2_000_000 if scope["path"] == "/large" else 0
+        await send({"type": "http.response.body", "body": bytes(size)})
+"""
+
+
+@pytest.fixture
+def app_dir(tmp_path):
+    (tmp_path / "sample.py").write_text(APP)
+    return tmp_path
+
+
+@pytest.fixture
+def identity(certificates, tmp_path):
+    """Certificate files that a test may replace."""
+    files = SimpleNamespace(certfile=tmp_path / "cert.pem", keyfile=tmp_path / "key.pem")
+    shutil.copy(certificates.certfile, files.certfile)
+    shutil.copy(certificates.keyfile, files.keyfile)
+    return files
+
+
+class Serving:
+    """A supervisor, and what it says."""
+
+    def __init__(self, process):
+        self.process = process
+        self.port = int(self.line(r"https://\S+:(\d+)/")[1])
+        self.url = f"https://127.0.0.1:{self.port}/"
+        self.line("over TCP: HTTP/2 and HTTP/1.1")
+
+    def line(self, pattern):
+        """Wait for a line on stderr."""
+        lines = []
+        while line := self.process.stderr.readline().decode():
+            lines.append(line)
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError("".join(lines))
+
+    def connect(self, **options):
+        if "tls" not in options:
+            options["verify"] = False
+        return h3push.connect(self.url, **options)
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        _, err = self.process.communicate(timeout=30)
+        return self.process.returncode, err.decode()
+
+
+@pytest.fixture
+def serving(app_dir, identity):
+    processes = []
+
+    def serving(*arguments):
+        files = ("--certfile", identity.certfile, "--keyfile", identity.keyfile)
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "sample:app", "--app-dir", app_dir, "--port", "0", "-q", *files, *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        processes.append(process)
+        return Serving(process)
+
+    yield serving
+    (app_dir / "release").touch()
+    for process in processes:
+        process.kill()  # its workers follow when their link ends
+        process.communicate()
+
+
+async def worker_of(client):
+    """The process that answers this connection."""
+    response = await client.get("/")
+    await response.read()
+    return int(response.headers["worker"])
+
+
+async def clients_of_all(serving, stack, count, *, each=2):
+    """Connect until `count` workers have `each` clients at least; clients by worker."""
+    found = {}
+    for _ in range(200):
+        client = await stack.enter_async_context(serving.connect())
+        found.setdefault(await worker_of(client), []).append(client)
+        if len(found) == count and min(map(len, found.values())) >= each:
+            return found
+    raise AssertionError(found)
+
+
+async def line(serving, pattern):
+    """Wait for a line, while clients go on."""
+    return await asyncio.to_thread(serving.line, pattern)
+
+
+async def until(condition):
+    """Wait for a condition that another process brings about."""
+    while not condition():  # noqa: ASYNC110 - no event of this process
+        await asyncio.sleep(0.01)
+
+
+def test_all_workers_answer_over_udp_and_tcp(serving):
+    """WEB_CONCURRENCY's workers share the port of both protocols, and the last line says how many there are."""
+    server = serving("--workers", "3")
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            return await clients_of_all(server, connections, 3)
+
+    processes = set(asyncio.run(main()))
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", server.port))) as tcp:
+        tcp.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: tcp.recv(65536), b""))
+    assert int(re.search(rb"worker: (\d+)", answer)[1]) in processes
+    assert server.end() == (0, "")
+
+
+def test_clients_stay_with_their_worker_when_their_address_changes(serving):
+    """Connection IDs steer, not addresses: a download goes on, and the next request comes to the same process."""
+    server = serving("--workers", "2")
+
+    async def download(client):
+        before = await worker_of(client)
+        async with client.stream("GET", "/large") as response:
+            received = 0
+            async for piece in response.stream():
+                if not received:
+                    client.session.endpoint.driver.rebind()
+                received += len(piece)
+        assert (received, await worker_of(client)) == (2_000_000, before)
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            found = await clients_of_all(server, connections, 2, each=8)
+            await asyncio.gather(*(download(client) for clients in found.values() for client in clients))
+
+    asyncio.run(main())
+
+
+def test_a_killed_worker_costs_its_own_connections_alone(serving):
+    """They are told within a second (stateless reset), the others notice nothing, and the worker is replaced."""
+    server = serving("--workers", "2")
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            found = await clients_of_all(server, connections, 2, each=5)
+            dead, alive = found
+            os.kill(dead, signal.SIGKILL)
+            begun = time.monotonic()
+            lost = [client.get("/") for client in found[dead]]
+            ends = await asyncio.wait_for(asyncio.gather(*lost, return_exceptions=True), 10)
+            took = time.monotonic() - begun
+            assert all(isinstance(end, h3push.ConnectionClosed) for end in ends), ends
+            assert took < 1.0
+            assert {await worker_of(client) for client in found[alive]} == {alive}
+            said = await line(server, "takes its place")
+            assert f"worker {1 + (said.string.count('worker 2'))} (process {dead}) was ended by SIGKILL" in said.string
+            successors = set(await clients_of_all(server, connections, 2, each=1))
+            assert successors - {alive}
+            assert dead not in successors
+
+    asyncio.run(main())
+    assert server.end() == (0, "")
+
+
+def test_a_reload_refuses_nobody(serving, app_dir, identity, tmp_path):
+    """SIGHUP under load: every handshake succeeds, long responses cross it, and what follows has new code and certificate."""
+    server = serving("--workers", "2")
+    other = development_certificates(tmp_path / "other")
+
+    async def knock(until, certificates):
+        """Connect without a pause; requests that were not processed may be repeated."""
+        while not until.is_set():
+            async with server.connect() as client:
+                try:
+                    await client.get("/")
+                except h3push.RequestNotProcessed:
+                    continue
+                certificates.append(client.info["peer_certificates"][0])
+
+    async def main():
+        reloaded, seen = asyncio.Event(), []
+        async with AsyncExitStack() as connections:
+            found = await clients_of_all(server, connections, 2)
+            held = []
+            for clients in found.values():
+                for client in clients:
+                    response = await connections.enter_async_context(client.stream("GET", "/held"))
+                    pieces = response.stream()
+                    assert await anext(pieces) == b"begun"
+                    held.append(pieces)
+            load = [asyncio.create_task(knock(reloaded, seen)) for _ in range(4)]
+            (app_dir / "sample.py").write_text(APP.replace('b"one"', 'b"two"'))
+            shutil.copy(other.certfile, identity.certfile)
+            shutil.copy(other.keyfile, identity.keyfile)
+            server.process.send_signal(signal.SIGHUP)
+            await line(server, "reloaded: new connections go to 2 new workers")
+            reloaded.set()
+            await asyncio.gather(*load)
+            (app_dir / "release").touch()
+            assert [b"".join([piece async for piece in pieces]) for pieces in held] == [b" and done"] * len(held)
+            new = await clients_of_all(server, connections, 2)
+            assert not set(new) & set(found)
+            for client in (client for clients in new.values() for client in clients):
+                assert (await client.get("/")).headers["version"] == "two"
+                assert client.info["peer_certificates"][0] != seen[0]
+
+    asyncio.run(main())
+    assert server.end() == (0, "")
+
+
+def test_stopping_lets_responses_finish(serving, app_dir):
+    """SIGTERM reaches every worker through the supervisor: what is under way is completed, then all are gone."""
+    server = serving("--workers", "2")
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            found = await clients_of_all(server, connections, 2)
+            held = []
+            for clients in found.values():
+                response = await connections.enter_async_context(clients[0].stream("GET", "/held"))
+                pieces = response.stream()
+                assert await anext(pieces) == b"begun"
+                held.append(pieces)
+            server.process.send_signal(signal.SIGTERM)
+            idle = next(iter(found.values()))[1]
+            await until(lambda: not idle.is_usable)  # GOAWAY
+            (app_dir / "release").touch()
+            assert [b"".join([piece async for piece in pieces]) for pieces in held] == [b" and done"] * 2
+
+    asyncio.run(main())
+    _, err = server.process.communicate(timeout=30)
+    assert (server.process.returncode, err) == (0, b"")
+
+
+def test_a_blocking_handler_holds_up_its_own_worker_alone(serving, app_dir):
+    """Two processes, two loops: the clients of one do not wait for a handler of the other that never yields."""
+    server = serving("--workers", "2")
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            found = await clients_of_all(server, connections, 2)
+            (_, blocked), (free, others) = found.items()
+            waiting = asyncio.create_task(blocked[0].get("/block"))
+            await until((app_dir / "blocked").exists)
+            for client in others:
+                assert await asyncio.wait_for(worker_of(client), 5) == free
+            assert not waiting.done()
+            (app_dir / "release").touch()
+            assert await (await waiting).read() == b"done"
+
+    asyncio.run(main())
+
+
+def test_sessions_are_resumed_on_every_worker(serving):
+    """Tickets are sealed with a key that the workers share: whichever a client comes back to takes up its session."""
+    server = serving("--workers", "3")
+    tls = h3push.ClientTls(verify=False)
+
+    async def main():
+        resumed = {}
+        while len(resumed) < 3:
+            async with server.connect(tls=tls) as client:
+                resumed.setdefault(await worker_of(client), []).append(client.info["resumed"])
+        assert [facts for told in resumed.values() for facts in told][1:].count(False) == 0
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_has_served_enough_gives_way(serving):
+    """--limit-max-requests: a successor takes over, and every request is answered."""
+    server = serving("--limit-max-requests", "5", "--limit-max-requests-jitter", "2")
+
+    async def main():
+        seen = []
+        while len(set(seen)) < 3:
+            async with server.connect() as client:
+                seen.append(await worker_of(client))
+        assert seen.count(seen[0]) >= 5
+
+    asyncio.run(main())
+    assert server.end() == (0, "")
+
+
+def test_a_worker_that_dies_at_its_start_is_not_started_without_end(serving, app_dir):
+    """Pauses of 0, 1, 2, ... seconds, with a sentence each; the others go on, and a cure is found at the next attempt."""
+    server = serving("--workers", "2")
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            found = await clients_of_all(server, connections, 2)
+            dead, alive = found
+            (app_dir / "poison").touch()
+            os.kill(dead, signal.SIGKILL)
+            await line(server, r"ended by SIGKILL; another one takes its place now")
+            await line(server, r"ended with exit code 3 at its start; another one takes its place in 1 s")
+            await line(server, r"ended with exit code 3 at its start; another one takes its place in 2 s")
+            assert len((app_dir / "starts").read_text().split()) == 4
+            async with server.connect() as client:
+                assert await worker_of(client) == alive
+            (app_dir / "poison").unlink()
+            while len(set(await seen_workers(server, 8))) < 2:
+                pass
+
+    asyncio.run(main())
+    assert server.end() == (0, "")
+
+
+async def seen_workers(server, count):
+    """The workers that so many new connections come to."""
+    seen = []
+    for _ in range(count):
+        async with server.connect() as client:
+            seen.append(await worker_of(client))
+    return seen
+
+
+def test_a_reload_that_cannot_start_keeps_what_there_is(serving, app_dir):
+    """One new worker goes first; when it fails, that is said, and the workers from before go on."""
+    server = serving("--workers", "2")
+    (app_dir / "sample.py").write_text("raise RuntimeError('half an edit')")
+    server.process.send_signal(signal.SIGHUP)
+    assert server.line("half an edit")
+    assert server.line("at its start: the workers from before go on")
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            await clients_of_all(server, connections, 2)
+
+    asyncio.run(main())
+    assert server.end() == (0, "")
+
+
+def test_an_application_that_does_not_start_is_told_once(app_dir, identity):
+    """One worker goes first: its sentence is the command's, and so is its exit code."""
+    (app_dir / "sample.py").write_text("raise RuntimeError('no database')")
+    files = ("--certfile", identity.certfile, "--keyfile", identity.keyfile)
+    result = subprocess.run(
+        [*COMMAND, "serve", "sample:app", "--app-dir", app_dir, "--port", "0", "--workers", "4", *files],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    err = result.stderr.decode()
+    assert (result.returncode, err.count("RuntimeError: no database"), err.count("h3push:")) == (
+        ExitCode.FAILED,
+        1,
+        1,
+    ), err
+
+
+def test_workers_end_with_their_supervisor(serving):
+    """A supervisor that is killed leaves no orphan that holds the port."""
+    server = serving("--workers", "2")
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            return list(await clients_of_all(server, connections, 2, each=1))
+
+    handles = [os.pidfd_open(pid) for pid in asyncio.run(main())]
+    server.process.kill()
+    for handle in handles:
+        assert select.select([handle], [], [], 30)[0]
+        os.close(handle)
+
+
+def test_a_second_server_does_not_share_the_port(serving, run, identity, tmp_path):
+    """Another `serve` at the same port is told that it is in use."""
+    server = serving("--workers", "2")
+    files = ("--certfile", identity.certfile, "--keyfile", identity.keyfile)
+    result = run("serve", tmp_path, "--workers", "2", "--port", server.port, *files)
+    assert result.code == ExitCode.FAILED
+    assert f"UDP port {server.port} of localhost is in use by another program" in result.err
+
+
+def test_where_the_system_cannot_steer_one_process_serves(monkeypatch, capsys):
+    """It says so, and serves all the same."""
+    served = []
+
+    def unavailable(_options):
+        raise SteeringUnavailable("only Linux picks sockets by what is in a datagram")
+
+    monkeypatch.setattr(workers, "_supervisor", unavailable)
+    monkeypatch.setattr(workers, "run_alone", served.append)
+    options = SimpleNamespace(workers=4, max_requests=None)
+    assert workers.run(options) == 0
+    assert served == [options]
+    assert capsys.readouterr().err == (
+        "h3push: one process serves, for several need what this system lacks: "
+        "only Linux picks sockets by what is in a datagram\n"
+    )
+
+
+def test_the_environment_says_how_many(run, monkeypatch, tmp_path):
+    """WEB_CONCURRENCY is what other servers read; what is no number is a sentence."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "many")
+    result = run("serve", str(Path(tmp_path)), "--dev")
+    assert result.code == ExitCode.USAGE
+    assert "WEB_CONCURRENCY" in result.err or "--workers" in result.err
