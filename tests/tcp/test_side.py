@@ -301,6 +301,18 @@ def test_a_plain_handler_is_for_http3_alone(certificates: Any) -> None:
         serve_tcp_too(server, kind, certificates.certfile, certificates.keyfile)
 
 
+def test_a_tunnel_is_not_for_applications(served: Any) -> None:
+    """501, whatever the application would say: a 2xx would open it; and extended CONNECT is not announced over HTTP/2."""
+    from h3push.tcp.zttp_protocols import without_extended_connect
+
+    async def scenario(world: Any) -> None:
+        assert (await world.get("2", method="CONNECT", headers=[(b":protocol", b"websocket")])).status == 501
+
+    served(page_with_push, scenario)
+    announced = bytes.fromhex("00000c 04 00 00000000 0003 00000080 0008 00000001 ffff")
+    assert without_extended_connect(announced).hex() == "00000c0400000000000003000000800008" + "00000000" + "ffff"
+
+
 @pytest.mark.skipif(shutil.which("nghttp") is None, reason="nghttp is not installed (Debian: nghttp2-client)")
 def test_nghttp_sees_pushes(served: Any) -> None:
     """A stranger's client."""

@@ -163,7 +163,9 @@ class TcpExchange:
         """Run the application, and see to what comes of it."""
         outcome = Outcome.FAILED
         try:
-            if self._is_misdirected():
+            if self._request.method == "CONNECT":
+                await self._answer(501)  # a 2xx would open a tunnel
+            elif self._is_misdirected():
                 await self._answer(421)
             else:
                 await self._run()

@@ -8,13 +8,26 @@ import zttp
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
+FRAME_HEADER, SETTING = 9, 6
+"""Bytes of a frame's header, and of each setting in SETTINGS (RFC 9113 sections 4.1 and 6.5.1)."""
+
+ENABLE_CONNECT_PROTOCOL = b"\x00\x08"
+"""The setting of RFC 8441 section 3."""
+
 
 class Http2Protocol(ZttpH2Protocol):
-    """HTTP/2, with the end of requests that have no content.
+    """HTTP/2, with two things that uvicorn 0.54 leaves undone.
 
-    zttp tells of it in the request itself, and uvicorn 0.54 waits for another event: an application that reads the content of a
-    GET would wait for ever.
+    zttp announces extended CONNECT, which uvicorn takes for a plain request: a browser that believes it gets no WebSocket. Here
+    it is not announced, so that browsers open one over HTTP/1.1. And zttp tells of the end of a request without content in the
+    request itself, where uvicorn waits for another event: an application that reads the content of a GET would wait for ever.
     """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """The handshake is done."""
+        self.conn.initiate_connection()
+        transport.write(without_extended_connect(self.conn.data_to_send()))
+        super().connection_made(transport)
 
     def handle_request(self, event: zttp.Request) -> None:
         """Begin a request."""
@@ -23,6 +36,15 @@ class Http2Protocol(ZttpH2Protocol):
         if event.end_stream and cycle is not None:
             cycle.more_body = False
             cycle.message_event.set()
+
+
+def without_extended_connect(preface: bytes) -> bytes:
+    """A server's first SETTINGS frame, with extended CONNECT switched off."""
+    changed = bytearray(preface)
+    for at in range(FRAME_HEADER, FRAME_HEADER + int.from_bytes(preface[:3]), SETTING):
+        if preface[at : at + 2] == ENABLE_CONNECT_PROTOCOL:
+            changed[at + 2 : at + SETTING] = bytes(4)
+    return bytes(changed)
 
 
 class ByAlpn(asyncio.Protocol):
