@@ -213,3 +213,16 @@ def test_one_get(certificates):
             client.get("/")
             assert client.get(RESOURCES[0]).extensions["pushed"]
             assert client.push_stats.claimed == 1
+
+
+def test_a_closed_transport_says_so_and_ends_its_thread(certificates):
+    """A response that is closed after its client does no harm, and no thread is left."""
+    with served(certificates, Site()) as port:
+        transport = Transport(verify=str(certificates.cafile), fallback=False)
+        client = httpx.Client(transport=transport)
+        response = client.send(client.build_request("GET", f"https://localhost:{port}/a"), stream=True)
+        client.close()
+        response.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            transport.handle_request(httpx.Request("GET", f"https://localhost:{port}/a"))
+    assert "h3push" not in {thread.name for thread in threading.enumerate()}

@@ -7,8 +7,8 @@ import pytest
 import h3push
 from h3push.client.pool import Pool
 from h3push.errors import RequestNotProcessed
-from h3push.runtime.settings import PoolSettings
-from h3push.testing import World, in_world, make_identity
+from h3push.runtime.settings import PoolSettings, PushCacheSettings
+from h3push.testing import LinkSettings, VirtualNetwork, World, in_world, make_identity, run_virtual
 
 PAGE = "https://origin.example/"
 
@@ -38,13 +38,13 @@ class Dial:
         return connection
 
 
-def pooled(scenario, application=site, settings=None, hosts=None, **options):
+def pooled(scenario, application=site, settings=None, hosts=None, push_cache=None, **options):
     """Run a scenario with a pool; `hosts` has the addresses of names beside the server's, which is 192.0.2.1."""
 
     async def main(world):
         asyncio.get_running_loop().hosts.update(hosts or {})
         dial = Dial(world)
-        async with Pool(dial=dial, settings=settings) as pool:
+        async with Pool(dial=dial, settings=settings, push_cache=push_cache) as pool:
             return await scenario(world, pool, dial)
 
     return in_world(application, main, connected=False, **options)
@@ -218,3 +218,71 @@ def test_a_closed_pool_leaves_nothing_behind():
     assert not {
         task for task in in_world(site, main, connected=False) if "pool" in repr(task) or "Connections" in repr(task)
     }
+
+
+def test_sessions_are_resumed_over_connections_and_safe_requests_go_out_early():
+    """0-RTT (RFC 8470): one TLS object for all connections; GET saves the handshake's round trip, POST waits for it."""
+    identity = make_identity(["origin.example"], seed=0)
+    settings = h3push.ServerSettings(early_data=True)
+    seen = []
+
+    async def application(request):
+        seen.append((request.method, request.early))
+        return await site(request)
+
+    async def main():
+        network = VirtualNetwork(seed=1, up=LinkSettings(delay=0.05), down=LinkSettings(delay=0.05))
+        tls = h3push.ServerTls([(identity.certificate, identity.key)], early_data=True)
+        driver = network.server_endpoint(tls, settings.transport(), names=("origin.example",))
+        client_tls = h3push.ClientTls(trust=identity.authority, early_data=True)
+
+        def dial(url, **options):
+            driver = network.client_endpoint(client_tls, h3push.ClientSettings().transport(options["max_pushes"]))
+            return h3push.connect(url, driver=driver, early_data=True, **{**options, "address": None})
+
+        async with (
+            h3push.serve(application, driver=driver, settings=settings),
+            Pool(dial=dial, settings=PoolSettings(idle_seconds=2)) as pool,
+        ):
+            took = []
+            for method in ("GET", "GET", "POST"):
+                began = asyncio.get_running_loop().time()
+                await read(pool, method=method)
+                took.append(asyncio.get_running_loop().time() - began)
+                await asyncio.sleep(10)
+            return took
+
+    first, early, post = run_virtual(main)
+    assert seen == [("GET", False), ("GET", True), ("POST", False)]
+    assert early < 0.11 < 0.19 < min(first, post)
+
+
+async def a_page_and_half_of_its_pushes(pool):
+    await read(pool)
+    for number in range(10):
+        await read(pool, f"{PAGE}{number}")
+
+
+def test_a_long_life_holds_nothing_and_its_credit_never_runs_dry():
+    """Six thousand pushes on one connection, half of them never claimed: every page gets all of its twenty."""
+
+    async def application(request):
+        if request.path == "/":
+            for number in range(20):
+                push = await request.push(f"/{number}")
+                assert push.refusal is None
+        return h3push.Response(200, {"cache-control": "no-store"}, b"x" * 500)
+
+    async def scenario(_world, pool, dial):
+        for _ in range(300):
+            await a_page_and_half_of_its_pushes(pool)
+            await asyncio.sleep(6)
+        cache, session = pool._pushes, dial.made[0].session
+        assert (cache._held, cache._by_key, cache._bytes.held) == ({}, {}, 0)
+        assert not cache._requested
+        assert (session.exchanges, session.fulfilling, session.pushes.unreleased) == ({}, {}, {})
+        return cache.stats, len(dial.made)
+
+    stats, connections = pooled(scenario, application, push_cache=PushCacheSettings(unclaimed_seconds=5))
+    assert (stats.promised, stats.claimed, stats.cancelled.total(), stats.unclaimed) == (6000, 3000, 3000, 0)
+    assert connections == 1

@@ -359,3 +359,32 @@ def test_another_origin_has_nothing_of_it():
             return pool.push_stats.claimed
 
     assert in_world(site, main, connected=False) == 0
+
+
+def test_what_the_store_has_no_room_for_is_pushed_again():
+    """An answer that was evicted is not fresh any more: its promise is taken."""
+    site = Site({"cache-control": "max-age=3600"})
+
+    async def scenario(pool):
+        await page(pool)
+        await get(pool, "/")
+        return pool.push_stats
+
+    bounds = PushCacheSettings(stored_bytes=8_000)
+    stats = visit(site, scenario, store=ResponseStore(bounds), push_cache=bounds)
+    assert (stats.cancelled, stats.unclaimed) == ({Unused.FRESH: 8}, 12)
+
+
+def test_whoever_waits_for_a_connection_when_the_client_closes_is_not_cancelled():
+    """The caller gets an error of ours, and its task lives on."""
+
+    async def main(world):
+        pool = pool_of(world)
+        waiting = asyncio.create_task(get(pool, "/"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await pool.close()
+        with pytest.raises(h3push.ConnectFailed, match="closed"):
+            await waiting
+
+    in_world(Site(), main, connected=False)

@@ -121,6 +121,13 @@ class Connections:
         except TimeoutError:
             sentence = f"no connection to {origin.authority} within {seconds:g} s: is an HTTP/3 server running there?"
             raise ConnectFailed(sentence, ConnectFailure.TIMEOUT) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if (
+                opening.cancelled() and task is not None and not task.cancelling()
+            ):  # it is not this task that is cancelled
+                raise ConnectFailed("the client was closed meanwhile") from None
+            raise
         shared.used_at = asyncio.get_running_loop().time()
         return shared
 

@@ -76,6 +76,8 @@ class ResponseStore:
         The fields of that request are not known yet: those of the request that was answered before stand for them.
         """
         for kept in self._index.get(key_of(promised), ()):
+            if isinstance(self._storage, MemoryStorage) and not self._storage.has(kept.entry.id):
+                continue
             if why_not_promised(kept.request, promised, initiator) is None and why_not_response(
                 _completed(promised, kept.request), kept.request, kept.response
             ) is None and isinstance(self._idle.next(kept.entry.request, [kept.entry]), FromCache):  # fmt: skip
@@ -196,6 +198,10 @@ class MemoryStorage(AsyncBaseStorage):
             _, entry, content = self._entries[number]
             found.append(replace(entry, response=replace(entry.response, stream=_pieces(content))))
         return found
+
+    def has(self, number: uuid.UUID) -> bool:
+        """True while an entry is here."""
+        return number in self._entries
 
     async def update_headers(self, id: uuid.UUID, headers: Headers) -> None:  # noqa: A002 - hishel's name
         """Replace the fields of an entry."""

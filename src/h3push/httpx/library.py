@@ -25,6 +25,7 @@ from h3push.errors import (
 )
 from h3push.http.fields import CONNECTION_SPECIFIC, Field, RequestHead
 from h3push.http.url import Origin
+from h3push.httpx.loop_thread import LoopThread
 
 LIBRARIES = ("httpx", "httpx2")
 
@@ -150,19 +151,19 @@ class Content:
     """Content of an answer, for a client that does not await.
 
     Args:
-        run: runs a coroutine in the loop that the answer belongs to, and waits for its result.
+        thread: runs what has to be awaited.
     """
 
-    def __init__(self, answer: Answer, library: Library, run: Any) -> None:
+    def __init__(self, answer: Answer, library: Library, thread: LoopThread) -> None:
         self._answer = answer
         self._library = library
-        self._run = run
+        self._thread = thread
 
     def __iter__(self) -> Any:
         pieces = self._answer.stream()
         while True:
             try:
-                piece = self._run(_next(pieces))
+                piece = self._thread.run(_next(pieces))
             except H3PushError as error:
                 raise self._library.failure(error) from error
             if piece is None:
@@ -171,7 +172,8 @@ class Content:
 
     def close(self) -> None:
         """The client is done with it."""
-        self._run(self._answer.close())
+        if self._thread.is_running:
+            self._thread.run(self._answer.close())
 
 
 class Promises:
@@ -187,13 +189,13 @@ class Promises:
 class BlockingPromises(Promises):
     """The same for `for`."""
 
-    def __init__(self, answer: Answer, run: Any) -> None:
+    def __init__(self, answer: Answer, thread: LoopThread) -> None:
         super().__init__(answer)
-        self._run = run
+        self._thread = thread
 
     def __iter__(self) -> Any:
         promises = self._answer.pushes()
-        while (promise := self._run(_next(promises))) is not None:
+        while (promise := self._thread.run(_next(promises))) is not None:
             yield promise
 
 

@@ -1,6 +1,7 @@
 """An event loop in a thread of its own, for those who do not await."""
 
 import asyncio
+import os
 import threading
 import weakref
 from collections.abc import Coroutine
@@ -14,17 +15,27 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: Any = None
 
     @property
     def is_running(self) -> bool:
-        """True once something was run, until `close`."""
-        return self._loop is not None
+        """True once something was run, until `close`; never in a forked copy."""
+        return self._loop is not None and self._process == os.getpid()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` and wait for its result. An exception in the waiting thread, such as Ctrl-C, cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._started())
+        """Run `work` and wait for its result. An exception in the waiting thread, such as Ctrl-C, cancels it.
+
+        `RuntimeError` after `close`, and in a process that was forked after the thread began.
+        """
+        try:
+            loop = self._started()
+        except RuntimeError:
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return future.result()
         except BaseException:
@@ -34,12 +45,16 @@ class LoopThread:
     def close(self) -> None:
         """End the thread. Harmless when it is over."""
         with self._lock:
-            self._loop, end = None, self._end
-        if end is not None:
+            self._loop, end, self._is_closed = None, self._end, True
+        if end is not None and self._process == os.getpid():
             end()
 
     def _started(self) -> asyncio.AbstractEventLoop:
+        if self._process != os.getpid():
+            raise RuntimeError("the transport belongs to the process that made it: make one after the fork")
         with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the transport is closed")
             if self._loop is None:
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(target=_serve, args=(loop,), name="h3push", daemon=True)

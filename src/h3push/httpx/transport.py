@@ -136,7 +136,9 @@ class Transport(_Transport):
         except H3PushError as error:
             raise library.failure(error) from error
         if answer is not None:
-            return library.response(answer, library.content(answer, library, run), BlockingPromises(answer, run))
+            return library.response(
+                answer, library.content(answer, library, self._thread), BlockingPromises(answer, self._thread)
+            )
         response = self._ordinary_of(library, request, "HTTPTransport").handle_request(request)
         if "alt-svc" in response.headers:
             run(self._seen(asked.origin, response.headers["alt-svc"]))
