@@ -288,14 +288,17 @@ class ClientSession(Exchanges):
 
     def progressed(self) -> None:
         """Something ended or began: see whether the connection is still needed, and what is left to be watched."""
-        wanted = bool(self.exchanges or self.fulfilling)
-        if wanted is not self.is_kept_alive:
-            self.keep_alive(wanted)
-            if wanted and self.may_be_promised and self._watch.next_look is None:
-                self._watch.start(self.now())
-                self.look_by(self._watch.next_look)
-        if not wanted and self.close_when_idle and not self.core.is_closed:
-            self.close()
+        if self.exchanges or self.fulfilling:
+            if not self.is_kept_alive:
+                self.keep_alive(True)
+                if self.may_be_promised and self._watch.next_look is None:
+                    self._watch.start(self.now())
+                    self.look_by(self._watch.next_look)
+        else:
+            if self.is_kept_alive:
+                self.keep_alive(False)
+            if self.close_when_idle and not self.core.is_closed:
+                self.close()
 
     @property
     def wanted(self) -> bool:

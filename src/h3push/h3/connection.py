@@ -244,7 +244,7 @@ class H3Connection(MessageStreams[Sender]):
         return self._take_events()
 
     def _take_events(self) -> list[Event]:
-        if not self.is_closed:
+        if self._sections.decoder.may_have_instructions and not self.is_closed:
             self._sections.write_decoder_stream()
         events = self._events
         self._events = []

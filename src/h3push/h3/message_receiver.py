@@ -24,6 +24,9 @@ from h3push.wire.registry import FrameType
 
 Frame = tuple[int, bytes]
 
+_DATA, _HEADERS, _PUSH_PROMISE = FrameType.DATA, FrameType.HEADERS, FrameType.PUSH_PROMISE
+_ABORTED = MessageState.ABORTED
+
 
 class SectionDecoder(Protocol):
     """The connection, as a message that is read uses it."""
@@ -175,21 +178,21 @@ class MessageReceiver:
         told_end = False
         for index, (frame_type, payload) in enumerate(frames):
             final = end and index == last
-            if frame_type == FrameType.DATA:
+            if frame_type == _DATA:
                 self._data(payload, final)
                 told_end = final
-            elif frame_type == FrameType.HEADERS:
+            elif frame_type == _HEADERS:
                 if not self._headers(payload, final):
                     self._block(frames[index:], end)
                     return
                 told_end = final
-            elif frame_type == FrameType.PUSH_PROMISE:
+            elif frame_type == _PUSH_PROMISE:
                 if not self._promise(payload):
                     self._block(frames[index:], end)
                     return
             else:
                 self._decoder.charge("frames of unknown types")
-            if self.state == MessageState.ABORTED:
+            if self.state is _ABORTED:
                 return
         if end and not told_end:
             self._end()

@@ -147,7 +147,7 @@ class FieldSections:
     def write_decoder_stream(self) -> None:
         """Tell the peer's encoder what it has to know by now (RFC 9204 section 4.4)."""
         decoder_stream = self._own_streams.decoder
-        if decoder_stream is not None and self.decoder.may_have_instructions:
+        if decoder_stream is not None:
             instructions = self.decoder.take_decoder_stream()
             if instructions:
                 self._transport.write(decoder_stream, instructions, False)

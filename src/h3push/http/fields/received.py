@@ -45,7 +45,8 @@ _MAX_VERIFIED_AUTHORITIES = 256
 _MAX_AUTHORITY_SIZE = 64
 """... as far as they are short: 16 kB at most."""
 
-_PSEUDO_FIELDS = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
+_PSEUDO_ORDER = (b":method", b":scheme", b":authority", b":path", b":protocol")
+_PSEUDO_FIELDS = frozenset(_PSEUDO_ORDER)
 _USUAL_SCHEMES = frozenset({b"https", b"http"})
 _LOWER_SCHEMES: frozenset[bytes | None] = frozenset({*_USUAL_SCHEMES, None})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -68,8 +69,7 @@ def parse_request(fields: Fields, *, connect_protocol: bool = False) -> RequestH
         H3StreamError: H3_MESSAGE_ERROR, with the first defect that was found.
     """
     pseudo = _read_pseudo_fields(fields)
-    method, scheme, authority = pseudo.get(b":method"), pseudo.get(b":scheme"), pseudo.get(b":authority")
-    path, protocol = pseudo.get(b":path"), pseudo.get(b":protocol")
+    method, scheme, authority, path, protocol = map(pseudo.get, _PSEUDO_ORDER)
     regular = fields[len(pseudo) :]
     content_length = host = None
     unknown = [field for field in regular if field not in _plain_fields]

@@ -131,11 +131,14 @@ class FieldEncoder:
                 if decoded is None:
                     break
                 value, end = decoded
-                if first >= 0x80:
-                    self._section_acknowledged(value)
-                elif first >= 0x40:
-                    self._unacknowledged.pop(value, None)
-                forward += data[offset:end] if first >= 0x40 else self._inserts_received(value)
+                if first < 0x40:
+                    forward += self._inserts_received(value)
+                else:
+                    if first >= 0x80:
+                        self._section_acknowledged(value)
+                    else:
+                        self._unacknowledged.pop(value, None)
+                    forward += data[offset:end]
                 offset = end
             if forward and self._own_range:
                 self._encoder.feed_decoder(forward)
@@ -188,7 +191,9 @@ class FieldEncoder:
         waiting = self._unacknowledged.get(stream_id)
         if waiting is None:
             raise _decoder_stream_error(f"stream {stream_id} has no section to acknowledge")
-        self._known_received = max(self._known_received, waiting.popleft())
+        required = waiting.popleft()
+        if required > self._known_received:
+            self._known_received = required
         if not waiting:
             del self._unacknowledged[stream_id]
 
