@@ -180,27 +180,30 @@ class Endpoint:
     def _readable(self) -> None:
         self._flush_scheduled = True  # flushed below, not by call_soon
         self._dispatch(self.driver.recv())
-        self._dispatched()
+        if self._connected:
+            self._flush_behind_handshake()
+        else:
+            self.flush()
 
     def _tick(self) -> None:
         if self.is_closed:
             return
         self._flush_scheduled = True
         self._dispatch(self.driver.tick())
-        self._dispatched()
+        if self._connected:
+            self._flush_behind_handshake()
+        else:
+            self.flush()
 
-    def _dispatched(self) -> None:
-        """Flush; one turn later when a handshake has just been completed, behind what that wakes.
+    def _flush_behind_handshake(self) -> None:
+        """A handshake has just been completed: flush one turn later, behind what that wakes.
 
         On a client that is the task which waited for the connection, on a server the pushes that go with a first page. QUIC
         probes for a larger MTU as soon as it is connected and has nothing to send: what is written before the first flush is
         ahead of that probe (5 ms at 2 Mbit/s), and a request shares a datagram with the end of the handshake.
         """
-        if self._connected:
-            self._connected = False
-            self.loop.call_soon(self._turn_ended)
-        else:
-            self.flush()
+        self._connected = False
+        self.loop.call_soon(self._turn_ended)
 
     def _turn_ended(self) -> None:
         if self._flush_scheduled:

@@ -179,7 +179,7 @@ class FieldEncoder:
 
     def _register(self, stream_id: int, section: bytes) -> bytes:
         """Note what a section requires; returns it with its Required Insert Count wrapped as the peer unwraps it."""
-        encoded, end = integer_at(section, 0, 8)
+        encoded, end = (section[0], 1) if section[0] < 0xFF else integer_at(section, 0, 8)  # of one byte, nearly always
         inserts = self._mirror.inserts
         required = inserts - (inserts - (encoded - 1)) % self._own_range
         self._unacknowledged.setdefault(stream_id, deque()).append(required)
