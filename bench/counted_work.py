@@ -1,9 +1,10 @@
 """Count the work of a fixed workload, by a means that noise does not touch, and compare it with what is stored.
 
 The workload runs client and server in virtual time, on a connection that has been used before: a request with 1 KB of response,
-the same with one push of 1 KB, and a response of 1 MB. Counted are the bytecode instructions and the calls of functions in h3push
-(those of the standard library differ between patch releases, and native code is not counted: `make bench` measures it), and what
-went over the link. The same code counts the same on every machine with the same version of Python, but for a few octets.
+the same with one push of 1 KB, a response of 1 MB, and one of an ASGI application. Counted are the bytecode instructions and the
+calls of functions in h3push (those of the standard library differ between patch releases, and native code is not counted: `make
+bench` measures it), and what went over the link. The same code counts the same on every machine with the same version of Python,
+but for a few octets.
 
 `counted_work.py` compares and exits with 1 when something has become dearer than the tolerance; `--write` stores new figures: do
 that, and say why in the commit, when the work is worth its price, or when it has become cheaper.
@@ -21,6 +22,7 @@ from typing import Any
 
 import h3push
 from h3push import ClientConnection, Request, Response
+from h3push.asgi.handler import ASGIHandler
 from h3push.lab.emulation import HOST, AccessLink
 from h3push.testing import World, in_world
 
@@ -28,7 +30,7 @@ STORED = Path(__file__).resolve().with_suffix(".json")
 """The stored counts, by version of Python."""
 TOLERANCE = 0.05
 """Part by which a figure may grow. Small things cost a per cent; a loop in the wrong place costs ten."""
-REPEAT = {"request": 20, "push": 20, "megabyte": 2}
+REPEAT = {"request": 20, "push": 20, "megabyte": 2, "asgi": 20}
 """Times that each operation is done; what is told is the mean."""
 LINK = AccessLink(round_trip=0.02, rate=50_000_000)
 PACKAGE = str(Path(h3push.__file__).parent) + os.sep
@@ -40,8 +42,19 @@ Counts = dict[str, dict[str, float]]
 """By operation: opcodes, calls, datagrams, octets."""
 
 
-def handler(request: Request) -> Response:
+async def hello(_scope: Any, _receive: Any, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+    """The application."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+application = ASGIHandler(hello)
+
+
+def handler(request: Request) -> Response | Awaitable[None]:
     """The server's side."""
+    if request.path == "/asgi":
+        return application(request)
     if request.path == "/page":
         request.push_nowait("/resource")
     return Response(200, {"content-type": "text/plain"}, MEGABYTE if request.path == "/megabyte" else KILOBYTE)
@@ -64,6 +77,7 @@ OPERATIONS: dict[str, Callable[[ClientConnection], Awaitable[None]]] = {
     "request": lambda client: get(client, "/resource"),
     "push": get_with_push,
     "megabyte": lambda client: get(client, "/megabyte"),
+    "asgi": lambda client: get(client, "/asgi"),
 }
 
 
