@@ -22,7 +22,7 @@ PAGES = [
     DOCS / "explanation" / "when-push-pays.md",
 ]
 EARLIER = dict.fromkeys(
-    ("client.md", "fetch.md", "httpx.md", "push-cache.md", "read-the-log.md", "judge.md"), "tutorial/site.md"
+    ("client.md", "fetch.md", "httpx.md", "push-cache.md", "read-the-log.md", "judge.md", "lab.md"), "tutorial/site.md"
 )
 """Pages that go on with the files of another."""
 PORTS = ("4433", "4434")

@@ -56,10 +56,12 @@ def numbers(low: float, high: float, unit: str) -> Callable[[click.Context, clic
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE",
               help="Write one page with plots, which loads nothing. Needs the extra report.")  # fmt: skip
+@click.option("--svg", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the plot of times as a picture. Needs the extra report.")  # fmt: skip
 @click.option("-k", "--insecure", is_flag=True, help="Accept any certificate of a URL.")
 @click.option("--cacert", type=click.Path(path_type=Path), metavar="FILE",
               help="Trust these authorities (PEM), not the system's.")  # fmt: skip
-def lab(target: str, as_json: bool, html: Path | None, jobs: int | None, **given: Any) -> int:
+def lab(target: str, as_json: bool, html: Path | None, svg: Path | None, jobs: int | None, **given: Any) -> int:
     """Measure whether push would pay for SITE: without push, with preload links, with 103 and with pushes.
 
     SITE is a directory, an https URL (fetched over HTTP/3, with what the page names), or a HAR file that a browser recorded.
@@ -69,8 +71,8 @@ def lab(target: str, as_json: bool, html: Path | None, jobs: int | None, **given
     from h3push.lab.experiment import default_jobs
     from h3push.lab.findings import findings_of
 
-    if html is not None:
-        check_plots(html)
+    for path in filter(None, (html, svg)):
+        check_plots(path)
     experiment = experiment_of(target, given)
     outcomes: list[Outcome] = []
     interrupted = False
@@ -81,8 +83,7 @@ def lab(target: str, as_json: bool, html: Path | None, jobs: int | None, **given
     planned = len(experiment.visits())
     findings = findings_of(experiment.site, outcomes, order=experiment.grid, planned=planned)
     show(findings, as_json=as_json)
-    if html is not None:
-        write_page(findings, html)
+    write_plots(findings, html, svg)
     if interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.DONE if findings.cells else ExitCode.FAILED
@@ -204,21 +205,31 @@ def show(findings: "Findings", *, as_json: bool) -> None:
 
 
 def check_plots(path: Path) -> None:
-    """Fail before the work, not behind it, when the page could not be made."""
+    """Fail before the work, not behind it, when plots could not be made."""
     from importlib.util import find_spec
 
     for name in ("altair", "vl_convert"):
         if find_spec(name) is None:
-            raise CommandFailed(f"{name} is not installed, --html needs it: pip install 'h3push[report]'")
+            raise CommandFailed(f"{name} is not installed, plots need it: pip install 'h3push[report]'")
     if not path.parent.is_dir():
         raise CommandFailed(f"cannot write {path}: there is no directory {path.parent}", ExitCode.WRITE_ERROR)
 
 
-def write_page(findings: "Findings", path: Path) -> None:
-    """Write the page with the plots."""
-    from h3push.lab.page import lab_page
+def write_plots(findings: "Findings", html: Path | None, svg: Path | None) -> None:
+    """Write the page with the plots, and the picture of one; no picture when no scenario was measured."""
+    if html is not None:
+        from h3push.lab.page import lab_page
 
+        write(html, lab_page(findings))
+    if svg is not None and findings.cells:
+        from h3push.lab.plots import times_picture
+
+        write(svg, times_picture(findings))
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file."""
     try:
-        path.write_text(lab_page(findings), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise file_failure(error, "write", path, ExitCode.WRITE_ERROR) from None

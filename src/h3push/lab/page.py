@@ -17,7 +17,7 @@ def lab_page(findings: Findings) -> str:
     site = findings.site
     about = (
         f"<p>{escape(site.name)}, {escape(site.path)}: {len(site.resources)} resources, {site.content_bytes:,} bytes,"
-        f" {site.depth} levels below the page. Real client, server and QUIC over an emulated link, in virtual time.</p>"
+        f" depth {site.depth}. Real client, server and QUIC over an emulated link, in virtual time.</p>"
     )
     stopped = f"<p>{findings.missing} visits were not made.</p>" if findings.missing else ""
     heads = ["scenario", *(f"{way.value}, ms" for way in ORDER), "best", "gain", "wasted by best, kB"]

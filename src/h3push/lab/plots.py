@@ -28,6 +28,14 @@ def plots_of(findings: Findings) -> dict[str, Specification]:
     return plots
 
 
+def times_picture(findings: Findings) -> str:
+    """Draw the times over the round trip as SVG. The extra `report` must be installed."""
+    import vl_convert
+
+    picture: str = vl_convert.vegalite_to_svg({**_times(findings), "config": {"aria": False}})
+    return picture
+
+
 def _colour() -> Any:
     import altair as alt
 

@@ -21,7 +21,7 @@ def print_findings(findings: Findings, console: Console) -> None:
     left_out = f" ({site.left_out} left out)" if site.left_out else ""
     console.print(
         f"{site.name}{site.path if site.name.endswith('/') else ' ' + site.path}: {len(site.resources)} resources{left_out},"
-        f" {site.content_bytes:,} bytes, {site.depth} levels below the page",
+        f" {site.content_bytes:,} bytes, depth {site.depth}",
         highlight=False,
         markup=False,
     )

@@ -61,8 +61,8 @@ def _where_push_pays(verdict: Verdict, cells: Sequence[Cell], when: str) -> str:
     most = max(paying, key=lambda cell: cell.saved(cell.best, cell.best_hint))
     common = _common(paying, cells)
     where = f"{len(paying)} of {len(cells)} scenarios" + (f", {common}" if common else "")
-    harm = sum(cell.saved(cell.best_push, Way.NONE) < -MARGIN for cell in cells)
-    warning = f" In {harm} scenarios it is slower than no push." if harm else ""
+    harm = sum(cell.is_faster(Way.NONE, cell.best_push) for cell in cells)
+    warning = f" In {harm} of {len(cells)} it is slower than no push." if harm else ""
     return (
         f"{verdict.value}: in {where}, the page is {when} {alone:.0%} sooner than without it and {hinted:.0%} sooner than with"
         f" hints (medians); most at {most.scenario}: {most.saved(most.best, most.best_hint):.0%} over hints.{warning}"
@@ -76,10 +76,10 @@ def _common(paying: Sequence[Cell], cells: Sequence[Cell]) -> str:
         return ""
     for words, holds in _TRAITS:
         if all(map(holds, paying)) and not any(map(holds, others)):
-            return f"all {words} and no others"
+            return f"exactly those {words}"
     for words, holds in _TRAITS:
         if all(map(holds, paying)) and any(not holds(cell) for cell in others):
-            return f"all of them {words}"
+            return f"all {words}"
     return ""
 
 
