@@ -211,6 +211,27 @@ def test_a_broken_archive_is_one_sentence(tmp_path: Path) -> None:
         format_of(path)
 
 
+def test_an_interruption_within_the_engine_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while DuckDB works comes as its own error: what was read before is kept."""
+    log = shop().write(tmp_path / "a.jsonl")
+    packed = tmp_path / "b.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    store, tally = Store(Engine.DUCKDB, tmp_path), Tally()
+    keep = Store.keep
+
+    def interrupted(self: Store, table: object) -> object:
+        if self._kept:
+            raise RuntimeError("Query interrupted")
+        return keep(self, table)
+
+    monkeypatch.setattr(Store, "keep", interrupted)
+    try:
+        assert read_logs([log, packed], store, tally, lambda _: None) is not None
+        assert tally.files == 1
+    finally:
+        store.close()
+
+
 def test_an_interruption_keeps_what_was_read(tmp_path: Path) -> None:
     """Ctrl-C between two tables: the first is there, and the tally says so."""
     first, second = shop().write(tmp_path / "a.jsonl"), tmp_path / "b.log"

@@ -32,7 +32,7 @@ def read_evidence(
     paths: Sequence[Path], engine_name: str, routes: Sequence[str], announce: Callable[[str], None]
 ) -> Iterator[Evidence]:
     """Read log files; says on stderr what could not be read. `CommandFailed` when nothing could."""
-    from h3push.judge.engine import Engine, EngineMissing, Store
+    from h3push.judge.engine import Engine, EngineMissing, Store, is_interruption
     from h3push.judge.learning import tables_of
     from h3push.judge.logs import LogError, Tally
     from h3push.judge.reading import read_logs
@@ -60,6 +60,10 @@ def read_evidence(
             yield Evidence(store, tables_of(table, store, routes), interrupted)
         except LogError as error:
             raise CommandFailed(str(error), ExitCode.READ_ERROR) from None
+        except Exception as error:
+            if is_interruption(error):
+                raise KeyboardInterrupt from None
+            raise
         finally:
             store.close()
 

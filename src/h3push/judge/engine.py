@@ -51,6 +51,11 @@ def require(engine: Engine) -> None:
         raise EngineMissing(f"{', '.join(missing)} is not installed: pip install 'h3push[{extra}]'")
 
 
+def is_interruption(error: Exception) -> bool:
+    """True for what an engine raises in place of `KeyboardInterrupt`: DuckDB has a plain RuntimeError for it."""
+    return "interrupt" in type(error).__name__.lower() or "query interrupted" in str(error).lower()
+
+
 class Store:
     """The tables of one reading.
 

@@ -6,7 +6,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h3push.judge.engine import Store
+from h3push.judge.engine import Store, is_interruption
 from h3push.judge.evidence import COLUMNS
 from h3push.judge.logs import (
     EXAMPLES,
@@ -107,10 +107,8 @@ def _own_rows(paths: list[Path], compression: str | None, store: Store, tally: T
             .to_pyarrow()
             .to_pylist()[0]
         )
-    except KeyboardInterrupt:
-        raise
     except Exception as error:
-        if "interrupt" in type(error).__name__.lower():
+        if is_interruption(error):
             raise KeyboardInterrupt from None
         raise LogError(f"cannot read {paths[0]}: {str(error).splitlines()[0]}") from None
     rows, good, home = (int(counts[name] or 0) for name in ("rows", "good", "home"))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from h3push.errors import H3PushError
 
-MAX_SIBLINGS = 20
-"""Different segments in one place that are still pages of their own."""
+MAX_SIBLINGS = 100
+"""Different segments in one place that are still sections or pages of their own."""
 MAX_VALUES = 2
 """Placeholders whose values are looked for in the paths of what goes with a page."""
 
