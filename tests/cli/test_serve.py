@@ -228,6 +228,11 @@ def test_http3_alone_when_the_user_says_so(serving, state):
     assert end(server.process) == (0, "", "")
 
 
+def test_flags_of_sites_go_with_directories(run, site):
+    assert b"go with a directory" in run("serve", "package.module:app", "--dev", "--spa").err.encode()
+    assert b"is not PATTERN=VALUE" in run("serve", site, "--dev", "--cache-control", "x").err.encode()
+
+
 def test_flags_of_tcp_go_with_tcp(run, site):
     assert b"go with TCP" in run("serve", site, "--dev", "--tcp", "off", "--alt-svc", "clear").err.encode()
     assert b"printable ASCII" in run("serve", site, "--dev", "--alt-svc", "a\nb").err.encode()

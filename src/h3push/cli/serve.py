@@ -65,6 +65,10 @@ if TYPE_CHECKING:
               help="Give so many connections hints or nothing instead of pushes, so that a report can measure.")  # fmt: skip
 @click.option("--charset", metavar="NAME",
               help="Encoding of the text in DIR.  [default: each file says its own]")  # fmt: skip
+@click.option("--browse", is_flag=True, help="List directories that have no index.html.")
+@click.option("--spa", is_flag=True, help="Answer paths of pages that are not there with /index.html.")
+@click.option("--cache-control", "cache_rules", multiple=True, metavar="PATTERN=VALUE",
+              help="Cache-Control of paths, as '/assets/*=max-age=60'; 'hashed': a year for names with a hash.")  # fmt: skip
 @click.option("--follow-symlinks", is_flag=True, help="Serve what symbolic links out of DIR lead to.")
 @click.option("--access-log/--no-access-log", default=True, help="Print a line for each response to stdout.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of these lines.")
@@ -92,6 +96,9 @@ def serve(
     push_wait: float,
     push_hold_out: float,
     charset: str | None,
+    browse: bool,
+    spa: bool,
+    cache_rules: tuple[str, ...],
     follow_symlinks: bool,
     access_log: bool,
     log_format: "LogFormat",
@@ -137,6 +144,9 @@ def serve(
         push_wait=push_wait,
         push_hold_out=push_hold_out / 100,
         charset=charset,
+        browse=browse,
+        spa=spa,
+        cache_rules=cache_rules,
         follow_symlinks=follow_symlinks,
         access_log=access_log and not quiet,
         log_format=log_format,
@@ -151,6 +161,8 @@ def _check_target(options: ServeOptions) -> None:
     if directory is None:
         if options.charset is not None or options.follow_symlinks:
             raise click.UsageError("--charset and --follow-symlinks go with a directory.")
+        if options.browse or options.spa or options.cache_rules:
+            raise click.UsageError("--browse, --spa and --cache-control go with a directory.")
         return
     if options.factory or options.app_dir is not None:
         raise click.UsageError("--factory and --app-dir go with an application: h3push serve module:app")

@@ -78,6 +78,12 @@ class ServeOptions:
     """Share of connections that are held out of pushes."""
     charset: str | None
     """Encoding of the directory's text; `None`: each file says its own."""
+    browse: bool
+    """True to list directories without index.html."""
+    spa: bool
+    """True to answer pages that are not there with index.html of the root."""
+    cache_rules: tuple[str, ...]
+    """Rules of Cache-Control, as typed."""
     follow_symlinks: bool
     """True when links out of the directory are followed."""
     access_log: bool
@@ -150,11 +156,14 @@ def _directory_handler(root: Path, options: ServeOptions, manifest: "Manifest | 
     from h3push.asgi.serve import manifest_planner
     from h3push.files.directory import Directory
     from h3push.files.handler import DirectoryHandler
+    from h3push.files.rules import SiteRules, parse_cache_rule
     from h3push.plans.page import PageScanSettings
 
     planners = () if manifest is None else (manifest_planner(manifest),)
     try:
-        directory = Directory(root, charset=options.charset, follow_symlinks=options.follow_symlinks)
+        cache = tuple(parse_cache_rule(text) for text in options.cache_rules)
+        rules = SiteRules(browse=options.browse, spa=options.spa, cache=cache)
+        directory = Directory(root, charset=options.charset, follow_symlinks=options.follow_symlinks, rules=rules)
     except ValueError as error:
         raise CommandFailed(str(error)) from None
     scan_settings = PageScanSettings(max_resources=options.push_limit) if options.push else None

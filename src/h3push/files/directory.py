@@ -5,7 +5,7 @@
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -14,8 +14,10 @@ from pathlib import Path
 
 from h3push.files.conditional import DECIDING_FIELDS, select, validators_of
 from h3push.files.known import MAX_KNOWN_FILES, KnownFiles, OpenedFile
+from h3push.files.listing import make_listing
 from h3push.files.media_types import check_charset, content_type
-from h3push.files.paths import FoundFile, MovedTo
+from h3push.files.paths import INDEX, FoundFile, MovedTo, place_of
+from h3push.files.rules import SiteRules, looks_like_a_page
 from h3push.http.content import PIECE_BYTES, FileContent
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import Headers, encode_headers
@@ -29,8 +31,15 @@ ALLOWED_METHODS = ("GET", "HEAD")
 
 _LOOKED_AT = {name.encode("ascii"): name for name in (*DECIDING_FIELDS, "accept-encoding")}
 
-_NOT_MODIFIED_FIELDS = frozenset({b"etag", b"last-modified", b"vary"})
+_NOT_MODIFIED_FIELDS = frozenset({b"etag", b"last-modified", b"vary", b"cache-control"})
 """Fields of a whole response that 304 repeats (RFC 9110 section 15.4.5)."""
+
+
+NOT_FOUND_PAGE = "/404.html"
+"""The page of the root that says that something is not there."""
+
+_NOT_OF_ERRORS = frozenset({b"etag", b"last-modified", b"accept-ranges", b"cache-control"})
+"""Fields of a file that its content does not have as an error: neither the next request nor a part of it is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +70,27 @@ class Directory:
         root: what to serve.
         charset: added to the Content-Type of text; `None`: what a file says of itself counts.
         follow_symlinks: serve what links out of the root lead to.
+        rules: what stands for a missing file, and how long each may be kept.
 
     Raises:
         NotADirectoryError, FileNotFoundError: `root` is no directory.
         ValueError: there is no such charset.
     """
 
-    def __init__(self, root: str | Path, *, charset: str | None = None, follow_symlinks: bool = False) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        charset: str | None = None,
+        follow_symlinks: bool = False,
+        rules: SiteRules = SiteRules(),  # noqa: B008 - frozen
+    ) -> None:
         self.root = Path(root).resolve(strict=True)
         """Absolute, links resolved."""
         if not self.root.is_dir():
             raise NotADirectoryError(f"{root} is not a directory")
+        self.rules = rules
+        """What stands for a missing file, and how long each may be kept."""
         self._charset = None if charset is None else check_charset(charset)
         self._files = KnownFiles(self.root, follow_symlinks=follow_symlinks)
 
@@ -93,31 +112,86 @@ class Directory:
             logger.warning("%s: answered with 503 until a descriptor is free", error)
             return _message(HTTPStatus.SERVICE_UNAVAILABLE, method, {"retry-after": "1"})
         if opened is None:
-            return _message(HTTPStatus.NOT_FOUND, method)
+            return self._instead(method, target, headers)
         if isinstance(opened, MovedTo):
             return _message(HTTPStatus.MOVED_PERMANENTLY, method, {"location": opened.location})
+        return self._opened_answer(opened, method, target, headers)
+
+    def _opened_answer(self, opened: OpenedFile, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         with opened:
             try:
-                return self._file_answer(opened, method, headers)
+                return self._file_answer(opened, method, target, headers)
             except OSError:
                 return _message(HTTPStatus.NOT_FOUND, method)
 
+    def _instead(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+        """Answer for a file that is not there (`files.rules`)."""
+        path = target.partition("?")[0]
+        for stand_in in self._stand_ins(path):
+            opened = self._open(stand_in, headers)
+            if opened is not None:
+                return self._opened_answer(opened, method, stand_in, headers)
+        if self.rules.browse and path.endswith("/"):
+            page = self._listing(path)
+            if page is not None:
+                return _page(HTTPStatus.OK, method, page, {"cache-control": "no-cache"})
+        opened = self._open(NOT_FOUND_PAGE, {})
+        if opened is None:
+            return _message(HTTPStatus.NOT_FOUND, method)
+        answer = self._opened_answer(opened, method, NOT_FOUND_PAGE, {})
+        fields = [field for field in answer.fields if field[0] not in _NOT_OF_ERRORS]
+        return Answer(HTTPStatus.NOT_FOUND.value, fields, answer.content)
+
+    def _stand_ins(self, path: str) -> Iterator[str]:
+        if looks_like_a_page(path):
+            if not path.endswith("/"):
+                yield f"{path}.html"
+            if self.rules.spa:
+                yield f"/{INDEX}"
+
+    def _open(self, target: str, headers: Mapping[str, str]) -> OpenedFile | None:
+        """Open a file that stands for another. `None` when it is not there, or there is no descriptor for it."""
+        try:
+            opened = self._files.open(target, headers)
+        except OSError:
+            return None
+        return None if isinstance(opened, MovedTo) else opened
+
+    def _listing(self, path: str) -> bytes | None:
+        place = place_of(path)
+        is_root = path == "/"
+        if place is None or not (is_root or isinstance(self._files.root.find(path.rstrip("/")), MovedTo)):
+            return None
+        directory = Path(self._files.root.prefix + place.removesuffix(INDEX))
+        return make_listing(directory, path, lambda target: self._files.root.find(target.rstrip("/")) is not None)
+
     def find(self, target: str) -> FoundFile | None:
-        """The file that a GET of `target` would be answered with."""
+        """The file that a GET of `target` would be answered with: the one that it names, or the one with `.html` behind it."""
         found = self._files.find(target)
+        if found is None and looks_like_a_page(target.partition("?")[0]) and not target.endswith("/"):
+            found = self._files.find(f"{target.partition('?')[0]}.html")
         return found if isinstance(found, FoundFile) else None
 
     def find_afresh(self, target: str) -> FoundFile | None:
         """The same, from any thread: nothing is taken from memory, and nothing is remembered."""
         found = self._files.root.find(target)
+        if found is None and looks_like_a_page(target.partition("?")[0]) and not target.endswith("/"):
+            found = self._files.root.find(f"{target.partition('?')[0]}.html")
         return found if isinstance(found, FoundFile) else None
 
-    def _file_answer(self, opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
+    def _file_answer(self, opened: OpenedFile, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+        fields = self._whole_fields(opened)
+        if self.rules.cache:
+            value = self.rules.cache_control(target.partition("?")[0])
+            if value is not None:
+                fields = [*fields, (b"cache-control", value.encode("ascii"))]
         if DECIDING_FIELDS.isdisjoint(headers):
-            return Answer(200, self._whole_fields(opened), _content(opened, method, 0, opened.file.size))
-        return self._selected_answer(opened, method, headers)
+            return Answer(200, fields, _content(opened, method, 0, opened.file.size))
+        return self._selected_answer(opened, method, fields, headers)
 
-    def _selected_answer(self, opened: OpenedFile, method: str, headers: Mapping[str, str]) -> Answer:
+    def _selected_answer(
+        self, opened: OpenedFile, method: str, whole_fields: Fields, headers: Mapping[str, str]
+    ) -> Answer:
         """Answer a request with conditions, or for a part."""
         file = opened.file
         validators = validators_of(file.mtime_ns, file.size, opened.coding)
@@ -128,9 +202,9 @@ class Directory:
             unsatisfied = {"content-range": f"bytes */{file.size}", "accept-ranges": "bytes"}
             return _message(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, method, unsatisfied)
         if selection.status == HTTPStatus.NOT_MODIFIED:
-            return Answer(304, [field for field in self._whole_fields(opened) if field[0] in _NOT_MODIFIED_FIELDS])
+            return Answer(304, [field for field in whole_fields if field[0] in _NOT_MODIFIED_FIELDS])
         content = _content(opened, method, selection.offset, selection.length)
-        fields = self._whole_fields(opened)
+        fields = whole_fields
         if selection.status == HTTPStatus.PARTIAL_CONTENT:
             last = selection.offset + selection.length - 1
             own = {
@@ -182,7 +256,11 @@ def _message(status: HTTPStatus, method: str, fields: Mapping[str, str] | None =
     """A short page that says what the status says."""
     sentence = escape(f"{status.value} {status.phrase}")
     page = f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{sentence}</title><h1>{sentence}</h1></html>\n"
-    body = page.encode()
+    return _page(status, method, page.encode(), fields)
+
+
+def _page(status: HTTPStatus, method: str, body: bytes, fields: Mapping[str, str] | None = None) -> Answer:
+    """A page that is made here."""
     headers = {
         "content-type": content_type("message.html", "utf-8"),
         "content-length": str(len(body)),

@@ -15,8 +15,12 @@ class DirectoryPages:
         self._directory = directory
 
     def is_page(self, path: str) -> bool:
-        """True for a file of HTML, by its name."""
-        return media_type(path.rpartition("/")[2] or INDEX) == HTML
+        """True for a file of HTML, by its name; `/about` may mean about.html."""
+        name = path.rpartition("/")[2] or INDEX
+        if "." in name:
+            return media_type(name) == HTML
+        found = self._directory.find(path)
+        return found is not None and media_type(found.name) == HTML
 
     def is_there(self, path: str) -> bool:
         """True when there is such a file."""
