@@ -5,12 +5,13 @@ grown to what the link holds (warm), beside what no protocol can beat. With r th
 server thinks before it answers, S all content and R the part of it that is the first document::
 
     handshake   h = r + 2 x 1228 / B            the two padded Initial packets of RFC 9000 section 14.1; 0 when warm
-    no push     h + r + T + R / B + d r         d: levels of resources below the first document
+    no push     h + r + T + C / B + k r         for the slowest chain of k resources, C bytes with the first document
     push        h + r + T + R / B
     both        h + r + (n - 1) r               n = ceil(log2(1 + S / 12000)) rounds of slow start; 1 when warm
                 h + r + S / B                   the largest of the three is the bound
 
-S and R are content alone: headers, packet overhead, acknowledgments and the rest of the handshake come on top, some 5 %.
+S, C and R are content alone: headers, packet overhead, acknowledgments and the rest of the handshake come on top, some 5 %.
+`h3push.lab.bounds` computes them, as it does for `h3push lab`.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from report import markdown_table, text_table, write_section
@@ -28,20 +30,21 @@ from report import markdown_table, text_table, write_section
 from h3push import ClientConnection, Request, Response
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
+from h3push.lab.bounds import bounds as lower_bounds
 from h3push.lab.emulation import HOST, AccessLink
 from h3push.lab.page_load import load_page
+from h3push.lab.place import site_of_directory
+from h3push.lab.scenarios import Cache, Scenario
+from h3push.lab.site import Site, SiteResource
+from h3push.lab.ways import Way
+from h3push.plans.plan import ResourceKind, Stage
 from h3push.testing import World, in_world
 
 ROUND_TRIPS = (0.02, 0.1, 0.3, 0.6)
 RATES = (2_000_000, 10_000_000, 50_000_000)
 
-INITIAL_WINDOW = 12_000
-"""Bytes that may be sent before the first acknowledgment."""
 WARM_UP = 1_000_000
 """Bytes of the file that warms a connection; it is fetched until four times what the link holds has been moved."""
-HANDSHAKE_BYTES = 2 * (1200 + 28)
-"""On the wire before anything else can be: one padded Initial packet each way, with UDP and IP."""
-
 URL = f"https://{HOST}/"
 MAX_PUSHES = 100
 
@@ -83,7 +86,6 @@ async def load_whole_page(client: ClientConnection, started: float) -> float:
 
 
 PAGE_BYTES = 74_000
-PAGE_DEPTH = 2
 
 
 # the API: a chain of four documents of 2 kB, each naming the next; the first takes the server 30 ms
@@ -116,6 +118,15 @@ def _document(path: str) -> Response:
     return Response(200, {"content-type": "application/json"}, _filled(content[:-2], DOCUMENT_BYTES, b'"}'))
 
 
+def chain_site() -> Site:
+    """The chain as the laboratory describes sites."""
+    named = [
+        SiteResource(path=path, kind=ResourceKind.FETCH, stage=Stage.DEFERRED, size=DOCUMENT_BYTES, named_in=(before,))
+        for before, path in pairwise(CHAIN)
+    ]
+    return Site(name="API", path=CHAIN[0], size=DOCUMENT_BYTES, thinking=THINKING, resources=tuple(named))
+
+
 async def load_chain(client: ClientConnection, started: float) -> float:
     """Fetch the chain, taking pushes that were promised; the seconds it took."""
     path: str | None = CHAIN[0]
@@ -136,10 +147,7 @@ class Workload:
     title: str
     handler: Callable[[Path], Callable[[Request], object]]
     load: Callable[[ClientConnection, float], Awaitable[float]]
-    content: int
-    first: int
-    depth: int
-    thinking: float
+    site: Callable[[Path], Site]
 
 
 WORKLOADS = (
@@ -147,32 +155,22 @@ WORKLOADS = (
         "A page of 10 resources, 74 kB",
         lambda root: DirectoryHandler(Directory(root)),
         load_whole_page,
-        PAGE_BYTES,
-        8_000,
-        PAGE_DEPTH,
-        0.0,
+        lambda root: site_of_directory(root, "/"),
     ),
     Workload(
         "An API chain of depth 3, 4 x 2 kB",
         lambda _: api,
         load_chain,
-        len(CHAIN) * DOCUMENT_BYTES,
-        DOCUMENT_BYTES,
-        3,
-        THINKING,
+        lambda _: chain_site(),
     ),
 )
 
 
-def bounds(workload: Workload, link: AccessLink, *, warm: bool) -> tuple[float, float]:
+def bounds(workload: Workload, link: AccessLink, root: Path, *, warm: bool) -> tuple[float, float]:
     """Seconds that no protocol can beat: (without push, with push)."""
-    trip, rate = link.round_trip, link.rate / 8
-    begun = trip if warm else 2 * trip + HANDSHAKE_BYTES / rate
-    rounds = 1 if warm else math.ceil(math.log2(1 + workload.content / INITIAL_WINDOW))
-    bytes_bound = begun + workload.content / rate
-    slow_start = begun + (rounds - 1) * trip
-    first = begun + workload.thinking + workload.first / rate
-    return max(first + workload.depth * trip, bytes_bound, slow_start), max(first, bytes_bound, slow_start)
+    scenario = Scenario(round_trip=link.round_trip, rate=link.rate, cache=Cache(warm=warm))
+    found = lower_bounds(workload.site(root), scenario)
+    return found[Way.NONE], found[Way.PUSH_PLANNED]
 
 
 def measure(workload: Workload, link: AccessLink, root: Path, *, push: bool, warm: bool) -> float:
@@ -207,7 +205,7 @@ def tables(root: Path) -> list[tuple[str, list[str], list[list[str]], list[str]]
                     name = f"{trip * 1000:.0f} ms, {rate / 1e6:.0f} Mbit/s"
                     without = measure(workload, link, root, push=False, warm=warm)
                     pushed = measure(workload, link, root, push=True, warm=warm)
-                    bound_without, bound = bounds(workload, link, warm=warm)
+                    bound_without, bound = bounds(workload, link, root, warm=warm)
                     rows.append(
                         [
                             name,

@@ -60,6 +60,20 @@ def test_a_recording_of_our_own_client_is_read(run, server, tmp_path):
     assert (told["page"], told["resources"]) == ("/", 3)
 
 
+def test_a_plan_is_tried_and_what_it_pushes_in_vain_is_waste(run, tmp_path):
+    """A file that the plan names and the page does not need is sent: its bytes are in the waste, and nowhere else."""
+    (tmp_path / "index.html").write_text("<link rel=stylesheet href=a.css><p>text")
+    (tmp_path / "a.css").write_bytes(b"p { margin: 0 }")
+    (tmp_path / "old.css").write_bytes(b"x" * 9_000)
+    plan = tmp_path / "plan.json"
+    plan.write_text('{"/": {"/old.css": {"type": "style"}, "/a.css": {"type": "style"}}}')
+    given = ("--rtt", "100", "--rate", "50", "--loss", "0", "--cache", "warm", "--jobs", "1", "--json")
+    (cell,) = json.loads(run("lab", tmp_path, *given, "--push-manifest", plan).out)["cells"]
+    planned, everything = cell["ways"]["push planned"], cell["ways"]["push all"]
+    assert (planned["pushes_used"], planned["pushes_unused"]) == (1, 1)
+    assert planned["wasted_bytes"] > 9_000 > everything["wasted_bytes"] + 8_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -94,6 +94,7 @@ def experiment_of(target: str, given: dict[str, Any]) -> "Experiment":
     from dataclasses import replace
 
     from h3push.lab.experiment import Experiment
+    from h3push.lab.place import with_planned
     from h3push.lab.site import SiteError
 
     grid = grid_of(given["rtt"], given["rate"], given["loss"], given["cache"])
@@ -102,6 +103,8 @@ def experiment_of(target: str, given: dict[str, Any]) -> "Experiment":
         site = read_site(target, given["page"], cafile=given["cacert"], verify=not given["insecure"])
     except SiteError as error:
         raise CommandFailed(str(error)) from None
+    if manifest is not None and Path(target).is_dir():
+        site = with_planned(site, Path(target), manifest.plan(site.path))
     if given["think"] is not None:
         site = replace(site, thinking=given["think"] / 1000)
     return Experiment(site=site, grid=grid, seeds=given["seeds"], manifest=manifest)

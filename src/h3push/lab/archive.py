@@ -90,7 +90,7 @@ def _entries(path: Path) -> tuple[list[_Entry], int]:
     try:
         recorded = json.loads(data.removeprefix(b"\xef\xbb\xbf"))["log"]["entries"]
         found = [_entry(one) for one in recorded]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise SiteError(f"{path} is no HTTP archive (HAR), the JSON that a browser's network panel exports") from None
     usable = [entry for entry in found if entry is not None]
     return sorted(usable, key=lambda entry: entry.started), len(found) - len(usable)

@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from h3push.errors import H3PushError
@@ -99,9 +99,10 @@ _PIECE = len(Way)
 def _measure(experiment: Experiment) -> Callable[[PlannedVisit], Outcome]:
     def measure(visit: PlannedVisit) -> Outcome:
         try:
-            return simulate(experiment.site, *visit, experiment.manifest)
+            run = simulate(experiment.site, *visit, experiment.manifest)
         except H3PushError as error:
             return FailedVisit(visit, str(error))
+        return replace(run, resources=()) if visit.seed else run  # of many visits, one waterfall is shown
 
     return measure
 

@@ -32,7 +32,8 @@ class OriginHandler:
         self._way = way
         self._plan = plan
         self._delivery = DeliveryState()
-        self._answers = {one.path: (one.size, one.thinking) for one in site.resources}
+        self._answers = {path: (size, 0.0) for path, size in site.others.items()}
+        self._answers |= {one.path: (one.size, one.thinking) for one in site.resources}
         self._answers[WARM_UP_PATH] = (WARM_UP_BYTES, 0.0)
 
     def __call__(self, request: Request) -> Response | Awaitable[Response]:

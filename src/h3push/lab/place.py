@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from h3push import _quic
@@ -14,6 +15,7 @@ from h3push.files.paths import INDEX
 from h3push.http.url import parse_url, resolve, target_of
 from h3push.lab.page_load import LoadedResource, PageLoad, load_page
 from h3push.lab.site import MAX_RESOURCE_BYTES, Site, SiteError, site_of_page
+from h3push.plans.plan import PushPlan
 
 _BASE = "https://site.test/"
 
@@ -38,6 +40,15 @@ def site_of_directory(root: Path, page: str) -> Site:
     if media_type(path.rpartition("/")[2] or INDEX) != HTML:
         raise SiteError(f"{path} is no page of HTML")
     return site_of_page(os.fspath(root), url, html, lambda wanted: _read(directory, wanted))
+
+
+def with_planned(site: Site, root: Path, plan: PushPlan | None) -> Site:
+    """Add the files of a directory that a plan names and the page does not need: pushing them costs their bytes."""
+    needed = {site.path, *(resource.path for resource in site.resources)}
+    directory = Directory(root)
+    planned = [one.path for one in plan.resources if one.path not in needed] if plan is not None else []
+    found = {path: file.size for path in planned if (file := directory.find(path)) is not None}
+    return replace(site, others={path: size for path, size in found.items() if size <= MAX_RESOURCE_BYTES})
 
 
 def _read(directory: Directory, path: str) -> bytes | None:

@@ -4,8 +4,8 @@ From a directory, a URL or a recording comes the same value, and all that is mea
 once all that it is named in is there, or so many bytes of the page; then the client may work a while, and asks.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from h3push.plans.page import PageScanSettings, scan_page
 from h3push.plans.plan import PlannedResource, ResourceKind, Stage
@@ -62,6 +62,8 @@ class Site:
     """Seconds that the server takes for the page."""
     resources: tuple[SiteResource, ...] = ()
     """In the order in which a client finds them; each names only what stands before it, or the page."""
+    others: Mapping[str, int] = field(default_factory=dict)
+    """What the server has beside them, and a plan may push in vain: `:path` and bytes."""
     left_out: int = 0
     """Resources that are not emulated: of another origin, missing, or not fetched with GET."""
 
