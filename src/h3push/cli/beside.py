@@ -17,7 +17,7 @@ HTTP3_ALONE = (
 
 
 def tcp_line(options: ServeOptions) -> tuple[bool, str | None]:
-    """Whether there is to be a TCP side, and the line to say of it at start."""
+    """True when there is to be a TCP side, with the line to say of it at start."""
     from h3push.tcp.side import TcpUnavailable, find_backend
 
     try:

@@ -43,7 +43,7 @@ class Secrets:
 
 
 class Order(Enum):
-    """What a supervisor tells a worker, as the byte on their link."""
+    """An order of a supervisor to a worker, as the byte on their link."""
 
     MAKE_WAY = b"w"
     """A successor has taken over: finish what is under way, without hurry."""

@@ -78,9 +78,9 @@ class Post:
     number: int
     """Its number, from 0."""
     starting: Worker | None = None
-    """Who is to serve next."""
+    """The worker that is to serve next."""
     serving: Worker | None = None
-    """Who serves."""
+    """The worker that serves."""
     draining: Worker | None = None
     """Who served before."""
     wanted: bool = True
