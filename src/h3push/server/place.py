@@ -54,7 +54,7 @@ class Order(Enum):
 
 
 class Report(Enum):
-    """What a worker tells its supervisor."""
+    """A report of a worker to its supervisor."""
 
     READY = b"r"
     """It listens: new connections may come."""
@@ -89,7 +89,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a worker is given."""
+    """The things that a worker is given."""
 
     number: int
     """Which worker it is, from 0."""
@@ -107,7 +107,7 @@ class Place:
     """To the supervisor."""
 
     def options(self, address: Address) -> dict[str, Any]:
-        """What a driver at this address is to be bound with (`_quic.Endpoint.bind`)."""
+        """The arguments to bind a driver at this address with (`_quic.Endpoint.bind`)."""
         return {
             "fd": self.sockets[address],
             "worker": self.steered,

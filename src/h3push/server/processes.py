@@ -82,7 +82,7 @@ class Post:
     serving: Worker | None = None
     """The worker that serves."""
     draining: Worker | None = None
-    """Who served before."""
+    """The worker that served before."""
     wanted: bool = True
     """Another worker is to start."""
     failures: int = 0
