@@ -33,6 +33,27 @@ def test_identities_that_cannot_be(identities, sentence):
         _quic.ServerTls(identities)
 
 
+def test_servers_with_one_ticket_key_resume_each_others_sessions(authority, identity):
+    """A client comes back to another worker of the port, and needs no certificate; another key gives a full handshake."""
+    client = _quic.ClientTls(trust=authority.pem)
+
+    def resumed(key):
+        joined = Joined(_quic.ServerTls([identity.pair], ticket_key=key), client)
+        ours = joined.connect("localhost")
+        joined.run(200)
+        return joined.client.info(ours)["resumed"]
+
+    assert [resumed(key) for key in (bytes(32), bytes(32), b"another" * 5)] == [False, True, False]
+
+
+def test_ticket_keys_that_cannot_be(identity):
+    """A short key is a mistake; early data is taken once, which needs a memory that tickets do not have."""
+    with pytest.raises(ValueError, match="at least 32 bytes"):
+        _quic.ServerTls([identity.pair], ticket_key=bytes(31))
+    with pytest.raises(ValueError, match="cannot go with a ticket key"):
+        _quic.ServerTls([identity.pair], ticket_key=bytes(32), early_data=True)
+
+
 def test_keys_that_do_not_fit(authority, identity):
     with pytest.raises(ValueError, match="does not belong"):
         _quic.ServerTls([(identity.chain, authority.issue("other").key)])

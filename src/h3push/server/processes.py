@@ -3,11 +3,18 @@
 import os
 import signal
 import socket
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from h3push.server.place import Order, Report
+
+STEADY_AFTER = 10.0
+"""Seconds after which a worker that dies has not died at its start."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts to replace a worker that dies at its start, at most. They begin with none and one."""
 
 
 class Stage(Enum):
@@ -103,6 +110,21 @@ class Post:
         both.sort(key=lambda one: one == self.last)
         return next((one for one in both if one not in used), None)
 
+    def note_failure(self, worker: Worker, now: float) -> float:
+        """A worker died that was to serve: the pause before the next one, in seconds."""
+        self.failures = self.failures + 1 if now - worker.began < STEADY_AFTER else 1
+        pause = 0.0 if self.failures == 1 else min(2.0 ** (self.failures - 2), LONGEST_PAUSE)
+        self.not_before = now + pause
+        return pause
+
+
+def steering_table(posts: Sequence[Post]) -> list[int]:
+    """The sockets that new connections of each place go to; where nobody serves, those of another place. Empty: nowhere."""
+    serving = [post.serving.number for post in posts if post.serving is not None]
+    if not serving:
+        return []
+    return [post.serving.number if post.serving is not None else serving[post.number % len(serving)] for post in posts]
+
 
 def ending(code: int) -> str:
     """How a process ended, in words."""
@@ -136,6 +158,14 @@ class SignalPipe:
         """Take the signals that came."""
         return [number for number in self._reader.recv(256) if number in self.NUMBERS]
 
+    def hold(self) -> None:
+        """Keep signals back, until `let_go` or `leave`."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.NUMBERS)
+
+    def let_go(self) -> None:
+        """Take the signals that were kept back, and those that come."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self.NUMBERS)
+
     def leave(self) -> None:
         """Leave signals alone, in a worker.
 
@@ -147,12 +177,29 @@ class SignalPipe:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.let_go()
 
     def close(self) -> None:
         """Give up, in the supervisor: its work is done."""
         signal.set_wakeup_fd(-1)
         self._reader.close()
         self._writer.close()
+
+
+def fork(signals: SignalPipe) -> int:
+    """`os.fork`, with nothing written twice and no signal taken twice. `OSError` when the system has no process to give."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError):  # what cannot be written is said at the end, once
+                stream.flush()
+    signals.hold()
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid != 0:  # a worker lets go when it has left
+            signals.let_go()
+    return pid
 
 
 def _noted(_number: int, _frame: object) -> None:

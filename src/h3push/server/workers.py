@@ -21,21 +21,18 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from h3push import _quic
 from h3push.server.place import Address, Link, Order, Place, Report, Secrets, new_ticket_key
-from h3push.server.processes import Post, SignalPipe, Stage, Worker, ending
+from h3push.server.processes import Post, SignalPipe, Stage, Worker, ending, fork, steering_table
 from h3push.server.steering import SteeredSockets
 from h3push.server.vacant import VacantSockets
 
-STEADY_AFTER = 10.0
-"""Seconds after which a worker that dies has not died at its start."""
-LONGEST_PAUSE = 60.0
-"""Seconds between two attempts to replace a worker that dies at its start, at most. They begin with none and one."""
+FORK_PAUSE = 1.0
+"""Seconds until the next attempt when the system has no process to give."""
 KILL_AFTER = 5.0
 """Seconds that a worker has to end after its time for a graceful stop, before it is killed."""
 
@@ -120,7 +117,7 @@ class Supervisor:
         self._advance()
         while not self._stopping or self._workers():
             for key, _ in self._selector.select(self._seconds_left()):
-                if key.fd in self._selector.get_map():  # not taken out by what came before it
+                if self._selector.get_map().get(key.fd) is key:  # not taken out by what came before it
                     key.data()
             self._advance()
         self._close()
@@ -167,10 +164,14 @@ class Supervisor:
 
     def _start(self, post: Post, number: int) -> None:
         ours, theirs = socket.socketpair()
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        pid = os.fork()
+        try:
+            pid = fork(self._signals)
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            post.not_before = self._now + FORK_PAUSE
+            self._say(f"no worker can be started: {error.strerror}; the next attempt is in {FORK_PAUSE:g} s")
+            return
         if pid == 0:
             raise _Born(self._leave(post.number, number, theirs))
         theirs.close()
@@ -232,14 +233,8 @@ class Supervisor:
 
     def _steer(self) -> None:
         """Send new connections to those who serve; where nobody serves, to the next who does."""
-        serving = [post.serving.number for post in self._posts if post.serving is not None]
-        if not serving:
-            return
-        table = [
-            post.serving.number if post.serving is not None else serving[post.number % len(serving)]
-            for post in self._posts
-        ]
-        for group in self._groups:
+        table = steering_table(self._posts)
+        for group in self._groups if table else ():
             group.steer(table)
 
     def _stop_worker(self, worker: Worker, order: Order) -> None:
@@ -274,9 +269,7 @@ class Supervisor:
             return
         if worker.stage is Stage.STARTING and self._proved != self._generation and self._keep(worker, code):
             return
-        post.failures = post.failures + 1 if now - worker.began < STEADY_AFTER else 1
-        pause = 0.0 if post.failures == 1 else min(2.0 ** (post.failures - 2), LONGEST_PAUSE)
-        post.not_before = now + pause
+        pause = post.note_failure(worker, now)
         when = "now" if not pause else f"in {pause:g} s"
         start = " at its start" if worker.stage is Stage.STARTING else ""
         self._say(f"{_name(worker)} {ending(code)}{start}; another one takes its place {when}")
