@@ -45,8 +45,6 @@ _MAX_VERIFIED_AUTHORITIES = 256
 _MAX_AUTHORITY_SIZE = 64
 """... as far as they are short: 16 kB at most."""
 
-_PSEUDO_ORDER = (b":method", b":scheme", b":authority", b":path", b":protocol")
-_PSEUDO_FIELDS = frozenset(_PSEUDO_ORDER)
 _USUAL_SCHEMES = frozenset({b"https", b"http"})
 _LOWER_SCHEMES: frozenset[bytes | None] = frozenset({*_USUAL_SCHEMES, None})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -68,9 +66,8 @@ def parse_request(fields: Fields, *, connect_protocol: bool = False) -> RequestH
     Raises:
         H3StreamError: H3_MESSAGE_ERROR, with the first defect that was found.
     """
-    pseudo = _read_pseudo_fields(fields)
-    method, scheme, authority, path, protocol = map(pseudo.get, _PSEUDO_ORDER)
-    regular = fields[len(pseudo) :]
+    method, scheme, authority, path, protocol, count = _read_pseudo_fields(fields)
+    regular = fields[count:]
     content_length = host = None
     unknown = [field for field in regular if field not in _plain_fields]
     if unknown:
@@ -100,16 +97,29 @@ def parse_promised_request(fields: Fields) -> RequestHead:
     return parse_request(fields)
 
 
-def _read_pseudo_fields(fields: Fields) -> dict[bytes, bytes]:
-    """The pseudo-header fields at the beginning, each there once; their values are not checked yet."""
-    found: dict[bytes, bytes] = {}
+def _read_pseudo_fields(
+    fields: Fields,
+) -> tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None, int]:
+    """`:method`, `:scheme`, `:authority`, `:path` and `:protocol`, and how many of them there are; not checked yet."""
+    method = scheme = authority = path = protocol = before = None
+    count = 0
     for name, value in fields:
-        if name not in _PSEUDO_FIELDS:
+        if name == b":method":
+            before, method = method, value
+        elif name == b":scheme":
+            before, scheme = scheme, value
+        elif name == b":authority":
+            before, authority = authority, value
+        elif name == b":path":
+            before, path = path, value
+        elif name == b":protocol":
+            before, protocol = protocol, value
+        else:
             break
-        if name in found:
+        if before is not None:
             malformed(f"two {show(name)} fields")
-        found[name] = value
-    return found
+        count += 1
+    return method, scheme, authority, path, protocol, count
 
 
 def _check_target(method: bytes | None, scheme: bytes | None, path: bytes | None) -> None:
