@@ -182,6 +182,8 @@ def test_errors_are_the_librarys(library):
             await client.get("https://nowhere.example/")
         with pytest.raises(library.ConnectTimeout):
             await client.get("https://192.0.2.99/", timeout=2)
+        with pytest.raises(library.LocalProtocolError, match="certificate"):
+            await client.get("/", headers={"host": "another.example"})  # it is the authority, as everywhere
         with pytest.raises(library.UnsupportedProtocol):
             await client.get("http://origin.example/")
 

@@ -184,6 +184,17 @@ def test_the_library_itself_takes_over_when_nobody_listens_on_udp(library, certi
         thread.join(5)
 
 
+@BOTH
+def test_a_certificate_that_is_not_trusted_is_an_error_and_no_reason_for_another_way(library, certificates):
+    """TCP would fail for the same reason, or worse, would not."""
+    with (
+        served(certificates, Site()) as port,
+        library.Client(transport=Transport()) as client,
+        pytest.raises(library.ConnectError, match="certificate"),
+    ):
+        client.get(f"https://localhost:{port}/")
+
+
 def test_anyio_on_asyncio_works(certificates):
     """A program in anyio's words, on the event loop of asyncio."""
     site = Site()

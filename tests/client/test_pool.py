@@ -158,6 +158,8 @@ def test_what_was_rejected_unprocessed_is_sent_once_more_elsewhere(times, conten
             else:
                 with pytest.raises(RequestNotProcessed):
                     await read(pool, method="POST" if content else "GET", content=content)
+            await asyncio.sleep(1)
+            assert len(pool.connections) == 1  # the first one was closed
             return rejecting.sent, len(dial.made)
 
     assert in_world(site, main, connected=False) == (sent, sent)

@@ -302,19 +302,114 @@ def test_pushes_that_nobody_claims_are_bounded(bounds, left):
 
 
 def test_a_whole_push_gives_its_credit_back_before_it_is_claimed():
-    """The cache bounds what it holds itself; so twenty pushes come with credit for four."""
-    site = Site()
+    """The cache bounds what it holds itself: a server that waits for credit promises twenty to a client that allows four."""
+
+    async def site(request):
+        if request.path == "/":
+            for path in RESOURCES:
+                await request.push(path, wait=True)
+        return h3push.Response(200, {}, b"x")
+
+    async def scenario(pool):
+        async with asyncio.timeout(5):
+            await page(pool)
+        return pool.push_stats
+
+    assert visit(site, scenario, push_cache=PushCacheSettings(concurrent=4)).claimed == 20
+
+
+def test_what_is_promised_again_while_it_waits_is_cancelled():
+    """One answer is enough for one request."""
+
+    async def scenario(pool):
+        for _ in range(2):
+            await get(pool, "/")
+        await asyncio.sleep(1)
+        return pool.push_stats
+
+    stats = visit(Site(), scenario)
+    assert (stats.unclaimed, stats.cancelled) == (20, {Unused.HELD: 20})
+
+
+class Slow:
+    """A page that pushes `/slow`, which takes a while, and then `/other`."""
+
+    def __init__(self, body=b"slow"):
+        self.log = []
+        self.body = body
+
+    async def __call__(self, request):
+        if request.push_id is None:
+            self.log.append(request.path)
+        if request.path == "/":
+            await request.push("/slow")
+            await asyncio.sleep(1)
+            await request.push("/other")
+        elif request.path == "/slow" and request.push_id is not None:
+            await asyncio.sleep(3)
+            return h3push.Response(200, {}, self.body if isinstance(self.body, bytes) else self.body())
+        return h3push.Response(200, {}, b"x")
+
+
+def test_a_push_that_somebody_waits_for_is_not_evicted():
+    """Neither by count nor by age."""
+    site = Slow()
+
+    async def scenario(pool):
+        page = asyncio.create_task(get(pool, "/"))
+        await asyncio.sleep(0.4)
+        answer, content = await get(pool, "/slow")
+        await page
+        return answer.source, content
+
+    bounds = PushCacheSettings(unclaimed=1, unclaimed_seconds=1)
+    assert visit(site, scenario, push_cache=bounds) == (Source.PUSH, b"slow")
+    assert site.log == ["/"]
+
+
+def test_a_claimed_push_has_the_time_outs_of_the_request():
+    """`read`: to begin, or the server is asked; and from one piece to the next, or it is an error."""
+
+    async def stalled():
+        yield b"a piece"
+        await asyncio.sleep(100)
+        yield b"and another"
 
     async def scenario(pool):
         await get(pool, "/")
-        await asyncio.sleep(5)
-        for path in RESOURCES:
-            await get(pool, path)
-        return pool.push_stats
+        answer = await pool.request("GET", "https://origin.example/slow", timeouts={"read": 1.0})
+        assert answer.source is Source.SERVER  # it had not begun
+        await answer.read()
+        await asyncio.sleep(3)
+        async with await pool.request("GET", "https://origin.example/slow", timeouts={"read": 2.0}) as answer:
+            assert answer.source is Source.PUSH
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(h3push.ReadTimeout):
+                await answer.read()
+            return asyncio.get_running_loop().time() - began
 
-    stats = visit(site, scenario, push_cache=PushCacheSettings(concurrent=4))
-    assert stats.claimed >= 4
-    assert stats.claimed + len(site.log) == 21
+    assert 2 <= visit(Slow(stalled), scenario) < 2.5
+
+
+def test_a_page_that_was_read_goes_on_bringing_promises():
+    """Its content is there by its length; its stream stays open behind it, and what comes on it is taken."""
+
+    async def site(request):
+        async def body():
+            yield b"page"
+            await asyncio.sleep(1)
+            await request.push("/late")
+
+        return h3push.Response(
+            200, {"content-length": "4"} if request.path == "/" else {}, body() if request.path == "/" else b"l"
+        )
+
+    async def scenario(pool):
+        await get(pool, "/")
+        await asyncio.sleep(3)
+        return (await get(pool, "/late"))[0].source
+
+    assert visit(site, scenario) is Source.PUSH
 
 
 def test_a_push_that_fails_half_way_is_an_error_and_never_short():

@@ -169,3 +169,25 @@ def test_fields_that_the_response_varies_on_are_the_same(vary, asked, promised, 
     """RFC 9111 section 4.1: the selecting fields of both requests match; `*` never does."""
     why = why_not_response(request(b"/style.css", *asked), request(b"/style.css", *promised), response((b"vary", vary)))
     assert why is (None if same else Mismatch.VARY)
+
+
+@pytest.mark.parametrize("status", [206, 304, 412, 416, 421, 425])
+def test_an_answer_to_a_condition_or_a_range_answers_no_other_request(status):
+    """RFC 9110 section 15: they mean something only with the fields of the promised request, or on its connection."""
+    asked = request(b"/style.css", *HTTPX)
+    assert why_not_response(asked, PROMISE, response(status=status)) is Mismatch.STATUS
+
+
+@pytest.mark.parametrize(
+    ("asked", "promised", "same"),
+    [
+        (b"/%7Ea", b"/~a", True),
+        (b"/%c3%a9", b"/%C3%A9", True),
+        (b"/a%2Fb", b"/a/b", False),
+        (b"/a%2fb", b"/a%2Fb", True),
+    ],
+)
+def test_a_path_is_compared_as_rfc_3986_says(asked, promised, same):
+    """Section 6.2.2: hex digits in any case, and what need not be encoded; a slash that is encoded is no slash."""
+    why = why_not_promised(request(asked), request(promised), PAGE)
+    assert why is (None if same else Mismatch.TARGET)

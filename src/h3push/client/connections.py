@@ -139,6 +139,7 @@ class Connections:
             self._apart.add(origin)
         else:
             shared.connection.session.close_when_idle = True
+            shared.connection.session.progressed()  # it may be idle already
 
     async def close(self) -> None:
         """Close all of them. What is under way fails with `ConnectionClosed`."""
