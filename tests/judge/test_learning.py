@@ -12,7 +12,7 @@ from h3push.judge.engine import Engine, Store
 from h3push.judge.evidence import Candidate, Count, EvidenceClass, Route
 from h3push.judge.learning import learn, tables_of
 from h3push.judge.logs import LogError, Tally, format_of
-from h3push.judge.reading import read_logs
+from h3push.judge.table import read_logs
 
 from .rows import LogOfTest
 

@@ -16,8 +16,8 @@ from h3push.judge.evidence import Arm
 from h3push.judge.learning import tables_of
 from h3push.judge.logs import Tally
 from h3push.judge.outcome import MIN_ARM, Fates, Outcome, RouteOutcome, Standing, compare, outcome_of
-from h3push.judge.reading import read_logs
 from h3push.judge.summary import headline, overall, reason
+from h3push.judge.table import read_logs
 
 from .rows import LogOfTest
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 from h3push import _quic
 from h3push.asgi.handler import WEBSOCKETS, ASGIHandler, ASGISettings, for_applications
 from h3push.asgi.lifespan import Lifespan, LifespanState
-from h3push.asgi.loading import survives_push_event
+from h3push.asgi.loader import survives_push_event
 from h3push.asgi.types import ASGIApplication
 from h3push.delivery.counters import DeliveryCounters
 from h3push.h3.config import H3Config

@@ -35,8 +35,8 @@ def read_evidence(
     from h3push.judge.engine import Engine, EngineMissing, Store, is_interruption
     from h3push.judge.learning import tables_of
     from h3push.judge.logs import LogError, Tally
-    from h3push.judge.reading import read_logs
     from h3push.judge.routes import RouteError, template_pattern
+    from h3push.judge.table import read_logs
 
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="h3push-learn-", ignore_cleanup_errors=True) as directory:

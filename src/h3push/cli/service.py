@@ -142,7 +142,7 @@ def make_service(options: ServeOptions, tls: "_quic.ServerTls") -> "Server | ASG
 
 
 def _application(options: ServeOptions) -> "ASGIApplication":
-    from h3push.asgi.loading import LoadError, load_app, own_lines
+    from h3push.asgi.loader import LoadError, load_app, own_lines
 
     try:
         return load_app(options.target, factory=options.factory, app_dir=options.app_dir)

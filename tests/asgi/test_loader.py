@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from h3push.asgi.loading import LoadError, load_app, own_lines, survives_push_event
+from h3push.asgi.loader import LoadError, load_app, own_lines, survives_push_event
 
 
 @pytest.fixture(autouse=True)
