@@ -433,7 +433,7 @@ def test_a_second_server_does_not_share_the_port(serving, run, identity, tmp_pat
 
 
 def test_where_the_system_cannot_steer_one_process_serves(monkeypatch, capsys):
-    """It says so, and serves all the same."""
+    """It says so, and what is without effect then, and serves all the same."""
     served = []
 
     def unavailable(_options):
@@ -441,12 +441,13 @@ def test_where_the_system_cannot_steer_one_process_serves(monkeypatch, capsys):
 
     monkeypatch.setattr(workers, "_supervisor", unavailable)
     monkeypatch.setattr(workers, "run_alone", served.append)
-    options = SimpleNamespace(workers=4, max_requests=None)
+    options = SimpleNamespace(workers=4, max_requests=1000)
     assert workers.run(options) == 0
     assert served == [options]
     assert capsys.readouterr().err == (
         "h3push: one process serves, for several need what this system lacks: "
         "only Linux picks sockets by what is in a datagram\n"
+        "h3push: --limit-max-requests has no effect here: nobody could take over\n"
     )
 
 

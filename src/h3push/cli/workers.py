@@ -39,6 +39,8 @@ def run(options: ServeOptions) -> int:
             return _supervisor(options).run()
         except SteeringUnavailable as error:
             say(f"one process serves, for several need what this system lacks: {error.strerror or error}")
+            if options.max_requests is not None:
+                say("--limit-max-requests has no effect here: nobody could take over")
     run_alone(options)
     return 0
 
