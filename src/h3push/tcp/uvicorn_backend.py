@@ -5,14 +5,21 @@ import math
 import socket
 import ssl
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from h3push.asgi.types import ASGIApplication
 from h3push.runtime.settings import ServerSettings
+from h3push.tcp.admission import Admission, ChooseProtocol
 from h3push.tcp.backend import Abilities, BackendKind
+
+
+def _http1(_transport: asyncio.Transport) -> type[Any]:
+    return AutoHTTPProtocol
 
 
 class UvicornBackend:
@@ -28,11 +35,12 @@ class UvicornBackend:
         context: ssl.SSLContext | None,
         settings: ServerSettings,
     ) -> None:
-        http: Any = "auto"
+        choose: ChooseProtocol = _http1
         if find_spec("zttp") is not None and context is not None:
-            from h3push.tcp.zttp_protocols import ByAlpn
+            from h3push.tcp.zttp_protocols import by_alpn
 
-            http = ByAlpn
+            choose = by_alpn
+        http: Any = partial(Admission, choose, settings)
         self._sockets = sockets
         self._config = uvicorn.Config(
             app,
@@ -50,7 +58,6 @@ class UvicornBackend:
             proxy_headers=False,  # the same addresses as over HTTP/3
             server_header=False,
             date_header=settings.send_date,
-            limit_concurrency=settings.max_connections,
             timeout_keep_alive=math.ceil(settings.idle_timeout or 0) or 86_400,
             ssl_context_factory=None if context is None else lambda _config, _default: context,
         )

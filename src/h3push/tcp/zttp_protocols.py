@@ -2,10 +2,9 @@
 
 import asyncio
 import ssl
-from typing import Any
 
 import zttp
-from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
+from uvicorn.protocols.http.zttp_h2_impl import RequestResponseCycle, ZttpH2Protocol
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
 FRAME_HEADER, SETTING = 9, 6
@@ -23,6 +22,9 @@ class Http2Protocol(ZttpH2Protocol):
     request itself, where uvicorn waits for another event: an application that reads the content of a GET would wait for ever.
     """
 
+    cycle: RequestResponseCycle | None = None
+    """The request that began last, as uvicorn's protocols for HTTP/1.1 have it; `None` before the first."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """The handshake is done."""
         self.conn.initiate_connection()
@@ -32,7 +34,7 @@ class Http2Protocol(ZttpH2Protocol):
     def handle_request(self, event: zttp.Request) -> None:
         """Begin a request."""
         super().handle_request(event)
-        cycle = self.cycles.get(event.stream_id)
+        cycle = self.cycle = self.cycles.get(event.stream_id)
         if event.end_stream and cycle is not None:
             cycle.more_body = False
             cycle.message_event.set()
@@ -47,17 +49,7 @@ def without_extended_connect(preface: bytes) -> bytes:
     return bytes(changed)
 
 
-class ByAlpn(asyncio.Protocol):
-    """Becomes the protocol that the TLS handshake agreed on."""
-
-    def __init__(self, **arguments: Any) -> None:
-        self._arguments = arguments
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The handshake is done."""
-        assert isinstance(transport, asyncio.Transport)
-        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        chosen = Http2Protocol if tls.selected_alpn_protocol() == "h2" else ZttpProtocol
-        protocol = chosen(**self._arguments)
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
+def by_alpn(transport: asyncio.Transport) -> type[Http2Protocol] | type[ZttpProtocol]:
+    """The protocol that the TLS handshake agreed on."""
+    tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
+    return Http2Protocol if tls.selected_alpn_protocol() == "h2" else ZttpProtocol
