@@ -117,6 +117,18 @@ def test_the_history_is_bounded_and_a_forgotten_id_is_stopped():
     rig.expect_close(ErrorCode.H3_ID_ERROR)
 
 
+@pytest.mark.parametrize("rest", ["00 00", "02 00", "01 00"])
+def test_what_a_transport_has_already_handed_out_of_a_stopped_stream_begins_no_stream(rest):
+    """Content behind a push that was called off may look like a control stream; it is nobody's."""
+    rig = promised_rig()
+    stream_id = rig.push(0, OK, fin=False)
+    rig.core.cancel_push(0)
+    rig.core.receive_data(stream_id, bytes.fromhex(rest), False, 0.0)
+    rig.core.receive_data(stream_id, b"", True, 0.0)
+    rig.run()
+    rig.expect_open()
+
+
 # Its header
 
 

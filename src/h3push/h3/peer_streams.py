@@ -15,6 +15,9 @@ A unidirectional stream says what it is with its first bytes, and they may come 
 The first three are critical: one of each, and none may ever end. The type is judged as soon as it is there; a push stream's push
 ID may come later. The transport delivers no more than the first bytes of a server's stream until `resume`, which is called when
 the header is complete, or when it was not in what came first.
+
+Every stream begins once. A transport that gives what arrived in batches may have handed out more of a stream that was stopped in
+the middle of the batch: that is no new stream, and its bytes are nobody's.
 """
 
 from collections.abc import Callable
@@ -23,6 +26,7 @@ from typing import Protocol
 from h3push.errors import ErrorCode, H3ConnectionError
 from h3push.h3.config import H3Config
 from h3push.h3.control import ControlStream, QpackStream, closed_critical_stream
+from h3push.h3.push.id_ranges import IdRanges
 from h3push.h3.transport import Transport
 from h3push.wire.reader import StreamHeaderReader
 from h3push.wire.registry import Role, StreamType
@@ -82,9 +86,12 @@ class PeerStreams(dict[int, IncomingStream]):
         """The peer's critical streams, as far as they have come."""
         self._owner = owner
         self._transport = transport
+        self._begun = IdRanges()
 
     def begin(self, stream_id: int) -> IncomingStream:
-        """Something arrived on a new stream: what is to take it."""
+        """Something arrived on a stream that is not open: what is to take it."""
+        if not self._begun.add(stream_id >> 2):
+            return _NOBODY
         stream = self[stream_id] = _StreamHeader(self, stream_id, self._owner.role)
         return stream
 
@@ -140,6 +147,16 @@ class PeerStreams(dict[int, IncomingStream]):
         if stream_type is StreamType.QPACK_ENCODER:
             return QpackStream("QPACK encoder stream", owner.encoder_stream_received)
         return QpackStream("QPACK decoder stream", owner.decoder_stream_received)
+
+
+class _Nobody:
+    """Takes what comes of a stream that was stopped, or is over."""
+
+    def receive(self, data: bytes, end: bool) -> None:
+        """Drop it."""
+
+
+_NOBODY = _Nobody()
 
 
 class _StreamHeader:

@@ -1,4 +1,4 @@
-"""A set of push IDs kept as ranges."""
+"""A set of IDs, of pushes or of streams, kept as ranges."""
 
 from bisect import bisect_right
 
