@@ -27,8 +27,9 @@ def print_findings(findings: Findings, console: Console) -> None:
     )
     if findings.cells:
         goals = list(Goal)
-        for shown in [goals] if console.width >= _WIDE else [[goal] for goal in goals]:
-            console.print(times(findings, shown))
+        wide = console.width >= _WIDE
+        for shown in [goals] if wide else [[goal] for goal in goals]:
+            console.print(times(findings, shown, spread=wide))
         console.print(octets(findings))
     for failed in findings.failed[:_SHOWN_FAILURES]:
         console.print(f"failed: {failed.visit.scenario}, {failed.visit.way.value}: {failed.reason}", markup=False)
@@ -42,18 +43,18 @@ _WIDE = 160
 """Columns of a terminal on which both times fit beside each other."""
 
 
-def times(findings: Findings, goals: Sequence[Goal]) -> Table:
+def times(findings: Findings, goals: Sequence[Goal], *, spread: bool) -> Table:
     """Times in milliseconds for each way, and the best of them."""
     title = " / ".join(goal.value for goal in goals)
     visits = max(measured.shown.count for cell in findings.cells for measured in cell.measured.values())
     confidence = min(max(0.0, coverage(visits, 1)), CONFIDENCE)
-    spread = f"; ± covers the median {confidence:.0%} of the time ({visits} visits)" if visits > 1 else ""
-    table = _table(f"{title}, ms{spread}; best and gain: {findings.goal.value}", ("RTT", "Mbit/s", "loss", "cache"))
+    about = f"; ± covers the median {confidence:.0%} of the time ({visits} visits)" if visits > 1 and spread else ""
+    table = _table(f"{title}, ms{about}; best and gain: {findings.goal.value}", ("RTT", "Mbit/s", "loss", "cache"))
     for name in (*(way.value for way in ORDER), "best", "gain"):
         table.add_column(name, justify="right", no_wrap=True)
     for cell in findings.cells:
         best = cell.best
-        columns = [_times(cell.measured[way], goals, bold=way is best) for way in ORDER]
+        columns = [_times(cell.measured[way], goals, bold=way is best, spread=spread) for way in ORDER]
         table.add_row(*_scenario(cell.scenario), *columns, best.value, f"{cell.gain:.0%}")
     return table
 
@@ -70,7 +71,7 @@ def octets(findings: Findings) -> Table:
 
 
 def _table(title: str, keys: tuple[str, ...]) -> Table:
-    table = Table(title=title, box=box.SIMPLE, title_justify="left", pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE, title_justify="left", pad_edge=False, collapse_padding=True)
     for name in keys:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -85,15 +86,15 @@ def _scenario(scenario: Scenario) -> list[str]:
     ]
 
 
-def _times(measured: Measured, goals: Sequence[Goal], *, bold: bool) -> Text:
-    text = " / ".join(_milliseconds(measured.interval(goal)) for goal in goals)
+def _times(measured: Measured, goals: Sequence[Goal], *, bold: bool, spread: bool) -> Text:
+    text = " / ".join(_milliseconds(measured.interval(goal), spread) for goal in goals)
     return Text(text, style="bold" if bold else "")
 
 
-def _milliseconds(interval: Interval) -> str:
+def _milliseconds(interval: Interval, spread: bool) -> str:
     """A median, with how far the interval reaches to its farther side."""
-    spread = max(interval.high - interval.median, interval.median - interval.low) * 1000
-    return f"{interval.median * 1000:,.0f}" + (f"±{spread:,.0f}" if spread >= 1 else "")
+    reach = max(interval.high - interval.median, interval.median - interval.low) * 1000
+    return f"{interval.median * 1000:,.0f}" + (f"±{reach:,.0f}" if spread and reach >= 1 else "")
 
 
 def _octets(cells: list[Cell], way: Way) -> str:
