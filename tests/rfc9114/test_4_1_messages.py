@@ -283,6 +283,26 @@ def test_a_stream_without_a_final_response_fails_that_request(sent: bytes, chunk
         rig.expect_alive()
 
 
+@pytest.mark.parametrize("fin", [True, False])
+def test_the_rest_of_a_stopped_request_is_no_new_request(fin: bool) -> None:
+    """A transport may have handed out more of a stream in the batch in which it was stopped: those bytes are nobody's."""
+
+    def too_large(server: H3ServerConnection, event: Event) -> None:
+        if isinstance(event, RequestReceived):
+            server.send_response(event.stream_id, 413, [], end_stream=True)
+
+    rig = ServerRig(application=too_large)
+    stream_id = rig.send(POST, data(b"the beginning"))
+    rig.run()
+    later = rig.send(GET, fin=True)
+    rig.run()
+    assert rig.status(later) == 413
+    for rest in (data(b"more"), GET):
+        assert rig.core.receive_data(stream_id, rest, fin, 1.0) == []
+    assert not rig.core.is_closed
+    assert rig.core.open_message_streams == 0
+
+
 @pytest.mark.rfc("H3-4.1-15")
 @ways_to_arrive
 def test_an_early_response_stops_the_request_without_error(chunk: int | None) -> None:

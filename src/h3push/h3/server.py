@@ -77,7 +77,8 @@ class H3ServerConnection(PushStreams):
 
         None: it is something else, or something is wrong with it; nothing has happened then, and `RequestReceiver` judges.
         """
-        if self._shutdown.sent is not None:
+        arrivals = self._arrivals
+        if self._shutdown.sent is not None or (stream_id != arrivals.next_request and not arrivals.awaits(stream_id)):
             return None
         known = requests.get(data) if self._remembers else None
         if known is None:
@@ -85,7 +86,6 @@ class H3ServerConnection(PushStreams):
             if known is None:
                 return None
         request, priority = known
-        arrivals = self._arrivals
         if stream_id == arrivals.next_request:
             arrivals.next_request += 4
         else:
@@ -111,6 +111,8 @@ class H3ServerConnection(PushStreams):
             self._transport.reset(stream_id, ErrorCode.H3_REQUEST_REJECTED)
             self.charge("requests after GOAWAY")
             return None
+        if not self._arrivals.awaits(stream_id):
+            return None  # handed out by the transport before it knew that the stream was stopped
         self._arrivals.note(stream_id)
         receiver = self._receivers[stream_id] = RequestReceiver(stream_id, self)
         return receiver
