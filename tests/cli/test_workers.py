@@ -21,7 +21,7 @@ import h3push
 from h3push.cli import workers
 from h3push.cli.failures import ExitCode
 from h3push.server.certificates import development_certificates
-from h3push.server.steering import SteeringUnavailable
+from h3push.server.shared_port import SteeringUnavailable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need the Linux kernel")
 

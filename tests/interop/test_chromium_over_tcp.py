@@ -8,7 +8,7 @@ import pytest
 
 import h3push
 from h3push.server.certificates import DevelopmentCertificates
-from h3push.tcp.joining import serve_tcp_too
+from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.side import find_backend
 
 from .chromium import NetLog, browse, chromium_command

@@ -16,7 +16,7 @@ import h3push
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.server.certificates import DevelopmentCertificates
-from h3push.tcp.joining import serve_tcp_too
+from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.side import find_backend
 
 from .harness import run

@@ -13,7 +13,7 @@ import pytest
 import h3push
 from h3push.server.access_log import AccessLog
 from h3push.server.certificates import DevelopmentCertificates, development_certificates
-from h3push.tcp.joining import serve_tcp_too
+from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.side import find_backend
 
 from .clients import Answer, fetch

@@ -12,7 +12,7 @@ from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.server.certificates import development_certificates
 from h3push.tcp import side as side_module
-from h3push.tcp.joining import serve_tcp_too
+from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.redirect import RedirectApplication
 from h3push.tcp.side import TcpUnavailable, find_backend
 

@@ -31,7 +31,7 @@ def tcp_line(options: ServeOptions) -> tuple[bool, str | None]:
 
 def add_tcp(service: "Server | ASGIServer", options: ServeOptions, files: CertificateFiles) -> str | None:
     """Give a server its TCP side, as the options say; the line to say at start, if any."""
-    from h3push.tcp.joining import serve_tcp_too
+    from h3push.tcp.assembly import serve_tcp_too
     from h3push.tcp.side import TcpUnavailable, find_backend
 
     try:

@@ -32,7 +32,7 @@ COUNT_INTERVAL = 0.5
 
 def run(options: ServeOptions) -> int:
     """Serve until a signal comes, in as many processes as are wanted; the exit code."""
-    from h3push.server.steering import SteeringUnavailable
+    from h3push.server.shared_port import SteeringUnavailable
 
     if options.workers > 1 or options.max_requests is not None:
         try:
@@ -49,7 +49,7 @@ class PortSockets:
     """Everything that is bound at one address: UDP for each worker, TCP for all of them."""
 
     def __init__(self, address: "Address", options: ServeOptions, with_tcp: bool) -> None:
-        from h3push.server.steering import SteeredSockets
+        from h3push.server.shared_port import SteeredSockets
         from h3push.tcp.sockets import listen
 
         self.steered = SteeredSockets(address, options.workers)
@@ -117,12 +117,12 @@ def _import_ahead() -> None:
     import h3push.asgi.serve
     import h3push.files.handler
     import h3push.plans.page
-    import h3push.tcp.joining  # noqa: F401
+    import h3push.tcp.assembly  # noqa: F401
 
 
 def _bind(options: ServeOptions, with_tcp: bool) -> list[PortSockets]:
     from h3push.server.addresses import bind_all, resolve
-    from h3push.server.steering import SteeringUnavailable
+    from h3push.server.shared_port import SteeringUnavailable
 
     try:
         addresses = asyncio.run(resolve(options.host, options.port))

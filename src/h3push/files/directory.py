@@ -90,7 +90,7 @@ class Directory:
         if not self.root.is_dir():
             raise NotADirectoryError(f"{root} is not a directory")
         self.rules = rules
-        """What stands for a missing file, and how long each may be kept."""
+        """The rules of the site: its page for a missing file, and how long clients may keep each file."""
         self._charset = None if charset is None else check_charset(charset)
         self._files = KnownFiles(self.root, follow_symlinks=follow_symlinks)
 

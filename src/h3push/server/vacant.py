@@ -10,7 +10,7 @@ from functools import partial
 
 from h3push import _quic
 from h3push.server.place import Secrets
-from h3push.server.steering import SteeredSockets
+from h3push.server.shared_port import SteeredSockets
 
 
 class VacantSockets:

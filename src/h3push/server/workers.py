@@ -1,6 +1,6 @@
 """Several workers on one port: started, replaced when they die, renewed on SIGHUP, drained on SIGTERM.
 
-Theory of operation. The supervisor binds the sockets (`server.steering`) and forks the workers. It has no thread, no loop and
+Theory of operation. The supervisor binds the sockets (`server.shared_port`) and forks the workers. It has no thread, no loop and
 no application, so a fork of it is safe and ready within milliseconds; each worker imports the application for itself, and a
 reload thereby brings new code. (A spawned process would spend a third of a second on imports of its own, while clients wait.)
 
@@ -28,7 +28,7 @@ from functools import partial
 from h3push import _quic
 from h3push.server.place import Address, Link, Order, Place, Report, Secrets, new_ticket_key
 from h3push.server.processes import Post, SignalPipe, Stage, Worker, ending, fork, steering_table
-from h3push.server.steering import SteeredSockets
+from h3push.server.shared_port import SteeredSockets
 from h3push.server.vacant import VacantSockets
 
 FORK_PAUSE = 1.0

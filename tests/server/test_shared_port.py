@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from h3push.server.steering import MAX_PLACES, SteeredSockets, SteeringUnavailable
+from h3push.server.shared_port import MAX_PLACES, SteeredSockets, SteeringUnavailable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="steering is the Linux kernel's")
 
