@@ -16,7 +16,19 @@ from h3push.client.push_stats import PushStats
 from h3push.httpx.sender import Verify
 
 
-class AsyncClient(httpx2.AsyncClient):
+class _PushStatistics:
+    """The statistics of a client's transport."""
+
+    _pushing: Any
+
+    @property
+    def push_stats(self) -> PushStats:
+        """The fate of all pushes so far."""
+        stats: PushStats = self._pushing.push_stats
+        return stats
+
+
+class AsyncClient(_PushStatistics, httpx2.AsyncClient):
     """`httpx2.AsyncClient` over HTTP/3, with pushes that answer its requests.
 
     Args:
@@ -41,14 +53,8 @@ class AsyncClient(httpx2.AsyncClient):
         self._pushing = cast("Any", transport or AsyncTransport(push=push, verify=verify, fallback=fallback))
         super().__init__(transport=self._pushing, **options)
 
-    @property
-    def push_stats(self) -> PushStats:
-        """The fate of all pushes so far."""
-        stats: PushStats = self._pushing.push_stats
-        return stats
 
-
-class Client(httpx2.Client):
+class Client(_PushStatistics, httpx2.Client):
     """`httpx2.Client` over HTTP/3, with pushes that answer its requests. Arguments as of `AsyncClient`."""
 
     def __init__(
@@ -62,12 +68,6 @@ class Client(httpx2.Client):
     ) -> None:
         self._pushing = cast("Any", transport or Transport(push=push, verify=verify, fallback=fallback))
         super().__init__(transport=self._pushing, **options)
-
-    @property
-    def push_stats(self) -> PushStats:
-        """The fate of all pushes so far."""
-        stats: PushStats = self._pushing.push_stats
-        return stats
 
 
 def get(
