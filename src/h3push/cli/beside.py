@@ -4,7 +4,8 @@ import os
 from typing import TYPE_CHECKING
 
 from h3push.cli.failures import CommandFailed
-from h3push.cli.service import CertificateFiles, ServeOptions
+from h3push.cli.serving.certificates import CertificateFiles
+from h3push.cli.serving.options import ServeOptions
 
 if TYPE_CHECKING:
     from h3push.asgi.serve import ASGIServer
@@ -21,11 +22,11 @@ def tcp_line(options: ServeOptions) -> tuple[bool, str | None]:
     from h3push.tcp.side import TcpUnavailable, find_backend
 
     try:
-        kind = find_backend(options.tcp)
+        kind = find_backend(options.over_tcp.tcp)
     except TcpUnavailable as error:
         raise CommandFailed(str(error)) from None
     if kind is None:
-        return False, None if options.tcp == "off" else HTTP3_ALONE
+        return False, None if options.over_tcp.tcp == "off" else HTTP3_ALONE
     return True, str(kind.abilities)
 
 
@@ -35,16 +36,16 @@ def add_tcp(service: "Server | ASGIServer", options: ServeOptions, files: Certif
     from h3push.tcp.side import TcpUnavailable, find_backend
 
     try:
-        kind = find_backend(options.tcp)
+        kind = find_backend(options.over_tcp.tcp)
         if kind is None:
-            return None if options.tcp == "off" else HTTP3_ALONE
+            return None if options.over_tcp.tcp == "off" else HTTP3_ALONE
         serve_tcp_too(
             service,
             kind,
             files.certfile,
             files.keyfile,
-            alt_svc=options.alt_svc,
-            redirect_port=options.redirect_port,
+            alt_svc=options.over_tcp.alt_svc,
+            redirect_port=options.over_tcp.redirect_http,
             key_log_file=os.environ.get("SSLKEYLOGFILE") or None,
         )
     except (TcpUnavailable, ValueError) as error:

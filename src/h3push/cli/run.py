@@ -13,7 +13,9 @@ import rich_click as click
 
 from h3push.cli.beside import add_tcp
 from h3push.cli.failures import CommandFailed, bind_failure
-from h3push.cli.service import CertificateFiles, ServeOptions, load_certificate, make_service
+from h3push.cli.service import load_certificate, make_service
+from h3push.cli.serving.certificates import CertificateFiles
+from h3push.cli.serving.options import ServeOptions
 
 if TYPE_CHECKING:
     from h3push.server.place import Place
@@ -36,7 +38,7 @@ class Run:
         from h3push.server.server import Server
 
         self._options = options
-        self._files = options.certificates()
+        self._files = options.certificate_files()
         tls = load_certificate(self._files, None if place is None else place.ticket_key)
         self._service = make_service(options, tls)
         self._server = self._service if isinstance(self._service, Server) else self._service.server
@@ -68,7 +70,7 @@ class Run:
         except LifespanFailedError as error:
             raise CommandFailed(f"the application did not start: {error}") from None
         except OSError as error:
-            raise bind_failure(error, self._options.host, self._options.port) from None
+            raise bind_failure(error, self._options.binding.host, self._options.binding.port) from None
 
     async def _stop(self, number: int) -> None:
         waiting = what_is_waited_for(self._server)
@@ -87,7 +89,7 @@ class Run:
     def reload(self) -> None:
         """Reload the certificate for new connections; keep the old one when the new one cannot be used."""
         try:
-            files = self._options.certificates()
+            files = self._options.certificate_files()
             self._use(files)
         except CommandFailed as error:
             say(f"the certificate in use stays: {error.format_message()}")
@@ -109,7 +111,7 @@ class Run:
         """Warn of a certificate that expires soon, now and once a day; renew one of `--dev` instead."""
         if self._check is not None and self._files.cafile is not None:
             with suppress(CommandFailed):  # the old one is good for days
-                self._use(self._options.certificates())
+                self._use(self._options.certificate_files())
         say_expiry(self._files)
         self._check = self._loop.call_later(CERTIFICATE_CHECK, self._watch_certificate)
 
@@ -151,7 +153,7 @@ def _counted(count: int, what: str) -> str:
 def ready_line(options: ServeOptions, files: CertificateFiles, port: int) -> str:
     """The line that says where the server is, and which certificate to trust."""
     trust = f"CA file {files.cafile}" if files.cafile is not None else f"certificate {files.certfile}"
-    return f"serving {options.target} at {server_url(options.host, port)} ({trust})"
+    return f"serving {options.target} at {server_url(options.binding.host, port)} ({trust})"
 
 
 def server_url(host: str, port: int) -> str:

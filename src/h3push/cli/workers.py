@@ -15,7 +15,9 @@ from h3push.cli.beside import tcp_line
 from h3push.cli.failures import CommandFailed, bind_failure, file_failure
 from h3push.cli.run import Run, ready_line, say, say_expiry
 from h3push.cli.run import run as run_alone
-from h3push.cli.service import CertificateFiles, ServeOptions, load_certificate
+from h3push.cli.service import load_certificate
+from h3push.cli.serving.certificates import CertificateFiles
+from h3push.cli.serving.options import ServeOptions
 
 if TYPE_CHECKING:
     from h3push.server.place import Address, Order, Place
@@ -34,12 +36,12 @@ def run(options: ServeOptions) -> int:
     """Serve until a signal comes, in as many processes as are wanted; the exit code."""
     from h3push.server.shared_port import SteeringUnavailable
 
-    if options.workers > 1 or options.max_requests is not None:
+    if options.processes.workers > 1 or options.processes.limit_max_requests is not None:
         try:
             return _supervisor(options).run()
         except SteeringUnavailable as error:
             say(f"one process serves, for several need what this system lacks: {error.strerror or error}")
-            if options.max_requests is not None:
+            if options.processes.limit_max_requests is not None:
                 say("--limit-max-requests has no effect here: nobody could take over")
     run_alone(options)
     return 0
@@ -52,11 +54,11 @@ class PortSockets:
         from h3push.server.shared_port import SteeredSockets
         from h3push.tcp.sockets import listen
 
-        self.steered = SteeredSockets(address, options.workers)
+        self.steered = SteeredSockets(address, options.processes.workers)
         self.listening: dict[Address, socket.socket] = {}
         ports = [self.steered.address[1]] if with_tcp else []
-        if with_tcp and options.redirect_port is not None:
-            ports.append(options.redirect_port)
+        if with_tcp and options.over_tcp.redirect_http is not None:
+            ports.append(options.over_tcp.redirect_http)
         try:
             for port in ports:
                 self.listening[address[0], port] = listen((address[0], port))
@@ -82,7 +84,7 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
     from h3push.server.place import Secrets
     from h3push.server.workers import Supervisor
 
-    files = options.certificates()
+    files = options.certificate_files()
     tls = load_certificate(files)
     has_tcp, line = tcp_line(options)
     _import_ahead()
@@ -91,7 +93,7 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
     settings = ServerSettings()
     supervisor = Supervisor(
         [one.steered for one in bound],
-        options.workers,
+        options.processes.workers,
         lambda place: _work(options, place),
         secrets=Secrets.derive(_read(files.keyfile), bound[0].local_address()),
         tls=tls,
@@ -101,7 +103,7 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
     )
 
     def started() -> None:
-        count = "1 worker" if options.workers == 1 else f"{options.workers} workers"
+        count = "1 worker" if options.processes.workers == 1 else f"{options.processes.workers} workers"
         say(f"{ready_line(options, files, bound[0].local_address()[1])}, {count}")
         if line is not None:
             say(line)
@@ -125,12 +127,12 @@ def _bind(options: ServeOptions, with_tcp: bool) -> list[PortSockets]:
     from h3push.server.shared_port import SteeringUnavailable
 
     try:
-        addresses = asyncio.run(resolve(options.host, options.port))
+        addresses = asyncio.run(resolve(options.binding.host, options.binding.port))
         return bind_all(addresses, lambda address: PortSockets(address, options, with_tcp))
     except SteeringUnavailable:
         raise
     except OSError as error:
-        raise bind_failure(error, options.host, options.port) from None
+        raise bind_failure(error, options.binding.host, options.binding.port) from None
 
 
 def _read(path: Path) -> bytes:
@@ -144,7 +146,7 @@ def _is_renewed(options: ServeOptions, files: CertificateFiles) -> bool:
     """Renew a certificate of `--dev` that expires soon; warn of another one."""
     before = files.certfile.read_bytes() if files.cafile is not None else b""
     with suppress(CommandFailed, OSError):  # the old one is good for days
-        if files.cafile is not None and options.certificates().certfile.read_bytes() != before:
+        if files.cafile is not None and options.certificate_files().certfile.read_bytes() != before:
             return True
     say_expiry(files)
     return False
@@ -162,9 +164,10 @@ class WorkerRun(Run):
     def __init__(self, options: ServeOptions, place: "Place") -> None:
         super().__init__(options, place)
         self._link = place.link
-        self._limit: int | None = None
-        if options.max_requests is not None:
-            self._limit = options.max_requests + random.randint(0, options.max_requests_jitter)  # noqa: S311
+        processes = options.processes
+        self._limit = processes.limit_max_requests
+        if self._limit is not None:
+            self._limit += random.randint(0, processes.limit_max_requests_jitter)  # noqa: S311
 
     async def serve(self) -> None:
         """Listen until an order comes, then stop."""

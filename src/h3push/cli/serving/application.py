@@ -1,0 +1,16 @@
+"""How the application is found."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from h3push.cli.serving.flag import FILE, Subject, flag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application(Subject):
+    """The application, where one is served."""
+
+    heading = "Application"
+
+    factory: bool = flag("--factory", "APP is a function that makes the application.")
+    app_dir: Path | None = flag("--app-dir DIR", "Directory of APP's module.  [default: .]", type=FILE)

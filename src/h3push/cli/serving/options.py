@@ -1,0 +1,97 @@
+"""The command line of `h3push serve`, understood: every subject, and what concerns more than one of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from h3push.cli.failures import CommandFailed
+from h3push.cli.serving.application import Application
+from h3push.cli.serving.binding import Binding
+from h3push.cli.serving.certificates import CertificateFiles, Certificates
+from h3push.cli.serving.delivery import Delivery
+from h3push.cli.serving.flag import Subject
+from h3push.cli.serving.logs import Logs
+from h3push.cli.serving.over_tcp import OverTcp
+from h3push.cli.serving.processes import Processes
+from h3push.cli.serving.site import Site
+
+SUBJECTS: Mapping[str, type[Subject]] = {
+    "binding": Binding,
+    "certificates": Certificates,
+    "over_tcp": OverTcp,
+    "application": Application,
+    "site": Site,
+    "delivery": Delivery,
+    "processes": Processes,
+    "logs": Logs,
+}
+"""Field of `ServeOptions` -> its class, in the order of the help. A further subject is a line here and a field there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """The whole command line."""
+
+    target: str
+    """The directory to serve, or `module:app`."""
+    binding: Binding
+    """Where it listens."""
+    certificates: Certificates
+    """With which certificate."""
+    over_tcp: OverTcp
+    """Beside HTTP/3."""
+    application: Application
+    """How an application is found."""
+    site: Site
+    """How a directory is served."""
+    delivery: Delivery
+    """The things that go with a page."""
+    processes: Processes
+    """How many processes."""
+    logs: Logs
+    """The logs."""
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "ServeOptions":
+        """Make them of what click parsed. Raises `click.UsageError` for what makes no sense, `CommandFailed` for a bad target."""
+        target = given.pop("target")
+        subjects: dict[str, Any] = {field: subject.taken_from(given) for field, subject in SUBJECTS.items()}
+        assert not given, f"no subject has {given}"
+        options = cls(target=target, **subjects)
+        for one in subjects.values():
+            one.check()
+        options.check_target()
+        return options
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory to serve; `None` for an application. A directory is what exists as one, or cannot be a module."""
+        path = Path(self.target)
+        module = self.target.partition(":")[0]
+        is_module = all(part.isidentifier() for part in module.split("."))
+        is_application = is_module and not path.is_dir() and (":" in self.target or self.application.factory)
+        return None if is_application else path
+
+    def certificate_files(self) -> CertificateFiles:
+        """The certificate as it is now; made or renewed for development. Raises `CommandFailed`."""
+        return self.certificates.find(self.binding.host)
+
+    def check_target(self) -> None:
+        """Refuse a target that is no directory and does not look like `module:app`, and flags of the other kind."""
+        directory, site = self.directory, self.site
+        if directory is None:
+            if site.charset is not None or site.follow_symlinks:
+                raise click.UsageError("--charset and --follow-symlinks go with a directory.")
+            if site.browse or site.spa or site.cache_control:
+                raise click.UsageError("--browse, --spa and --cache-control go with a directory.")
+            return
+        if self.application.factory or self.application.app_dir is not None:
+            raise click.UsageError("--factory and --app-dir go with an application: h3push serve module:app")
+        if not directory.is_dir():
+            if directory.exists():
+                raise CommandFailed(f"{directory} is not a directory")
+            hint = "" if len(directory.parts) > 1 else " (an application is given as module:app)"
+            raise CommandFailed(f"there is no directory {directory}{hint}")

@@ -1,0 +1,38 @@
+"""HTTP/1.1 and HTTP/2 beside HTTP/3."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from h3push.cli.serving.flag import Subject, flag
+
+if TYPE_CHECKING:
+    from h3push.tcp.side import TcpChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverTcp(Subject):
+    """The TCP side."""
+
+    heading = "HTTP/1.1 and HTTP/2"
+
+    tcp: "TcpChoice" = flag(
+        "--tcp SERVER",
+        "Server for TCP on the same port; auto: uvicorn, where it is installed.",
+        default="auto",
+        type=click.Choice(["auto", "uvicorn", "hypercorn", "off"]),
+    )
+    alt_svc: str | None = flag(
+        "--alt-svc VALUE", "Alt-Svc of responses over TCP; '' sends none.  [default: h3=\":PORT\"; ma=86400]"
+    )
+    redirect_http: int | None = flag(
+        "--redirect-http PORT", "Answer plain HTTP on this port with a redirect.", type=click.IntRange(1, 65535)
+    )
+
+    def check(self) -> None:
+        """Refuse flags of TCP without TCP, and an Alt-Svc that would end its header section."""
+        if self.tcp == "off" and (self.alt_svc is not None or self.redirect_http is not None):
+            raise click.UsageError("--alt-svc and --redirect-http go with TCP: leave out --tcp off.")
+        if self.alt_svc is not None and not (self.alt_svc.isascii() and self.alt_svc.isprintable()):
+            raise click.UsageError("--alt-svc takes the value of a header field, in printable ASCII.")
