@@ -2,13 +2,13 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from h3push import _quic
 from h3push.client.connection import ClientConnection
 from h3push.client.handshake import Plan
 from h3push.client.pushes import OnPush
+from h3push.client.tls import Certificate, make_tls
 from h3push.h3.config import H3Config
 from h3push.http.arguments import check_type
 from h3push.http.url import parse_url
@@ -21,6 +21,7 @@ def connect(
     *,
     cafile: str | os.PathLike[str] | None = None,
     verify: bool = True,
+    cert: Certificate | None = None,
     tls: _quic.ClientTls | None = None,
     early_data: bool = False,
     max_pushes: int | None = None,
@@ -36,9 +37,11 @@ def connect(
     Args:
         url: an https URL; host and port count, the path does not. A user name and password in it go out with each request to
             that host (RFC 7617), unless the request has an Authorization field.
-        cafile: PEM file with the only authorities to trust, instead of the system's.
+        cafile: PEM file, or directory of them, with the only authorities to trust, instead of the system's.
         verify: False accepts every certificate: for tests on your own machine only.
-        tls: instead of `cafile` and `verify`. Give the same object to several connections and the later ones resume the
+        cert: the client's certificate, for servers that ask for one: a PEM file with chain and key, a tuple of a file for each,
+            or these and the key's password.
+        tls: instead of `cafile`, `verify` and `cert`. Give the same object to several connections and the later ones resume the
             session of the first, which saves certificate and signature.
         early_data: on a resumed session that allows it, send GET and HEAD without waiting for the handshake, which saves a round
             trip. Somebody on the way may replay such a request: docs/explanation/early-data.md says what that means. `tls` needs
@@ -66,7 +69,9 @@ def connect(
         config = replace(config, max_concurrent_pushes=max_pushes)
     plan = Plan(
         origin=parsed.origin,
-        tls=tls if tls is not None or driver is not None else make_tls(cafile, verify, early_data),
+        tls=tls
+        if tls is not None or driver is not None
+        else make_tls(cafile, verify=verify, early_data=early_data, cert=cert),
         config=replace(config, release_pushes=False, grant_in_two_steps=True),
         settings=settings or ClientSettings(),
         io=io,
@@ -86,20 +91,3 @@ def _check_connect_arguments(
     check_type("max_pushes", max_pushes, int, type(None))
     check_type("config", config, H3Config, type(None))
     check_type("settings", settings, ClientSettings, type(None))
-
-
-def make_tls(cafile: str | os.PathLike[str] | None, verify: bool, early_data: bool) -> _quic.ClientTls:
-    """TLS settings of a client. `ValueError` when a file cannot be used."""
-    trust = None
-    if cafile is not None:
-        try:
-            trust = Path(cafile).read_bytes()
-        except OSError as error:
-            raise ValueError(
-                f"cannot read the authorities in {os.fspath(cafile)!r}: {error.strerror or error}"
-            ) from None
-    key_log = os.environ.get("SSLKEYLOGFILE")
-    try:
-        return _quic.ClientTls(trust=trust, verify=verify, early_data=early_data, key_log_file=key_log)
-    except OSError as error:
-        raise ValueError(f"cannot write the key log {key_log!r} (SSLKEYLOGFILE): {error.strerror or error}") from None

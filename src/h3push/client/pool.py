@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from h3push.client.alternatives import Alternatives
 from h3push.client.answer import Answer, Source
 from h3push.client.claims import key_of
-from h3push.client.connect import connect, make_tls
+from h3push.client.connect import connect
 from h3push.client.connections import Connect, Connections, Resolve, Shared
 from h3push.client.handshake import look_up
 from h3push.client.limits import Timeouts
@@ -21,6 +21,7 @@ from h3push.client.push_cache import Freshness, PushCache
 from h3push.client.push_stats import PushStats
 from h3push.client.pushes import OnPush
 from h3push.client.response import ClientResponse
+from h3push.client.tls import Certificate, make_tls
 from h3push.errors import RequestNotProcessed
 from h3push.http.content import Content, FileContent
 from h3push.http.fields import Fields, RequestHead, ResponseHead
@@ -77,8 +78,9 @@ class Pool:
         settings: of the connections together.
         push_cache: bounds of the pushes that wait.
         client_settings: time-outs and bounds of each connection.
-        cafile: PEM file with the only authorities to trust, instead of the system's.
-        verify: False accepts every certificate: for tests on your own machine only.
+        cafile: as of `connect`.
+        verify: as of `connect`.
+        cert: as of `connect`.
         early_data: see `connect`; session tickets are shared by all connections.
         dial: makes a connection; `connect` with the arguments above when `None`.
         resolve: finds the addresses of an origin.
@@ -94,6 +96,7 @@ class Pool:
         client_settings: ClientSettings | None = None,
         cafile: str | os.PathLike[str] | None = None,
         verify: bool = True,
+        cert: Certificate | None = None,
         early_data: bool = False,
         dial: Connect | None = None,
         resolve: Resolve = look_up,
@@ -109,7 +112,7 @@ class Pool:
         self._store = store
         self._pushes = None if push == "off" else PushCache(bounds, store, push if callable(push) else None)
         self.connections = Connections(
-            dial or _dial(cafile, verify, early_data, client_settings),
+            dial or _dial(cafile, verify, cert, early_data, client_settings),
             self.settings,
             self.alternatives,
             max_pushes=None if self._pushes is None else bounds.concurrent,
@@ -260,7 +263,11 @@ async def _request(
 
 
 def _dial(
-    cafile: str | os.PathLike[str] | None, verify: bool, early_data: bool, settings: ClientSettings | None
+    cafile: str | os.PathLike[str] | None,
+    verify: bool,
+    cert: Certificate | None,
+    early_data: bool,
+    settings: ClientSettings | None,
 ) -> Connect:
-    tls = make_tls(cafile, verify, early_data)
+    tls = make_tls(cafile, verify=verify, early_data=early_data, cert=cert)
     return partial(connect, tls=tls, early_data=early_data, settings=settings)

@@ -13,18 +13,20 @@ from typing import Any
 
 from h3push import _quic
 from h3push.client.answer import Answer
-from h3push.client.connect import connect, make_tls
+from h3push.client.connect import connect
 from h3push.client.connections import Connect
 from h3push.client.pool import Pool, TakePushes
 from h3push.client.push_stats import PushStats
 from h3push.client.stored import ResponseStore
+from h3push.client.tls import Certificate, make_tls
 from h3push.errors import ConnectFailed, ConnectFailure
 from h3push.http.url import Origin
 from h3push.httpx.library import Asked
 from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSettings
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
-"""As httpx has it: True for the authorities of the system, False for no check, a PEM file, or a context with authorities."""
+"""As httpx has it: True for the authorities of the system, False for no check, a PEM file or a directory of them, or a context
+with authorities."""
 
 _ANOTHER_WAY = frozenset({ConnectFailure.REFUSED, ConnectFailure.TIMEOUT, ConnectFailure.PROTOCOL})
 """Failures that say that HTTP/3 is not there; the others would be the same for HTTP/1.1."""
@@ -37,6 +39,8 @@ class Sender:
         has_fallback: False: nothing is left to it.
         push: see `TakePushes`.
         verify: see `Verify`.
+        cert: the client's own certificate, see `Certificate`.
+        trust_env: False: SSL_CERT_FILE and SSL_CERT_DIR do not say where the system's authorities are.
         early_data: see `connect`.
         settings: of the connections together.
         push_cache: bounds of the pushes that wait, and of those that are stored.
@@ -51,6 +55,8 @@ class Sender:
         has_fallback: bool,
         push: TakePushes = "cache",
         verify: Verify = True,
+        cert: Certificate | None = None,
+        trust_env: bool = True,
         early_data: bool = False,
         settings: PoolSettings | None = None,
         push_cache: PushCacheSettings | None = None,
@@ -60,8 +66,11 @@ class Sender:
     ) -> None:
         bounds = push_cache or PushCacheSettings()
         dial = dial or partial(
-            connect, tls=tls_of(verify, early_data), early_data=early_data, settings=client_settings
-        )  # fmt: skip
+            connect,
+            tls=tls_of(verify, early_data, cert, trust_env),
+            early_data=early_data,
+            settings=client_settings,
+        )
         self.pool = Pool(
             push=push,
             store=None if push == "off" else ResponseStore(bounds, storage),
@@ -126,13 +135,18 @@ class Sender:
             raise RuntimeError("an AsyncTransport belongs to the event loop that used it first: make one for each loop")
 
 
-def tls_of(verify: Verify, early_data: bool) -> _quic.ClientTls:
+def tls_of(
+    verify: Verify, early_data: bool, cert: Certificate | None = None, trust_env: bool = True
+) -> _quic.ClientTls:
     """TLS settings of what httpx calls `verify`. `ValueError` for a context whose authorities cannot be read."""
+    make = partial(make_tls, early_data=early_data, cert=cert, trust_env=trust_env)
+    if isinstance(verify, bool):
+        return make(verify=verify)
     if not isinstance(verify, ssl.SSLContext):
-        return make_tls(None if isinstance(verify, bool) else verify, verify is not False, early_data)
+        return make(verify)
     if verify.verify_mode == ssl.CERT_NONE:
-        return make_tls(None, False, early_data)
+        return make(verify=False)
     authorities = verify.get_ca_certs(binary_form=True)
     if not authorities:
         raise ValueError("the SSLContext has no authorities that can be read from it: give verify= a PEM file")
-    return _quic.ClientTls(trust="".join(map(ssl.DER_cert_to_PEM_cert, authorities)).encode(), early_data=early_data)
+    return make("".join(map(ssl.DER_cert_to_PEM_cert, authorities)).encode())

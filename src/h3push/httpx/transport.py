@@ -9,6 +9,7 @@ from typing import Any, Self, TypedDict, Unpack
 from h3push.client.connections import Connect
 from h3push.client.pool import TakePushes
 from h3push.client.push_stats import PushStats
+from h3push.client.tls import Certificate, authorities
 from h3push.errors import H3PushError
 from h3push.http.url import Origin
 from h3push.httpx.library import BlockingPromises, Library, Promises, library_of
@@ -24,7 +25,13 @@ class TransportOptions(TypedDict, total=False):
     """"cache" (the default): pushes answer later requests. "off": the server may not push. A function, sync or async, is asked
     about each promise, and refuses it with False."""
     verify: Verify
-    """True: the authorities of the system. False: no check, for tests on your own machine. Or a PEM file, or an `SSLContext`."""
+    """True: the authorities of the system. False: no check, for tests on your own machine. Or a PEM file, a directory of them, or
+    an `SSLContext` with authorities."""
+    cert: Certificate | None
+    """The client's certificate, for servers that ask for one: a PEM file with chain and key, a tuple of a file for each, or these
+    and the key's password. Python shows no certificate that an `SSLContext` has loaded, so it cannot come by `verify`."""
+    trust_env: bool
+    """True (the default): SSL_CERT_FILE and SSL_CERT_DIR say where the authorities of the system are."""
     early_data: bool
     """Send GET and HEAD without waiting for the handshake, where a session allows it; see `h3push.connect`."""
     fallback: Any
@@ -45,6 +52,8 @@ class _Transport:
         given: dict[str, Any] = dict(options)
         self._fallback = given.pop("fallback", True)
         self._verify: Verify = given.get("verify", True)
+        self._cert: Certificate | None = given.get("cert")
+        self._trust_env: bool = given.get("trust_env", True)
         self._ordinary: dict[Library, Any] = {}
         self._sender = Sender(has_fallback=self._fallback is not False, **given)
 
@@ -59,10 +68,22 @@ class _Transport:
         if not self._fallback:
             raise library.module.UnsupportedProtocol(f"HTTP/3 needs an https URL, not {request.url}")
         if library not in self._ordinary:
-            verify = self._verify
-            context = verify if isinstance(verify, bool | ssl.SSLContext) else ssl.create_default_context(cafile=verify)
-            self._ordinary[library] = getattr(library.module, name)(verify=context)
+            context = self.context(library)
+            self._ordinary[library] = getattr(library.module, name)(verify=context, trust_env=self._trust_env)
         return self._ordinary[library]
+
+    def context(self, library: Library) -> ssl.SSLContext:
+        """The TLS context of the ordinary transport, which trusts and shows the same as HTTP/3."""
+        verify, cert = self._verify, self._cert
+        if isinstance(verify, bool):
+            context: ssl.SSLContext = library.module.create_ssl_context(verify=verify, trust_env=self._trust_env)
+        elif isinstance(verify, ssl.SSLContext):
+            context = verify
+        else:
+            context = ssl.create_default_context(cadata=authorities(verify).decode("ascii", "replace"))
+        if cert is not None:
+            context.load_cert_chain(*(cert if isinstance(cert, tuple) else (cert,)))
+        return context
 
 
 class AsyncTransport(_Transport):
