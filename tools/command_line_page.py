@@ -84,6 +84,8 @@ def section(name: str, command: click.Command, depth: int = 2) -> list[str]:
             found = command.get_command(context, below)
             assert found is not None
             lines += section(f"{name} {below}", found, depth + 1)
+    for below, found in getattr(command, "below", {}).items():
+        lines += section(f"{name} {below}", found, depth + 1)
     return lines
 
 

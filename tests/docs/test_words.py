@@ -31,6 +31,8 @@ def all_options(command: click.Command) -> set[str]:
             below = command.get_command(click.Context(command), name)
             assert below is not None
             found |= all_options(below)
+    for below in getattr(command, "below", {}).values():
+        found |= all_options(below)
     return found
 
 

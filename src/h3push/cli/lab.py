@@ -35,7 +35,28 @@ def numbers(low: float, high: float, unit: str) -> Callable[[click.Context, clic
     return read
 
 
-@click.command(context_settings={"show_default": True}, epilog="Example: h3push lab public/ --html lab.html")
+class LabCommand(click.RichCommand):
+    """`h3push lab SITE`, and `h3push lab link`, the emulation between real programs. A site of that name is `./link`."""
+
+    @property
+    def below(self) -> dict[str, click.Command]:
+        """The commands that are called by a second word."""
+        from h3push.cli.link import link
+
+        return {"link": link}
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the arguments, of whichever of the two it is."""
+        if args and args[0] in self.below:
+            return self.below[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(
+    cls=LabCommand, context_settings={"show_default": True}, epilog="Example: h3push lab public/ --html lab.html"
+)
 @click.argument("target", metavar="SITE")
 @click.option("--page", default="/", metavar="PATH", help="The page of a directory.")
 @click.option("--rtt", default="20,100,300", metavar="MS,...", callback=numbers(0.1, 10_000, "ms"),
@@ -66,7 +87,7 @@ def lab(target: str, as_json: bool, html: Path | None, svg: Path | None, jobs: i
 
     SITE is a directory, an https URL (fetched over HTTP/3, with what the page names), or a HAR file that a browser recorded.
     The real client, server and QUIC load it over emulated links, in virtual time; the same seeds give the same figures. Ctrl-C
-    keeps what was measured.
+    keeps what was measured. For an emulated link in real time, between programs of yours: h3push lab link --help.
     """
     from h3push.lab.experiment import default_jobs
     from h3push.lab.findings import findings_of
