@@ -27,7 +27,7 @@ def usage(name: str, command: click.Command) -> str:
 
 def spelling(option: click.Option) -> str:
     """All that may be typed, with the value that follows."""
-    names = [*option.opts, *option.secondary_opts]
+    names = [*option.opts, *option.secondary_opts, *getattr(option, "aliases", ())]
     context = click.Context(click.Command("none"))
     value = "" if option.is_flag or option.count else f" {value_of(option, context)}"
     return ", ".join(f"`{name}{value}`" for name in sorted(names, key=lambda name: (name.startswith("--"), len(name))))

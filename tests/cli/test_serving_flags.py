@@ -1,19 +1,27 @@
 """The flags of `h3push serve`: declared once, as fields of the subject that carries their values."""
 
+import re
 from dataclasses import dataclass, fields
+from types import SimpleNamespace
 
+import pytest
 import rich_click as click
 from click.testing import CliRunner
 
+from h3push.cli.failures import CommandFailed
 from h3push.cli.serve import serve
+from h3push.cli.service import server_settings
 from h3push.cli.serving.flag import Subject, add_flags, flag
+from h3push.cli.serving.limits import Limits, Timeouts, WebSockets
 from h3push.cli.serving.options import SUBJECTS, ServeOptions
+from h3push.cli.serving.size import SIZE
+from h3push.runtime.settings import ServerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weather(Subject):
     heading = "Weather"
-    wind: float = flag("--wind --breeze SPEED", "How fast.", default=1.5, type=float)
+    wind: float = flag("--wind SPEED", "How fast.", also="--breeze", default=1.5, type=float)
     rain: bool = flag("--rain", "It rains.")
     place: tuple[str, ...] = flag("--place NAME", "Where.", multiple=True)
 
@@ -50,4 +58,165 @@ def test_every_subject_is_a_field_of_the_options():
     """A subject that is listed is parsed, and one that is a field is listed: none of its flags is lost on the way."""
     assert {one.name: one.type for one in fields(ServeOptions) if one.name != "target"} == dict(SUBJECTS)
     names = {one.name for subject in SUBJECTS.values() for one in fields(subject)}
-    assert {one.name for one in serve.params} - {"target"} == names
+    assert {one.name for one in serve.params} - {"target", "config"} == names
+
+
+def options_of(arguments=(), environment=None, monkeypatch=None):
+    """The options that a command line makes, and what was printed instead of them."""
+    taken = []
+
+    def take(options):
+        taken.append(options)
+        return 0
+
+    monkeypatch.setattr("h3push.cli.serve.run", take)
+    result = CliRunner().invoke(serve, list(map(str, arguments)), env=environment, color=False)
+    words = " ".join(re.sub(r"[│╭╮╰╯─]", " ", result.output).split())
+    return SimpleNamespace(options=taken[0] if taken else None, output=words, code=result.exit_code)
+
+
+@pytest.fixture
+def parse(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def parse(*arguments, **environment):
+        return options_of([".", "--dev", *arguments], environment, monkeypatch)
+
+    return parse
+
+
+def test_the_command_line_counts_before_the_environment_and_that_before_the_file(parse, tmp_path):
+    """And the default counts last."""
+    config = tmp_path / "h3push.toml"
+    assert parse().options.binding.port == 4433
+    config.write_text("port = 1\nhost = 'file.test'\n")
+    assert parse("--config", config).options.binding.port == 1
+    found = parse("--config", config, H3PUSH_PORT="2").options.binding
+    assert (found.port, found.host) == (2, "file.test")
+    assert parse("--config", config, "--port", "3", H3PUSH_PORT="2").options.binding.port == 3
+    assert parse(H3PUSH_CONFIG=str(config)).options.binding.port == 1
+
+
+def test_a_pyproject_has_a_table(parse, tmp_path):
+    """That of the working directory is read by itself; another one when it is named."""
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n[tool.h3push.serve]\nport = 5\n")
+    assert parse().options.binding.port == 5
+    (tmp_path / "empty.toml").write_text("")
+    assert parse("--config", tmp_path / "empty.toml").options.binding.port == 4433
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert parse().options.binding.port == 4433
+    (tmp_path / "pyproject.toml").write_text("[tool.h3push]\nserve = 5\n")
+    assert "tool.h3push.serve is not a table" in parse().output
+
+
+def test_the_file_names_the_target_too(monkeypatch, tmp_path):
+    """`h3push serve` alone then does everything."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "h3push.toml").write_text("target = '.'\ndev = true\ncache-control = ['*=a', 'b=c d']\n")
+    found = options_of(["--config", "h3push.toml"], {}, monkeypatch).options
+    assert (found.target, found.site.cache_control) == (".", ("*=a", "b=c d"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("prot = 1", "h3push.toml: 'prot' is no flag of h3push serve, perhaps 'port'?"),
+        ("zzzzzz = 1", "h3push.toml: 'zzzzzz' is no flag of h3push serve: see h3push serve --help"),
+        ("port = 'high'", "Invalid value for 'port' in h3push.toml: 'high' is not a valid integer"),
+        ("port = true", "h3push.toml: 'port' cannot be true or false"),
+        ("port = [1]", "h3push.toml: 'port' must be one value"),
+        ("dev = 'yes'", "h3push.toml: 'dev' must be true or false"),
+        ("name = [true]", "h3push.toml: 'name' must be a string or a list of strings"),
+        ("max-requests = 1\nlimit-max-requests = 2", "'limit-max-requests' says again what another key says"),
+        ("port = ", "h3push.toml: Invalid value"),
+        ("send-window = 'much'", "'send-window' in h3push.toml: 'much' is no size"),
+    ],
+)
+def test_a_mistake_in_the_file_is_a_sentence_with_the_key(parse, tmp_path, text, sentence):
+    """Exit code 2, as for one on the command line."""
+    (tmp_path / "h3push.toml").write_text(text)
+    result = parse("--config", "h3push.toml")
+    assert result.code == 2
+    assert sentence in result.output
+
+
+def test_a_file_that_is_not_there(run, tmp_path, monkeypatch):
+    """One sentence."""
+    monkeypatch.chdir(tmp_path)
+    result = run("serve", ".", "--dev", "--config", "absent.toml")
+    assert (result.code, result.err) == (2, "h3push: cannot read absent.toml: no such file or directory\n")
+
+
+def test_a_mistake_in_the_environment_names_the_variable(parse):
+    """Not the flag, which nobody typed."""
+    assert "Invalid value for H3PUSH_PORT: 'high' is not a valid integer" in parse(H3PUSH_PORT="high").output
+
+
+def test_every_spelling_has_a_variable(parse):
+    """`--keyfile` is H3PUSH_KEYFILE, `--ssl-keyfile` H3PUSH_SSL_KEYFILE; a switch is 0 or 1; others' variables come last."""
+    assert parse(H3PUSH_MAX_REQUESTS="7").options.processes.limit_max_requests == 7
+    assert parse(H3PUSH_ACCESS_LOG="0").options.logs.access_log is False
+    assert parse(WEB_CONCURRENCY="3").options.processes.workers == 3
+    assert parse(WEB_CONCURRENCY="3", H3PUSH_WORKERS="2").options.processes.workers == 2
+
+
+def test_the_help_has_one_line_for_each_flag():
+    """In a terminal of a hundred columns; the other names of a flag stand in the reference."""
+    shown = CliRunner().invoke(serve, ["--help"], env={"COLUMNS": "100"}).output
+    box = [line for line in shown.splitlines() if line.startswith("│")]
+    assert [line for line in box if not line.startswith("│ -")] == []
+    assert len(box) == len(serve.params)  # the target has none, and --help is one more
+
+
+def test_every_setting_of_a_server_has_its_flag():
+    """A new time-out or bound gets one, or stands here with the reason why not."""
+    others = {
+        "max_pushes_per_request": "--push-limit",
+        "push_hold_out": "--push-hold-out, in per cent",
+        "cancel_handlers": "fixed for applications and directories",
+        "early_data": "with the certificates, which have to allow it",
+        "authorities": "with the addresses",
+        "send_date": "with the fields of responses",
+    }
+    flags = {one.name for subject in (Timeouts, Limits, WebSockets) for one in fields(subject)}
+    assert flags | set(others) == {one.name for one in fields(ServerSettings)}
+    assert not flags & set(others)
+
+
+def test_the_help_tells_the_defaults_of_the_settings():
+    """They are written where the help stands, for nothing may be imported for it."""
+    settings = ServerSettings()
+    for option in serve.params:
+        told = re.search(r"\[default: (.*)\]", getattr(option, "help", None) or "")
+        if hasattr(settings, option.name) and option.default is None:
+            text = told[1]
+            value = SIZE.convert(text, None, None) if re.match(r"\d+\w*$", text) else text
+            assert value == getattr(settings, option.name), option.name
+
+
+def test_limits_come_to_the_server(parse):
+    """Every one of them, 0 for none, and sizes with their units."""
+    given = {
+        **{one.name: 7 for one in fields(Timeouts)},
+        **{one.name: 4096 for one in fields(Limits)},
+        "idle_timeout": 0,
+        "websocket_compression": False,
+    }
+    options = parse(
+        *(
+            f"{option.opts[-1]}={given[option.name]}"
+            for option in serve.params
+            if option.name in given and not option.is_flag
+        ),
+        "--unread-budget=2MiB",
+        "--ws-ping-interval=0",
+    ).options
+    settings = server_settings(options)
+    given |= {"idle_timeout": None, "unread_budget": 2 * 1024**2, "websocket_ping_interval": None}
+    assert {name: getattr(settings, name) for name in given} == given
+
+
+def test_limits_that_cannot_be_are_a_sentence(parse):
+    """QUIC has numbers of 62 bits."""
+    with pytest.raises(CommandFailed, match="these limits cannot be"):
+        server_settings(parse("--send-window", str(1 << 70)).options)

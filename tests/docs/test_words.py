@@ -25,7 +25,7 @@ def command_named(name: str) -> click.Command:
 
 def all_options(command: click.Command) -> set[str]:
     """The options of a command and of those below it."""
-    found = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+    found = {name for one in command.params for name in (*one.opts, *one.secondary_opts, *getattr(one, "aliases", ()))}
     if isinstance(command, click.Group):
         for name in command.list_commands(click.Context(command)):
             below = command.get_command(click.Context(command), name)

@@ -249,11 +249,11 @@ def test_a_free_port_is_free_for_both(certificates: Any, monkeypatch: pytest.Mon
     listened: list[int] = []
     original = side_module.listen
 
-    def listen(address: tuple[str, int]) -> socket.socket:
+    def listen(address: tuple[str, int], backlog: int) -> socket.socket:
         listened.append(address[1])
         if len(listened) == 1:
             raise OSError(98, "taken")
-        return original(address)
+        return original(address, backlog)
 
     monkeypatch.setattr(side_module, "listen", listen)
 

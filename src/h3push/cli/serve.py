@@ -6,6 +6,7 @@ import rich_click as click
 
 from h3push.cli.serving.flag import add_flags
 from h3push.cli.serving.options import SUBJECTS, ServeOptions
+from h3push.cli.serving.settings_file import config_option
 from h3push.cli.workers import run
 
 
@@ -13,6 +14,9 @@ from h3push.cli.workers import run
     context_settings={"show_default": True},
     epilog="Example: h3push serve public/ --dev, or h3push serve package.module:app --dev",
 )
+@click.rich_config(
+    {"options_table_column_types": ["opt_all_metavar", "help"], "append_metavars_help_string": "{}"}
+)  # narrow: a flag in each line
 @click.argument("target", metavar="DIR_OR_APP")
 @add_flags(list(SUBJECTS.values()))
 def serve(**given: Any) -> int:
@@ -22,5 +26,11 @@ def serve(**given: Any) -> int:
     page needs them and each at most once on a connection. All other clients get 103 Early Hints. An application says itself
     what goes with a page, or --push-manifest does. Ctrl-C stops gracefully: responses under way are finished first. SIGHUP
     reads the certificate anew; with --workers, the application too.
+
+    Each flag is also an environment variable (--port is H3PUSH_PORT) and a key of --config (port = 4433). The command line
+    counts before the environment, and that before the file.
     """
     return run(ServeOptions.of(given))
+
+
+serve.params.append(config_option())

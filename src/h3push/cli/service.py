@@ -18,11 +18,9 @@ if TYPE_CHECKING:
     from h3push.asgi.types import ASGIApplication
     from h3push.files.handler import DirectoryHandler
     from h3push.plans.manifest import Manifest
+    from h3push.runtime.settings import ServerSettings
     from h3push.server.access_log import AccessLog
     from h3push.server.server import Server
-
-MAX_PUSH_BYTES = 1 << 30
-"""Pushed content that one page may cause: 1 GiB. It is the user's own content, and `--push-limit` bounds it already."""
 
 
 def load_certificate(files: CertificateFiles, ticket_key: bytes | None = None) -> "_quic.ServerTls":
@@ -36,19 +34,32 @@ def load_certificate(files: CertificateFiles, ticket_key: bytes | None = None) -
         raise CommandFailed(str(error)) from None
 
 
+def server_settings(options: ServeOptions) -> "ServerSettings":
+    """Time-outs and bounds, as the flags say. `CommandFailed` for some that QUIC cannot have."""
+    from h3push.runtime.settings import ServerSettings
+
+    settings = ServerSettings(
+        max_pushes_per_request=options.delivery.push_limit,
+        push_hold_out=options.delivery.push_hold_out / 100,
+        **options.timeouts.settings(),
+        **options.limits.settings(),
+        **options.websockets.settings(),
+    )
+    try:
+        settings.transport()
+    except (ValueError, OverflowError) as error:
+        raise CommandFailed(f"these limits cannot be: {error}") from None
+    return settings
+
+
 def make_service(options: ServeOptions, tls: "_quic.ServerTls") -> "Server | ASGIServer":
     """The server of a directory or of an application, which is imported here; it does not listen yet."""
     from h3push.asgi.serve import ServeArguments, serve_asgi
     from h3push.h3.config import H3Config
-    from h3push.runtime.settings import ServerSettings
     from h3push.server.server import serve
 
     manifest = _manifest(options)
-    settings = ServerSettings(
-        max_pushes_per_request=options.delivery.push_limit,
-        max_push_bytes=MAX_PUSH_BYTES,
-        push_hold_out=options.delivery.push_hold_out / 100,
-    )
+    settings = server_settings(options)
     arguments: ServeArguments = {
         "tls": tls,
         "config": H3Config(enable_push=options.delivery.is_on),

@@ -15,7 +15,7 @@ from h3push.cli.beside import tcp_line
 from h3push.cli.failures import CommandFailed, bind_failure, file_failure
 from h3push.cli.run import Run, ready_line, say, say_expiry
 from h3push.cli.run import run as run_alone
-from h3push.cli.service import load_certificate
+from h3push.cli.service import load_certificate, server_settings
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions
 
@@ -56,12 +56,13 @@ class PortSockets:
 
         self.steered = SteeredSockets(address, options.processes.workers)
         self.listening: dict[Address, socket.socket] = {}
+        backlog = server_settings(options).backlog
         ports = [self.steered.address[1]] if with_tcp else []
         if with_tcp and options.over_tcp.redirect_http is not None:
             ports.append(options.over_tcp.redirect_http)
         try:
             for port in ports:
-                self.listening[address[0], port] = listen((address[0], port))
+                self.listening[address[0], port] = listen((address[0], port), backlog)
         except BaseException:
             self.shutdown()
             raise
@@ -80,7 +81,6 @@ class PortSockets:
 def _supervisor(options: ServeOptions) -> "Supervisor":
     """Bind everything, and make the supervisor of the workers."""
     from h3push.runtime.descriptors import raise_descriptor_limit
-    from h3push.runtime.settings import ServerSettings
     from h3push.server.place import Secrets
     from h3push.server.workers import Supervisor
 
@@ -90,7 +90,7 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
     _import_ahead()
     raise_descriptor_limit()
     bound = _bind(options, has_tcp)
-    settings = ServerSettings()
+    settings = server_settings(options)
     supervisor = Supervisor(
         [one.steered for one in bound],
         options.processes.workers,

@@ -43,6 +43,8 @@ class ServerSettings:
     """Authorities that the server answers for ("example.com", "example.com:4433"), compared without case and with 443 as the
     default port; a request for another one gets 421 (RFC 9110 section 15.5.20). None: any, as suits one site behind one
     certificate."""
+    backlog: int = 2048
+    """TCP connections that may wait to be accepted; the kernel takes the least of this and its own bound."""
     max_connections: int = 10_000
     """Connections at once. Beyond it the idlest gives way (`evict_idle_after`), or new ones are refused. An idle one costs some
     40 KB."""

@@ -112,10 +112,13 @@ class TcpSide:
         if port != self._port:
             self.release()
             self._port = port
-        listens = listen if self._server.place is None else self._server.place.listen
-        self._sockets.append(listens(address))
+        self._sockets.append(self._listen(address))
         if self._redirect_port is not None:
-            self._plain_sockets.append(listens((host, self._redirect_port)))
+            self._plain_sockets.append(self._listen((host, self._redirect_port)))
+
+    def _listen(self, address: tuple[str, int]) -> socket.socket:
+        place = self._server.place
+        return listen(address, self._server.settings.backlog) if place is None else place.listen(address)
 
     async def start(self) -> None:
         """Begin to accept."""

@@ -2,9 +2,6 @@
 
 import socket
 
-BACKLOG = 2048
-"""Connections that may wait to be accepted; the kernel takes the least of this and its own bound."""
-
 
 class TcpAddressError(OSError):
     """A TCP address cannot be taken, for the reason that its `errno` names."""
@@ -13,17 +10,25 @@ class TcpAddressError(OSError):
     """The address in words."""
 
 
-def listen(address: tuple[str, int]) -> socket.socket:
-    """Listen at an address; "::" is IPv6 and IPv4, as it is for UDP. `TcpAddressError` when it cannot be taken."""
+def listen(address: tuple[str, int], backlog: int) -> socket.socket:
+    """Listen at an address; "::" is IPv6 and IPv4, as it is for UDP.
+
+    Args:
+        address: host and port.
+        backlog: connections that may wait to be accepted.
+
+    Raises:
+        TcpAddressError: it cannot be taken.
+    """
     try:
-        return _listen(address)
+        return _listen(address, backlog)
     except OSError as error:
         raised = TcpAddressError(error.errno, error.strerror)
         raised.where = f"TCP port {address[1]} of {address[0]}"
         raise raised from None
 
 
-def _listen(address: tuple[str, int]) -> socket.socket:
+def _listen(address: tuple[str, int], backlog: int) -> socket.socket:
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
@@ -33,7 +38,7 @@ def _listen(address: tuple[str, int]) -> socket.socket:
             found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         found.setblocking(False)
         found.bind((host, port))
-        found.listen(BACKLOG)
+        found.listen(backlog)
     except BaseException:
         found.close()
         raise

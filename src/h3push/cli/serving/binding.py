@@ -13,9 +13,7 @@ class Binding(Subject):
 
     heading = "Listening"
 
-    host: str = flag(
-        "--host HOST", "Address, or a name for all of its addresses; :: for all of this machine.", default="localhost"
-    )
+    host: str = flag("--host HOST", "Address or name to listen on; :: is all of this machine's.", default="localhost")
     port: int = flag(
         "--port PORT", "Port, of UDP and of TCP; 0 takes a free one.", default=4433, type=click.IntRange(0, 65535)
     )

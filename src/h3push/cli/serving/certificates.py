@@ -28,8 +28,8 @@ class Certificates(Subject):
 
     heading = "Certificates"
 
-    certfile: Path | None = flag("--certfile --ssl-certfile FILE", "Certificate chain (PEM).", type=FILE)
-    keyfile: Path | None = flag("--keyfile --ssl-keyfile FILE", "Its private key (PEM).", type=FILE)
+    certfile: Path | None = flag("--certfile FILE", "Certificate chain (PEM).", also="--ssl-certfile", type=FILE)
+    keyfile: Path | None = flag("--keyfile FILE", "Its private key (PEM).", also="--ssl-keyfile", type=FILE)
     dev: bool = flag("--dev", "Make a development CA and a certificate, once, and use them.")
     name: tuple[str, ...] = flag(
         "--name HOST", "Add a name to the certificate of --dev; may be repeated.", multiple=True

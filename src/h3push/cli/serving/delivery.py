@@ -20,19 +20,17 @@ class Delivery(Subject):
         default="auto",
         type=click.Choice(["auto", "off"]),
     )
-    push_manifest: Path | None = flag(
-        "--push-manifest FILE", "What goes with which page: the JSON that push-manifest tools write.", type=FILE
-    )
+    push_manifest: Path | None = flag("--push-manifest FILE", "JSON that says what goes with which page.", type=FILE)
     push_limit: int = flag("--push-limit N", "Resources that one page may push.", default=1000, type=click.IntRange(1))
     push_wait: float = flag(
         "--push-wait SECONDS",
-        "Hold a page's stream open, behind its content, for more push credit.",
+        "Hold a page open behind its content for push credit.",
         default=5.0,
         type=click.FloatRange(0),
     )
     push_hold_out: float = flag(
         "--push-hold-out PERCENT",
-        "Give so many connections hints or nothing, so that a report can measure.",
+        "Connections without pushes, for h3push report.",
         default=0.0,
         type=click.FloatRange(0, 100),
     )

@@ -17,7 +17,7 @@ class Logs(Subject):
 
     heading = "Logs"
 
-    access_log: bool = flag("--access-log/--no-access-log", "Print a line for each response to stdout.", default=True)
+    access_log: bool = flag("--access-log/--no-access-log", "Print responses to stdout.", default=True)
     log_format: "LogFormat" = flag(
         "--log-format FORMAT", "Format of these lines.", default="text", type=click.Choice(["text", "json"])
     )

@@ -13,6 +13,7 @@ from h3push.cli.serving.binding import Binding
 from h3push.cli.serving.certificates import CertificateFiles, Certificates
 from h3push.cli.serving.delivery import Delivery
 from h3push.cli.serving.flag import Subject
+from h3push.cli.serving.limits import Limits, Timeouts, WebSockets
 from h3push.cli.serving.logs import Logs
 from h3push.cli.serving.over_tcp import OverTcp
 from h3push.cli.serving.processes import Processes
@@ -27,6 +28,9 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "delivery": Delivery,
     "processes": Processes,
     "logs": Logs,
+    "timeouts": Timeouts,
+    "limits": Limits,
+    "websockets": WebSockets,
 }
 """Field of `ServeOptions` -> its class, in the order of the help. A further subject is a line here and a field there."""
 
@@ -53,6 +57,12 @@ class ServeOptions:
     """How many processes."""
     logs: Logs
     """The logs."""
+    timeouts: Timeouts
+    """Time-outs."""
+    limits: Limits
+    """Bounds."""
+    websockets: WebSockets
+    """Bounds of WebSockets."""
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "ServeOptions":

@@ -19,13 +19,11 @@ class OverTcp(Subject):
 
     tcp: "TcpChoice" = flag(
         "--tcp SERVER",
-        "Server for TCP on the same port; auto: uvicorn, where it is installed.",
+        "Server on the TCP port; auto: uvicorn, if installed.",
         default="auto",
         type=click.Choice(["auto", "uvicorn", "hypercorn", "off"]),
     )
-    alt_svc: str | None = flag(
-        "--alt-svc VALUE", "Alt-Svc of responses over TCP; '' sends none.  [default: h3=\":PORT\"; ma=86400]"
-    )
+    alt_svc: str | None = flag("--alt-svc VALUE", "Alt-Svc over TCP; '' sends none.  [default: h3=\":PORT\"; ma=86400]")
     redirect_http: int | None = flag(
         "--redirect-http PORT", "Answer plain HTTP on this port with a redirect.", type=click.IntRange(1, 65535)
     )

@@ -14,21 +14,22 @@ class Processes(Subject):
     heading = "Workers"
 
     workers: int = flag(
-        "--workers N",
-        "Processes that serve. SIGHUP renews them all, with application and certificates.",
+        "-w --workers N",
+        "Processes that serve; SIGHUP renews them all.",
         default=1,
         type=click.IntRange(1, 127),
         envvar="WEB_CONCURRENCY",
-        show_envvar=True,
     )
     limit_max_requests: int | None = flag(
-        "--limit-max-requests --max-requests N",
-        "A worker that has answered so many requests gives way to a new one.",
+        "--limit-max-requests N",
+        "A worker that answered so many gives way to a new one.",
+        also="--max-requests",
         type=click.IntRange(1),
     )
     limit_max_requests_jitter: int = flag(
-        "--limit-max-requests-jitter --max-requests-jitter N",
-        "Up to N more, so that workers do not give way all at once.",
+        "--limit-max-requests-jitter N",
+        "Up to N more, so that not all do so at once.",
+        also="--max-requests-jitter",
         default=0,
         type=click.IntRange(0),
     )

@@ -16,7 +16,7 @@ class Site(Subject):
     spa: bool = flag("--spa", "Answer paths of pages that are not there with /index.html.")
     cache_control: tuple[str, ...] = flag(
         "--cache-control PATTERN=VALUE",
-        "Cache-Control of paths, as '/assets/*=max-age=60'; 'hashed': a year for names with a hash.",
+        "Such as '/a/*=max-age=60'; 'hashed': a year for hashed names.",
         multiple=True,
     )
     follow_symlinks: bool = flag("--follow-symlinks", "Serve what symbolic links out of DIR lead to.")
