@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -458,3 +459,58 @@ def test_the_environment_says_how_many(run, monkeypatch, tmp_path):
     result = run("serve", str(Path(tmp_path)), "--dev")
     assert result.code == ExitCode.USAGE
     assert "WEB_CONCURRENCY" in result.err or "--workers" in result.err
+
+
+def figures(url):
+    """What Prometheus reads, by name with labels."""
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: float(value) for name, _, value in (one.rpartition(" ") for one in lines if one[0] != "#")}
+
+
+ANSWERED = 'h3push_requests_total{status="200",version="3"}'
+
+
+async def ask(serving):
+    """One request on a new connection."""
+    async with serving.connect() as client:
+        await worker_of(client)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_metrics_are_those_of_all_workers(serving, workers):
+    """A port alone is one of the loopback address. Whichever worker answers a reader, the sum is the same."""
+    server = serving("--workers", workers, "--metrics", "0")
+    url = server.line(r"metrics at (http://127\.0\.0\.1:\d+/metrics)")[1]
+
+    async def main():
+        for count in range(1, 9):
+            await ask(server)
+            shown = await asyncio.to_thread(figures, url)
+            assert (shown[ANSWERED], shown["h3push_workers"]) == (count, int(workers))
+
+    asyncio.run(main())
+    assert server.end() == (0, "")
+
+
+def test_metrics_of_a_dead_worker_are_not_lost(serving):
+    """Nor are those from before a reload: what was counted stays in the sum, and workers are counted as long as they serve."""
+    server = serving("--workers", "2", "--metrics", "0")
+    url = server.line(r"metrics at (\S+)")[1]
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            found = await clients_of_all(server, connections, 2)
+            asked = sum(map(len, found.values()))
+            os.kill(next(iter(found)), signal.SIGKILL)
+            await line(server, "another one takes its place now")
+        await ask(server)
+        server.process.send_signal(signal.SIGHUP)
+        await line(server, "reloaded")
+        await ask(server)
+        shown = await asyncio.to_thread(figures, url)
+        assert shown[ANSWERED] == asked + 2
+        assert shown["h3push_worker_starts_total"] == 5
+
+    asyncio.run(main())
+    assert server.end()[0] == 0

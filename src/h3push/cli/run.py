@@ -13,11 +13,13 @@ import rich_click as click
 
 from h3push.cli.beside import add_tcp
 from h3push.cli.failures import CommandFailed, bind_failure
+from h3push.cli.metrics import MetricsPort
 from h3push.cli.service import load_certificate, make_service
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions
 
 if TYPE_CHECKING:
+    from h3push.metrics.listener import MetricsListener
     from h3push.server.place import Place
     from h3push.server.server import Server
 
@@ -44,6 +46,10 @@ class Run:
         self._server = self._service if isinstance(self._service, Server) else self._service.server
         self._server.place = place
         self._said_of_tcp = add_tcp(self._service, options, self._files)
+        self._metrics_port: MetricsPort | None = None
+        self._metrics: MetricsListener | None = None
+        if place is None and (address := options.metrics.address) is not None:
+            self._metrics_port = MetricsPort(address)
         self._loop: asyncio.AbstractEventLoop
         self._check: asyncio.TimerHandle | None = None
 
@@ -51,6 +57,8 @@ class Run:
         """Listen until a signal comes, then stop."""
         self._loop = asyncio.get_running_loop()
         await self._open()
+        if self._metrics_port is not None:
+            self._metrics = self._metrics_port.start(self._service)
         stop: asyncio.Future[int] = self._loop.create_future()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, _resolve, stop, number)
@@ -58,6 +66,8 @@ class Run:
         say(ready_line(self._options, self._files, self._server.address[1]))
         if self._said_of_tcp is not None:
             say(self._said_of_tcp)
+        if self._metrics_port is not None:
+            say(str(self._metrics_port))
         self._watch_certificate()
         await self._stop(await stop)
 
@@ -83,6 +93,12 @@ class Run:
             await stopping
         if self._check is not None:
             self._check.cancel()
+        await self._end_metrics()
+
+    async def _end_metrics(self) -> None:
+        """Count for the last time, when everything is over."""
+        if self._metrics is not None:
+            await asyncio.to_thread(self._metrics.close)
 
     # the certificate
 

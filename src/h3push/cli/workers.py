@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from h3push.cli.beside import tcp_line
 from h3push.cli.failures import CommandFailed, bind_failure, file_failure
+from h3push.cli.metrics import MetricsPort
 from h3push.cli.run import Run, ready_line, say, say_expiry
 from h3push.cli.run import run as run_alone
 from h3push.cli.service import load_certificate, server_settings
@@ -90,11 +91,13 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
     _import_ahead()
     raise_descriptor_limit()
     bound = _bind(options, has_tcp)
+    address = options.metrics.address
+    metrics = None if address is None else MetricsPort(address, 2 * options.processes.workers)
     settings = server_settings(options)
     supervisor = Supervisor(
         [one.steered for one in bound],
         options.processes.workers,
-        lambda place: _work(options, place),
+        lambda place: _work(options, place, metrics),
         secrets=Secrets.derive(_read(files.keyfile), bound[0].local_address()),
         tls=tls,
         listening={address: one for port in bound for address, one in port.listening.items()},
@@ -107,9 +110,13 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
         say(f"{ready_line(options, files, bound[0].local_address()[1])}, {count}")
         if line is not None:
             say(line)
+        if metrics is not None:
+            say(str(metrics))
         say_expiry(files)
 
     supervisor.started = started
+    if metrics is not None:
+        supervisor.ended = metrics.page.clear_gauges
     supervisor.look_after = lambda: _is_renewed(options, files)
     return supervisor
 
@@ -152,18 +159,20 @@ def _is_renewed(options: ServeOptions, files: CertificateFiles) -> bool:
     return False
 
 
-def _work(options: ServeOptions, place: "Place") -> int:
+def _work(options: ServeOptions, place: "Place", metrics: MetricsPort | None) -> int:
     """Be one of the workers."""
-    asyncio.run(WorkerRun(options, place).serve())
+    asyncio.run(WorkerRun(options, place, metrics).serve())
     return 0
 
 
 class WorkerRun(Run):
     """One run of one worker: it stops when its supervisor says so, and says nothing of itself."""
 
-    def __init__(self, options: ServeOptions, place: "Place") -> None:
+    def __init__(self, options: ServeOptions, place: "Place", metrics: MetricsPort | None = None) -> None:
         super().__init__(options, place)
         self._link = place.link
+        self._number = place.steered[0]
+        self._metrics_port = metrics
         processes = options.processes
         self._limit = processes.limit_max_requests
         if self._limit is not None:
@@ -178,6 +187,8 @@ class WorkerRun(Run):
         self._link.watch(self._loop, orders.put_nowait)
         self._loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, Order.STOP)
         await self._open()
+        if self._metrics_port is not None:
+            self._metrics = self._metrics_port.start(self._service, self._number)
         self._link.report(Report.READY)
         if self._limit is not None:
             self._count(self._limit)
@@ -190,6 +201,7 @@ class WorkerRun(Run):
         with suppress(asyncio.CancelledError):
             await stopping
         hurrying.cancel()
+        await self._end_metrics()
 
     async def _hurry(self, orders: "asyncio.Queue[Order]", stopping: "asyncio.Task[None]") -> None:
         """Take orders that come while it stops."""

@@ -18,6 +18,8 @@ class DeliveryCounters:
     """Resources by the way they went out."""
     refusals: Counter[PushRefusal] = field(default_factory=Counter)
     """Resources that were not pushed, by reason; those that were hinted at instead are in `ways` as well."""
+    early_hints: int = 0
+    """103 responses that were sent with Link fields."""
     left_out: int = 0
     """Resources that a bound kept out of a plan."""
     fields_refused: int = 0

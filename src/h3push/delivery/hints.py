@@ -16,6 +16,8 @@ from h3push.plans.links import link_value
 from h3push.plans.plan import PlannedResource
 from h3push.server.request import Request
 
+EARLY_HINTS = 103
+"""The status that names what a client will need (RFC 8297)."""
 MAX_EARLY_HINTS = 16
 """103 responses for one request; clients bound what they take. What comes later goes into the Link field."""
 
@@ -69,7 +71,7 @@ class PageHints:
         if not pending or self._request.status is not None:
             return
         self._sent += 1
-        self.send_interim(103, [(b"link", text.encode("latin-1")) for text in dict.fromkeys(pending)])
+        self.send_interim(EARLY_HINTS, [(b"link", text.encode("latin-1")) for text in dict.fromkeys(pending)])
 
     def send_interim(self, status: int, fields: Fields) -> None:
         """Send an interim response; one that the client cannot take, or with a field that cannot be sent, is counted instead."""
@@ -77,6 +79,8 @@ class PageHints:
             self._request.writer.send_interim(status, fields)
         except LocalProtocolError:
             self._counters.fields_refused += 1
+        else:
+            self._counters.early_hints += status == EARLY_HINTS
 
     def link_fields(self, fields: Iterable[Field]) -> Fields:
         """The Link fields to add to the final response: what was hinted at, unless `fields` name it."""

@@ -17,19 +17,29 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import Literal, Protocol, TextIO
 
 from h3push.errors import Timeout
 from h3push.h3.events import CancelledBy, ConnectionTerminated
 from h3push.http.push_report import FIELD, PushReport, parse_push_report
 from h3push.server.log_row import Outcome, Row
 from h3push.server.request import Request
-from h3push.server.views import Place, View, Views
+from h3push.server.views import Place, ReportedPushes, View, Views
 
 logger = logging.getLogger("h3push.server")
 
 LogFormat = Literal["text", "json"]
 """The format of the rows."""
+
+
+class Observer(Protocol):
+    """Counts what the access log writes."""
+
+    def observe(self, row: Row) -> None:
+        """A response is over."""
+
+    def reported(self, pushes: ReportedPushes) -> None:
+        """A client said which pushes it used."""
 
 
 class AccessLog:
@@ -40,11 +50,14 @@ class AccessLog:
 
     Arguments:
         stream: receives the lines. Give one without a buffer: a buffer keeps part of a row that could not be written for later.
+            `None`: nothing is written, as when there is an `observer` alone.
         log_format: "text" or "json".
     """
 
-    def __init__(self, stream: TextIO, log_format: LogFormat = "text") -> None:
-        self._stream: TextIO | None = stream
+    def __init__(self, stream: TextIO | None, log_format: LogFormat = "text") -> None:
+        self.observer: Observer | None = None
+        """Is shown each row, whether or not it can be written."""
+        self._stream = stream
         self._format = log_format
         self._said_so = False
         self._name = secrets.token_hex(4)
@@ -71,6 +84,8 @@ class AccessLog:
 
     def write(self, row: Row) -> None:
         """Write a row. Errors of the stream are not raised."""
+        if self.observer is not None:
+            self.observer.observe(row)
         if self._stream is None:
             return
         try:
@@ -114,9 +129,15 @@ class ConnectionLog:
         """Open a row for a request that has arrived."""
         place = self._views.place(request, _view_of_initiator(request), self.clock())
         said = request.headers.get(FIELD)
-        report = None if said is None else self._views.reported(parse_push_report(said))
+        report = None if said is None else self._reported(said)
         row = request.writer.row = OpenRow(self, request, place, report)
         self._open[row] = None
+
+    def _reported(self, said: str) -> PushReport:
+        pushes = self._views.reported(parse_push_report(said))
+        if self._log.observer is not None:
+            self._log.observer.reported(pushes)
+        return pushes.report
 
     def waiting(self, stream_id: int | None) -> int:
         """How many bytes of a stream QUIC has not taken."""
@@ -153,6 +174,8 @@ class ConnectionLog:
     def write(self, row: "OpenRow", written: Row) -> None:
         """Write a row, which is over."""
         self._open.pop(row, None)
+        if written.push_id is not None:
+            self._views.note_size(written.push_id, written.bytes)
         self._log.write(written)
 
     def _of(self, stream_id: int) -> "list[OpenRow]":

@@ -52,6 +52,18 @@ class Place:
     """Seconds from the page's request to this one."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReportedPushes:
+    """A client's report on pushes of its connection, as far as it is believed."""
+
+    report: PushReport
+    """The pushes."""
+    used_bytes: int
+    """Content of those that were used."""
+    unused_bytes: int
+    """Content of those that were not."""
+
+
 class Views:
     """The page views of one connection."""
 
@@ -62,7 +74,7 @@ class Views:
         self._latest: View | None = None
         self._last = 0.0
         self._of_path: OrderedDict[str, View] = OrderedDict()
-        self._reportable: OrderedDict[int, None] = OrderedDict()
+        self._reportable: OrderedDict[int, int] = OrderedDict()
 
     def place(self, request: Request, initiator: View | None, now: float) -> Place:
         """Find the view of a request that arrives at `now`, or begin one; `initiator` is the view of a pushed request's page."""
@@ -82,17 +94,22 @@ class Views:
             if len(self._of_path) > MAX_PATHS:
                 self._of_path.popitem(last=False)
         if request.push_id is not None:
-            self._reportable[request.push_id] = None
+            self._reportable[request.push_id] = 0
             if len(self._reportable) > MAX_REPORTABLE:
                 self._reportable.popitem(last=False)
         return place
 
-    def reported(self, report: PushReport) -> PushReport:
+    def note_size(self, push_id: int, size: int) -> None:
+        """A pushed response is over, after `size` bytes of content."""
+        if push_id in self._reportable:
+            self._reportable[push_id] = size
+
+    def reported(self, report: PushReport) -> ReportedPushes:
         """Take a client's report: what it says of pushes that were made on this connection and not reported before."""
         believed = report.among(self._reportable)
-        for push_id in (*believed.used, *believed.unused):
-            del self._reportable[push_id]
-        return believed
+        used = sum(self._reportable.pop(push_id) for push_id in believed.used)
+        unused = sum(self._reportable.pop(push_id) for push_id in believed.unused)
+        return ReportedPushes(believed, used, unused)
 
     def _view_of(self, request: Request, now: float) -> View | None:
         if self._latest is None or _is_document(request):

@@ -75,6 +75,8 @@ class Supervisor:
         """Called once, when all workers serve."""
         self.look_after: Callable[[], bool] = _never
         """Called every `look_interval` seconds; True asks for a reload."""
+        self.ended: Callable[[int], None] = _nobody
+        """Called when a worker's process has ended, with the number of its sockets."""
         self.look_interval = 24 * 3600.0
         """Seconds; certificates live for days."""
         self._groups = groups
@@ -247,6 +249,7 @@ class Supervisor:
         if worker.link in self._selector.get_map():
             self._selector.unregister(worker.link)
         code = worker.reap()
+        self.ended(worker.number)
         self._vacant.take(worker.number)
         if worker is post.draining:
             post.draining = None
@@ -321,6 +324,10 @@ def _name(worker: Worker) -> str:
 
 def _nothing() -> None:
     """Nobody waits for the start."""
+
+
+def _nobody(_number: int) -> None:
+    """Nobody keeps anything of a worker."""
 
 
 def _never() -> bool:

@@ -15,6 +15,7 @@ from h3push.cli.serving.delivery import Delivery
 from h3push.cli.serving.flag import Subject
 from h3push.cli.serving.limits import Limits, Timeouts, WebSockets
 from h3push.cli.serving.logs import Logs
+from h3push.cli.serving.metrics import Metrics
 from h3push.cli.serving.over_tcp import OverTcp
 from h3push.cli.serving.processes import Processes
 from h3push.cli.serving.site import Site
@@ -28,6 +29,7 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "delivery": Delivery,
     "processes": Processes,
     "logs": Logs,
+    "metrics": Metrics,
     "timeouts": Timeouts,
     "limits": Limits,
     "websockets": WebSockets,
@@ -57,6 +59,8 @@ class ServeOptions:
     """How many processes."""
     logs: Logs
     """The logs."""
+    metrics: Metrics
+    """Where figures can be read."""
     timeouts: Timeouts
     """Time-outs."""
     limits: Limits

@@ -1,0 +1,1 @@
+"""Figures for Prometheus: counted by each process, kept in shared memory, summed when somebody asks."""
