@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from h3push.judge.bounds import lower_bound
-from h3push.judge.saving import Path as Link
+from h3push.control.bounds import lower_bound
+from h3push.control.saving import Path as Link
 
 DOCS = Path(__file__).parent.parent / "docs" / "explanation"
 CASES = {

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +21,6 @@ import pytest
 import h3push
 from h3push.cli import workers
 from h3push.cli.failures import ExitCode
-from h3push.cli.serving.development import Development
 from h3push.cli.serving.processes import Processes
 from h3push.server.certificates import development_certificates
 from h3push.server.shared_port import SteeringUnavailable
@@ -444,8 +443,7 @@ def test_where_the_system_cannot_steer_one_process_serves(monkeypatch, capsys):
 
     monkeypatch.setattr(workers, "_supervisor", unavailable)
     monkeypatch.setattr(workers, "run_alone", served.append)
-    processes = Processes(workers=4, limit_max_requests=1000)
-    options = SimpleNamespace(processes=processes, development=Development(), is_supervised=True)
+    options = SimpleNamespace(processes=Processes(workers=4, limit_max_requests=1000))
     assert workers.run(options) == 0
     assert served == [options]
     assert capsys.readouterr().err == (
@@ -516,40 +514,3 @@ def test_metrics_of_a_dead_worker_are_not_lost(serving):
 
     asyncio.run(main())
     assert server.end()[0] == 0
-
-
-def test_a_changed_file_is_served_anew(serving, app_dir):
-    """--reload: connections begin all the time, and none is refused while the application changes, or while it is broken."""
-    server = serving("--reload", "--reload-delay", "0.05")
-    server.line("reloading when files change in")
-    sample = app_dir / "sample.py"
-
-    async def main():
-        ended, seen = asyncio.Event(), []
-
-        async def visit():
-            while not ended.is_set():
-                async with server.connect() as client:
-                    with suppress(h3push.RequestNotProcessed):  # the GOAWAY was faster; it is safe to repeat
-                        seen.append((await client.get("/")).headers["version"])
-
-        visits = [asyncio.create_task(visit()) for _ in range(2)]
-        await until(lambda: seen)
-        sample.write_text(APP.replace('b"one"', 'b"two"'))
-        await line(server, "sample.py changed")
-        await line(server, "reloaded: new connections go to 1 new worker\n")
-        sample.write_text("import")
-        await line(server, "sample.py changed")
-        await line(server, "sample:app cannot be loaded")
-        await line(server, "the workers from before go on")
-        sample.write_text(APP.replace('b"one"', 'b"six"'))
-        await line(server, "reloaded: new connections go to 1 new worker\n")
-        async with server.connect() as client:
-            assert (await client.get("/")).headers["version"] == "six"
-        await until(lambda: "six" in seen)
-        ended.set()
-        await asyncio.gather(*visits)
-        assert list(dict.fromkeys(seen)) == ["one", "two", "six"]
-
-    asyncio.run(main())
-    assert server.end() == (0, "")

@@ -6,7 +6,8 @@ from statistics import fmean, variance
 import pytest
 from scipy import stats
 
-from h3push.judge.bounds import difference, lower_bound, views_needed
+from h3push.control.bounds import lower_bound
+from h3push.judge.bounds import difference, views_needed
 
 
 @pytest.mark.parametrize("trials", [1, 5, 14, 29, 59, 1000])

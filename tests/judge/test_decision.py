@@ -2,10 +2,12 @@
 
 import pytest
 
-from h3push.judge.decision import Terms, Verdict, decide, decide_all, wasted_share
-from h3push.judge.evidence import Candidate, Count, EvidenceClass, Route
+from h3push.control.decision import Verdict
+from h3push.control.kinds import EvidenceClass
+from h3push.control.saving import Path, break_even
+from h3push.judge.decision import Terms, decide, decide_all, wasted_share
+from h3push.judge.evidence import Candidate, Count, Route
 from h3push.judge.explanation import explain
-from h3push.judge.saving import Path, break_even
 
 
 def test_small_answers_save_what_the_server_does_not_think() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from h3push.control.kinds import EvidenceClass
 from h3push.judge.engine import Engine, Store
-from h3push.judge.evidence import Candidate, Count, EvidenceClass, Route
+from h3push.judge.evidence import Candidate, Count, Route
 from h3push.judge.learning import learn, tables_of
 from h3push.judge.logs import LogError, Tally, format_of
 from h3push.judge.table import read_logs

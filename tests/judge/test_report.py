@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from h3push.control.kinds import Arm
 from h3push.judge.engine import Engine, Store
-from h3push.judge.evidence import Arm
 from h3push.judge.learning import tables_of
 from h3push.judge.logs import Tally
 from h3push.judge.outcome import MIN_ARM, Fates, Outcome, RouteOutcome, Standing, compare, outcome_of

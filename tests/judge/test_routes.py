@@ -2,7 +2,8 @@
 
 import pytest
 
-from h3push.judge.routes import MAX_SIBLINGS, Match, RouteError, find_routes
+from h3push.control.routes import Match, RouteError
+from h3push.judge.routes import MAX_SIBLINGS, find_routes
 
 
 def test_identifiers_are_placeholders() -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from h3push.asgi.cycle import Cycle, CycleState
 from h3push.asgi.push import marker_of
-from h3push.asgi.scope import build_scope, facts_of
-from h3push.asgi.types import TLS, ASGIApplication, ClientGoneError, Scope
+from h3push.asgi.scope import build_scope
+from h3push.asgi.types import ASGIApplication, ClientGoneError, Scope
 from h3push.delivery.page import DeliveryState, PageDelivery
 from h3push.plans.planner import Planner
 from h3push.runtime.settings import ServerSettings
@@ -19,6 +19,7 @@ from h3push.server.response import Response
 if TYPE_CHECKING:
     from h3push.asgi.websocket import WebSocketCycle
     from h3push.asgi.websocket_handshake import WebSocketOffer
+    from h3push.control.controller import Controller
 
 logger = logging.getLogger("h3push.server")
 
@@ -58,6 +59,7 @@ class ASGIHandler:
         app: the application.
         settings: how it is run.
         state: the lifespan's state, of which each request gets a shallow copy.
+        controller: decides which pushes pay; `None`: all that are known go out.
     """
 
     def __init__(
@@ -66,12 +68,13 @@ class ASGIHandler:
         settings: ASGISettings = ASGISettings(),
         *,
         state: dict[str, Any] | None = None,
+        controller: "Controller | None" = None,
     ) -> None:
         self.app = app
         """The application."""
         self.settings = settings
         """How it is run."""
-        self.delivery = DeliveryState(push_wait=settings.push_wait)
+        self.delivery = DeliveryState(push_wait=settings.push_wait, controller=controller)
         """State and counters of pushes and hints, over all connections."""
         self.state = state
         """The lifespan's state."""
@@ -108,11 +111,7 @@ class ASGIHandler:
         cycle = WebSocketCycle(request, offer)
         self.websockets.add(cycle)
         scope = build_websocket_scope(
-            request,
-            offer,
-            root_path=self.settings.root_path,
-            state=self.state,
-            extensions={DENIAL: {}, TLS: facts_of(request).tls.copy()},
+            request, offer, root_path=self.settings.root_path, state=self.state, extensions={DENIAL: {}}
         )
         failed = True
         try:

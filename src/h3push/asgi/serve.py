@@ -25,6 +25,7 @@ from h3push.server.request import Request
 from h3push.server.server import Server, serve
 
 if TYPE_CHECKING:
+    from h3push.control.controller import Controller
     from h3push.quic.adapter import Driver
 
 
@@ -148,6 +149,7 @@ def serve_asgi(
     root_path: str = "",
     lifespan: bool = True,
     push_wait: float = 0.0,
+    controller: "Controller | None" = None,
     settings: ServerSettings | None = None,
     **arguments: Unpack[ServeArguments],
 ) -> ASGIServer:
@@ -162,19 +164,20 @@ def serve_asgi(
         root_path: where the application is mounted.
         lifespan: run the application's lifespan.
         push_wait: seconds that a page is held open for more push credit.
+        controller: decides which of the pushes that are known pay, and learns more of them; `None`: all of them go out.
         settings: time-outs and bounds; the application's task is never cancelled for a client that goes away.
         arguments: `certfile`, `keyfile`, `tls`, `config`, `access_log`, `io`, `driver`: as for `serve`.
 
     Raises:
         ValueError: a certificate or a manifest that cannot be used; the sentence says why.
     """
-    known = list(planners)
+    known = list(planners) if controller is None else [controller.plan, *planners]
     if manifest is not None:
         known.append(manifest_planner(manifest if isinstance(manifest, Manifest) else load_manifest(manifest)))
     handling = ASGISettings(
         root_path=root_path, planners=tuple(known), push_event=survives_push_event(app), push_wait=push_wait
     )
-    handler = ASGIHandler(app, handling)
+    handler = ASGIHandler(app, handling, controller=controller)
     arguments["config"] = replace(arguments.get("config") or H3Config(), connect_protocol=WEBSOCKETS)
     server = serve(handler, host, port, settings=for_applications(settings or ServerSettings()), **arguments)
     return ASGIServer(server, handler, Lifespan(app) if lifespan else None)

@@ -32,10 +32,10 @@ def read_evidence(
     paths: Sequence[Path], engine_name: str, routes: Sequence[str], announce: Callable[[str], None]
 ) -> Iterator[Evidence]:
     """Read log files; says on stderr what could not be read. `CommandFailed` when nothing could."""
+    from h3push.control.routes import RouteError, template_pattern
     from h3push.judge.engine import Engine, EngineMissing, Store, is_interruption
     from h3push.judge.learning import tables_of
     from h3push.judge.logs import LogError, Tally
-    from h3push.judge.routes import RouteError, template_pattern
     from h3push.judge.table import read_logs
 
     tally = Tally()

@@ -84,7 +84,8 @@ def _learn(
 
 
 def _explain_plan(path: Path, url: str | None) -> int:
-    from h3push.judge.plan_file import PlanError, explain_file
+    from h3push.control.seed import PlanError
+    from h3push.judge.plan_file import explain_file
 
     if url is None:
         raise click.UsageError("Give log files to learn from, or --explain URL with a plan that is there.")

@@ -5,6 +5,8 @@ Imports are inside the functions, so that `h3push --help` does not wait for them
 
 import os
 import sys
+from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,45 +18,22 @@ if TYPE_CHECKING:
     from h3push import _quic
     from h3push.asgi.serve import ASGIServer
     from h3push.asgi.types import ASGIApplication
+    from h3push.control.controller import Controller
+    from h3push.control.sharing import SharedController
     from h3push.files.handler import DirectoryHandler
     from h3push.plans.manifest import Manifest
     from h3push.runtime.settings import ServerSettings
     from h3push.server.access_log import AccessLog
-    from h3push.server.identities import Identities
     from h3push.server.server import Server
-    from h3push.server.tls import TrustedClients
 
 
-def read_certificates(options: ServeOptions, files: CertificateFiles) -> "Identities":
-    """Read certificates and keys; a password that is needed and missing is asked for."""
-    from h3push.server.identities import read_identities
-
-    try:
-        return read_identities(files.pairs, options.certificates.password)
-    except ValueError as error:
-        raise CommandFailed(str(error)) from None
-
-
-def trusted_clients(options: ServeOptions) -> "TrustedClients | None":
-    """The clients whose certificates are taken; `None`: nobody is asked for one."""
-    from h3push.server.tls import ClientAuth, TrustedClients
-
-    given = options.certificates
-    return None if given.client_ca is None else TrustedClients(given.client_ca, ClientAuth(given.client_auth))
-
-
-def quic_tls(options: ServeOptions, identities: "Identities", ticket_key: bytes | None = None) -> "_quic.ServerTls":
+def load_certificate(files: CertificateFiles, ticket_key: bytes | None = None) -> "_quic.ServerTls":
     """A server's TLS settings, with the key log that `SSLKEYLOGFILE` asks for."""
-    from h3push.server.tls import make_tls
+    from h3push.server.tls import load_tls
 
     try:
-        return make_tls(
-            identities,
-            clients=trusted_clients(options),
-            early_data=options.certificates.early_data,
-            ticket_key=ticket_key,
-            key_log_file=os.environ.get("SSLKEYLOGFILE") or None,
-        )
+        log = os.environ.get("SSLKEYLOGFILE") or None
+        return load_tls(files.certfile, files.keyfile, ticket_key=ticket_key, key_log_file=log)
     except ValueError as error:
         raise CommandFailed(str(error)) from None
 
@@ -65,8 +44,7 @@ def server_settings(options: ServeOptions) -> "ServerSettings":
 
     settings = ServerSettings(
         max_pushes_per_request=options.delivery.push_limit,
-        push_hold_out=options.delivery.push_hold_out / 100,
-        early_data=options.certificates.early_data,
+        push_hold_out=options.delivery.hold_out,
         **options.timeouts.settings(),
         **options.limits.settings(),
         **options.websockets.settings(),
@@ -78,7 +56,9 @@ def server_settings(options: ServeOptions) -> "ServerSettings":
     return settings
 
 
-def make_service(options: ServeOptions, tls: "_quic.ServerTls") -> "Server | ASGIServer":
+def make_service(
+    options: ServeOptions, tls: "_quic.ServerTls", shared: "SharedController | None" = None
+) -> "Server | ASGIServer":
     """The server of a directory or of an application, which is imported here; it does not listen yet."""
     from h3push.asgi.serve import ServeArguments, serve_asgi
     from h3push.h3.config import H3Config
@@ -91,8 +71,9 @@ def make_service(options: ServeOptions, tls: "_quic.ServerTls") -> "Server | ASG
         "config": H3Config(enable_push=options.delivery.is_on),
         "access_log": _access_log(options),
     }
+    controller = None if shared is None else shared.controller
     if options.directory is not None:
-        handler = _directory_handler(options.directory, options, manifest)
+        handler = _directory_handler(options.directory, options, manifest, controller)
         return serve(handler, options.binding.host, options.binding.port, settings=settings, **arguments)
     return serve_asgi(
         _application(options),
@@ -100,6 +81,7 @@ def make_service(options: ServeOptions, tls: "_quic.ServerTls") -> "Server | ASG
         options.binding.port,
         manifest=manifest,
         push_wait=options.delivery.push_wait,
+        controller=controller,
         settings=settings,
         **arguments,
     )
@@ -116,7 +98,37 @@ def _application(options: ServeOptions) -> "ASGIApplication":
         raise CommandFailed(f"{options.target} cannot be loaded:\n{own_lines(error)}") from None
 
 
-def _directory_handler(root: Path, options: ServeOptions, manifest: "Manifest | None") -> "DirectoryHandler":
+def make_controller(options: ServeOptions) -> "SharedController | None":
+    """The controller of `--push learned`, which has read what was learned before; `None`: none is wanted."""
+    if not options.delivery.is_learned:
+        return None
+    if find_spec("scipy") is None:
+        raise CommandFailed("--push learned needs scipy: pip install 'h3push[learned]'")
+    from h3push.control.controller import Controller
+    from h3push.control.model import Model
+    from h3push.control.seed import PlanError, model_of_plan
+    from h3push.control.sharing import SharedController
+    from h3push.control.store import StoreError
+
+    plan, waste = options.delivery.plan, options.delivery.waste
+    try:
+        model = Model(waste=waste) if plan is None else model_of_plan(plan, waste)
+        return SharedController(Controller(model), options.delivery.push_state or _state_file(options))
+    except (PlanError, StoreError) as error:
+        raise CommandFailed(str(error)) from None
+
+
+def _state_file(options: ServeOptions) -> Path:
+    """The file for what is learned of this site."""
+    from h3push.server.certificates import state_directory
+
+    place = str(options.directory.resolve()) if options.directory is not None else f"{Path.cwd()} {options.target}"
+    return state_directory() / f"learned-{sha256(place.encode()).hexdigest()[:16]}.sqlite"
+
+
+def _directory_handler(
+    root: Path, options: ServeOptions, manifest: "Manifest | None", controller: "Controller | None"
+) -> "DirectoryHandler":
     from h3push.asgi.serve import manifest_planner
     from h3push.files.directory import Directory
     from h3push.files.handler import DirectoryHandler
@@ -134,7 +146,9 @@ def _directory_handler(root: Path, options: ServeOptions, manifest: "Manifest | 
         raise CommandFailed(str(error)) from None
     scan_settings = PageScanSettings(max_resources=options.delivery.push_limit) if options.delivery.is_on else None
     push_wait = options.delivery.push_wait if options.delivery.is_on else 0.0
-    return DirectoryHandler(directory, scan_settings=scan_settings, planners=planners, push_wait=push_wait)
+    return DirectoryHandler(
+        directory, scan_settings=scan_settings, planners=planners, push_wait=push_wait, controller=controller
+    )
 
 
 def _manifest(options: ServeOptions) -> "Manifest | None":

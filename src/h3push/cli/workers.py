@@ -7,17 +7,16 @@ import asyncio
 import random
 import signal
 import socket
-import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h3push.cli.beside import tcp_line
-from h3push.cli.failures import CommandFailed, bind_failure
+from h3push.cli.failures import CommandFailed, bind_failure, file_failure
 from h3push.cli.metrics import MetricsPort
-from h3push.cli.reload import GRACE, FileAlarm
 from h3push.cli.run import Run, ready_line, say, say_expiry
 from h3push.cli.run import run as run_alone
-from h3push.cli.service import quic_tls, read_certificates, server_settings
+from h3push.cli.service import load_certificate, server_settings
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions
 
@@ -38,15 +37,13 @@ def run(options: ServeOptions) -> int:
     """Serve until a signal comes, in as many processes as are wanted; the exit code."""
     from h3push.server.shared_port import SteeringUnavailable
 
-    processes, reloads = options.processes, options.development.reload
-    if options.is_supervised:
+    if options.processes.workers > 1 or options.processes.limit_max_requests is not None:
         try:
             return _supervisor(options).run()
         except SteeringUnavailable as error:
             say(f"one process serves, for several need what this system lacks: {error.strerror or error}")
-            if processes.limit_max_requests is not None or reloads:
-                flag = "--reload" if reloads else "--limit-max-requests"
-                say(f"{flag} has no effect here: nobody could take over")
+            if options.processes.limit_max_requests is not None:
+                say("--limit-max-requests has no effect here: nobody could take over")
     run_alone(options)
     return 0
 
@@ -89,12 +86,10 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
     from h3push.server.workers import Supervisor
 
     files = options.certificate_files()
-    identities = read_certificates(options, files)
-    tls = quic_tls(options, identities)
+    tls = load_certificate(files)
     has_tcp, line = tcp_line(options)
     _import_ahead()
     raise_descriptor_limit()
-    alarm = FileAlarm(options) if options.development.reload else None
     bound = _bind(options, has_tcp)
     address = options.metrics.address
     metrics = None if address is None else MetricsPort(address, 2 * options.processes.workers)
@@ -103,7 +98,7 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
         [one.steered for one in bound],
         options.processes.workers,
         lambda place: _work(options, place, metrics),
-        secrets=Secrets.derive(identities[0].key, bound[0].local_address()),
+        secrets=Secrets.derive(_read(files.keyfile), bound[0].local_address()),
         tls=tls,
         listening={address: one for port in bound for address, one in port.listening.items()},
         grace=(settings.graceful_timeout or 0.0) + (settings.linger_timeout or 0.0),
@@ -120,9 +115,6 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
         say_expiry(files)
 
     supervisor.started = started
-    if alarm is not None:
-        alarm.start()
-        supervisor.alarm = alarm
     if metrics is not None:
         supervisor.ended = metrics.page.clear_gauges
     supervisor.look_after = lambda: _is_renewed(options, files)
@@ -150,6 +142,13 @@ def _bind(options: ServeOptions, with_tcp: bool) -> list[PortSockets]:
         raise bind_failure(error, options.binding.host, options.binding.port) from None
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise file_failure(error, "read", path) from None
+
+
 def _is_renewed(options: ServeOptions, files: CertificateFiles) -> bool:
     """Renew a certificate of `--dev` that expires soon; warn of another one."""
     before = files.certfile.read_bytes() if files.cafile is not None else b""
@@ -162,8 +161,6 @@ def _is_renewed(options: ServeOptions, files: CertificateFiles) -> bool:
 
 def _work(options: ServeOptions, place: "Place", metrics: MetricsPort | None) -> int:
     """Be one of the workers."""
-    if options.development.reload:
-        sys.dont_write_bytecode = True  # Python takes it for a source of the same second and size
     asyncio.run(WorkerRun(options, place, metrics).serve())
     return 0
 
@@ -198,14 +195,13 @@ class WorkerRun(Run):
         order = await orders.get()
         if order is Order.MAKE_WAY:
             await asyncio.sleep(SETTLE)
-        make_way = GRACE if self._options.development.reload else MAKE_WAY_GRACE
-        grace = {Order.MAKE_WAY: make_way, Order.STOP: None, Order.STOP_NOW: 0.0}[order]
+        grace = {Order.MAKE_WAY: MAKE_WAY_GRACE, Order.STOP: None, Order.STOP_NOW: 0.0}[order]
         stopping = asyncio.create_task(self._service.shutdown(grace))
         hurrying = asyncio.create_task(self._hurry(orders, stopping))
         with suppress(asyncio.CancelledError):
             await stopping
         hurrying.cancel()
-        await self._end_metrics()
+        await self._wind_up()
 
     async def _hurry(self, orders: "asyncio.Queue[Order]", stopping: "asyncio.Task[None]") -> None:
         """Take orders that come while it stops."""

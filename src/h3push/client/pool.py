@@ -14,13 +14,13 @@ from h3push.client.alternatives import Alternatives
 from h3push.client.answer import Answer, Source
 from h3push.client.claims import key_of
 from h3push.client.connect import connect
-from h3push.client.connections import Connect, Connections, Shared
-from h3push.client.handshake import Resolve, look_up
+from h3push.client.connections import Connect, Connections, Resolve, Shared
+from h3push.client.handshake import look_up
 from h3push.client.limits import Timeouts
-from h3push.client.push_cache import Freshness, OnUnused, PushCache
+from h3push.client.push_cache import Freshness, PushCache
 from h3push.client.push_stats import PushStats
 from h3push.client.pushes import OnPush
-from h3push.client.response import ClientResponse, ReceivedPush
+from h3push.client.response import ClientResponse
 from h3push.client.tls import Certificate, make_tls
 from h3push.errors import RequestNotProcessed
 from h3push.http.content import Content, FileContent
@@ -84,7 +84,6 @@ class Pool:
         early_data: see `connect`; session tickets are shared by all connections.
         dial: makes a connection; `connect` with the arguments above when `None`.
         resolve: finds the addresses of an origin.
-        on_unused: is told of each push that is not used, and why.
     """
 
     def __init__(
@@ -101,7 +100,6 @@ class Pool:
         early_data: bool = False,
         dial: Connect | None = None,
         resolve: Resolve = look_up,
-        on_unused: OnUnused | None = None,
     ) -> None:
         if push not in {"cache", "off"} and not callable(push):
             raise ValueError(f'push is "cache", "off" or a function that is asked about each promise, not {push!r}')
@@ -112,8 +110,7 @@ class Pool:
         self._read_timeout = (client_settings or ClientSettings()).read_timeout
         bounds = push_cache or PushCacheSettings()
         self._store = store
-        ask = push if callable(push) else None
-        self._pushes = None if push == "off" else PushCache(bounds, store, ask, on_unused)
+        self._pushes = None if push == "off" else PushCache(bounds, store, push if callable(push) else None)
         self.connections = Connections(
             dial or _dial(cafile, verify, cert, early_data, client_settings),
             self.settings,
@@ -215,10 +212,6 @@ class Pool:
         if self._store is not None and response.status < 500:  # RFC 9111 section 4.4
             await self._store.forget(head)
         return Answer.of(response, Source.SERVER)
-
-    def give_out(self) -> list[ReceivedPush]:
-        """Give up all pushes that wait, to a caller that will send no further request."""
-        return [] if self._pushes is None else self._pushes.give_out()
 
     async def close(self) -> None:
         """Close all connections, and drop all pushes."""

@@ -11,7 +11,7 @@ control when too much of it is unread, as any response is.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 from h3push.client.claims import Key, key_of, why_not_promised, why_not_response
@@ -29,9 +29,6 @@ from h3push.runtime.inbox import UnreadBudget
 from h3push.runtime.settings import PushCacheSettings
 from h3push.runtime.signal import Signal
 
-OnUnused = Callable[[ReceivedPush, Unused], None]
-"""Told of each push that is not used, in the moment that this is known, and why."""
-
 
 class Freshness(Protocol):
     """A store of responses, as promises see it."""
@@ -47,22 +44,16 @@ class PushCache:
         settings: the bounds.
         freshness: where answers are stored, if anywhere.
         ask: the application's word on each promise; False refuses it, at once or awaited.
-        on_unused: is told of each push that is not used.
     """
 
     def __init__(
-        self,
-        settings: PushCacheSettings,
-        freshness: Freshness | None = None,
-        ask: OnPush | None = None,
-        on_unused: OnUnused | None = None,
+        self, settings: PushCacheSettings, freshness: Freshness | None = None, ask: OnPush | None = None
     ) -> None:
         self.stats = PushStats()
         """The fate of all promises so far."""
         self._settings = settings
         self._freshness = freshness
         self._ask = ask
-        self._on_unused = on_unused
         self._held: dict[PushedExchange, Held] = {}
         self._by_key: dict[Key, list[Held]] = {}
         self._requested: Counter[Key] = Counter()
@@ -177,18 +168,6 @@ class PushCache:
         if not self._requested[key]:
             del self._requested[key]
 
-    def give_out(self) -> list[ReceivedPush]:
-        """Give up all pushes that wait, because no request will come for them; they stay counted as unclaimed."""
-        given = [held for held in self._held.values() if not held.is_wanted]
-        for held in given:
-            self._forget(held)
-            self.stats.unclaimed += 1
-            exchange = held.exchange
-            exchange.on_end = exchange.budget = None
-            if exchange.head is not None:
-                exchange.content.leave_budget()
-        return [held.push for held in given]
-
     def close(self) -> None:
         """Let go of everything that is held: it was wasted, and stays counted as unclaimed."""
         for handle in (self._timer, self._trimming):
@@ -254,8 +233,6 @@ class PushCache:
         exchange.budget = None
         if exchange.head is not None:
             exchange.content.leave_budget()
-        if self._on_unused is not None:
-            self._on_unused(held.push, why)
 
     # bounds
 

@@ -12,7 +12,9 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from h3push.control.decision import Action
 from h3push.delivery.counters import DeliveryCounters
 from h3push.delivery.decision import (
     AGREED,
@@ -31,9 +33,12 @@ from h3push.h3.push.rules import NO_CREDIT, NOT_AGREED, PushRefusal
 from h3push.http.fields import Field, Fields
 from h3push.http.semantics import freshness_lifetime, names_validator
 from h3push.plans.links import SortedLinks
-from h3push.plans.plan import PlannedResource, PushPlan
+from h3push.plans.plan import PlannedResource, PlanSource, PushPlan
 from h3push.server.push import Push, PushState
 from h3push.server.request import Request
+
+if TYPE_CHECKING:
+    from h3push.control.controller import Controller
 
 _ARM = object()
 """Key of a connection's group, for all deliveries of a server."""
@@ -64,6 +69,8 @@ class DeliveryState:
     the time anew. Only for clients whose limit has moved before: with a fixed number of pushes none would come. 0: what has no
     credit at once is not pushed."""
 
+    controller: "Controller | None" = None
+    """Decides which resources of a plan are worth a push; `None`: all of them are."""
     draw: Callable[[], float] = random.SystemRandom().random
     """Returns a number from 0 to 1, by which a connection is held out of pushes or not."""
 
@@ -95,6 +102,8 @@ class DeliveryState:
 
     def asked(self, request: Request) -> None:
         """A request is there: what the client asks for it will have. What we promised is remembered since the promise."""
+        if self.controller is not None:
+            self.controller.asked(request)
         holdings = self.holdings(request) if request.fulfils is None else None
         if holdings is not None and request.head.method == b"GET":
             holdings.hold(_key_of(request))
@@ -151,7 +160,22 @@ class PageDelivery:
     def carry_out(self, plan: PushPlan, *, moment: Moment | None = None) -> list[Delivered]:
         """Deliver every resource of a plan; `moment` when it is later than one can see from the request."""
         self.counters.left_out += plan.left_out
-        return [self.deliver(resource, moment=moment) for resource in plan.resources]
+        controller = self._state.controller
+        judged = None
+        if controller is not None:
+            named, arm = plan.source is not PlanSource.LEARNED, self._state.arm(self.request)
+            judged = controller.judge(self.request, plan.resources, named=named, arm=arm, holds=self._holds)
+        if judged is None:
+            return [self.deliver(resource, moment=moment) for resource in plan.resources]
+        return [self._deliver_judged(resource, action, moment) for resource, action, _ in judged]
+
+    def _deliver_judged(self, resource: PlannedResource, action: Action, moment: Moment | None) -> Delivered:
+        """Deliver one resource in the way that the controller has chosen."""
+        if action in {Action.PUSH, Action.DEFER}:
+            return self.deliver(resource, moment=moment, deferred=action is Action.DEFER)
+        is_held_out = self._state.arm(self.request) == "none"
+        worth = action is Action.HINT and not is_held_out
+        return self._done(resource, self._hinted(resource, moment) if worth else Way.NONE, PushRefusal.NOT_WORTH)
 
     def carry_out_early(self, plan: PushPlan) -> None:
         """Deliver a plan that is known before the page is made: at once, as promises or as one 103.
@@ -178,10 +202,15 @@ class PageDelivery:
             self.hints.add_texts(links.hints)
 
     def deliver(
-        self, resource: PlannedResource, *, moment: Moment | None = None, credentials: bool = False
+        self,
+        resource: PlannedResource,
+        *,
+        moment: Moment | None = None,
+        credentials: bool = False,
+        deferred: bool = False,
     ) -> Delivered:
-        """Deliver one resource."""
-        refusal, push = self._try_push(resource, credentials=credentials)
+        """Deliver one resource; a deferred push is promised now and sent a round trip later."""
+        refusal, push = self._try_push(resource, credentials=credentials, deferred=deferred)
         if push is not None:
             return self._done(resource, Way.PUSH, None, push)
         assert refusal is not None
@@ -189,13 +218,13 @@ class PageDelivery:
         if refusal in NO_CREDIT and more_may_come:
             self._waiting = (*self._waiting, resource)
             return Delivered(resource.path, Way.NONE, refusal)
-        way = Way.NONE
         worth = refusal in WORTH_A_HINT or (refusal is PushRefusal.HOLD_OUT and self.request.arm == "hint")
-        if worth and resource.method == "GET":
-            way = DELIVERY[not AGREED, moment or self.moment]
-        if way is not Way.NONE and not self.hints.add(resource, way):
-            way = Way.NONE
-        return self._done(resource, way, refusal)
+        return self._done(resource, self._hinted(resource, moment) if worth else Way.NONE, refusal)
+
+    def _hinted(self, resource: PlannedResource, moment: Moment | None) -> Way:
+        """Tell the client of a resource, and in which way."""
+        way = DELIVERY[not AGREED, moment or self.moment] if resource.method == "GET" else Way.NONE
+        return way if way is not Way.NONE and self.hints.add(resource, way) else Way.NONE
 
     def refuse(self, path: object, refusal: PushRefusal) -> Delivered:
         """Count a resource that cannot be delivered."""
@@ -224,6 +253,8 @@ class PageDelivery:
 
     def answered(self, status: int, fields: Sequence[Field]) -> None:
         """The final header section goes out: remember how long the client will have this resource."""
+        if self._state.controller is not None:
+            self._state.controller.answered(self.request)
         holdings = self.holdings
         if holdings is None or not (status < 300 or status == 304) or status == 206:
             return
@@ -270,7 +301,9 @@ class PageDelivery:
     def _refused_by_request(self) -> PushRefusal | None:
         return refused_by_request(self.request.head.fields)
 
-    def _try_push(self, resource: PlannedResource, *, credentials: bool) -> tuple[PushRefusal | None, Push | None]:
+    def _try_push(
+        self, resource: PlannedResource, *, credentials: bool = False, deferred: bool = False
+    ) -> tuple[PushRefusal | None, Push | None]:
         refusal = self._refusal(resource)
         if refusal is not None:
             return refusal, None
@@ -280,7 +313,7 @@ class PageDelivery:
         fields = promised_fields(self.request.head.fields, resource.fields, credentials=credentials)
         try:
             push = self.request.push_nowait(
-                resource.path, method=resource.method, headers=fields, priority=resource.priority
+                resource.path, method=resource.method, headers=fields, priority=resource.priority, deferred=deferred
             )
         except (LocalProtocolError, ValueError):
             return PushRefusal.MALFORMED, None
@@ -290,7 +323,14 @@ class PageDelivery:
         self.request.budget.promised.add(key)
         if self.holdings is not None:
             self.holdings.hold(key)
+        if self._state.controller is not None:
+            self._state.controller.promised(self.request, push, deferred=deferred)
         return None, push
+
+    def _holds(self, resource: PlannedResource) -> bool:
+        """True when the connection was given a resource before, and a push of it would be waste."""
+        key = self._key(resource.method, resource.path)
+        return self.holdings is not None and self.holdings.holds(key, self._now())
 
     def _refusal(self, resource: PlannedResource) -> PushRefusal | None:
         if names_validator(resource.fields):
@@ -301,9 +341,8 @@ class PageDelivery:
         refused = self.request.push_refusal
         if refused in NOT_AGREED:
             return refused
-        key = self._key(resource.method, resource.path)
-        has_it = self.holdings is not None and self.holdings.holds(key, self._now())
-        return PushRefusal.HAS_IT if has_it or key in self.request.budget.promised else None
+        promised = self._key(resource.method, resource.path) in self.request.budget.promised
+        return PushRefusal.HAS_IT if promised or self._holds(resource) else None
 
     def _done(
         self, resource: PlannedResource, way: Way, refusal: PushRefusal | None, push: Push | None = None
@@ -321,7 +360,7 @@ class PageDelivery:
     async def _promise_when_possible(self, resource: PlannedResource) -> None:
         """Wait for credit for one resource, or for a reason not to push it at all."""
         while True:
-            refusal, push = self._try_push(resource, credentials=False)
+            refusal, push = self._try_push(resource)
             if refusal not in NO_CREDIT:
                 self._done(resource, Way.NONE if push is None else Way.PUSH, refusal, push)
                 return

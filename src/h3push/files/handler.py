@@ -15,6 +15,7 @@ A directory says nothing of freshness, so all that a connection's holdings learn
 import logging
 from collections.abc import Awaitable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from h3push.delivery.counters import PushTotals
 from h3push.delivery.page import DeliveryState, PageDelivery
@@ -31,6 +32,9 @@ from h3push.plans.planner import Planner, ScanPlanner
 from h3push.server.request import Request
 from h3push.server.response import Response
 
+if TYPE_CHECKING:
+    from h3push.control.controller import Controller
+
 logger = logging.getLogger("h3push.server")
 
 
@@ -43,6 +47,7 @@ class DirectoryHandler:
         cache_settings: bounds of the plans that are kept, and of the time for scans.
         planners: further ways to tell what goes with a page, asked before the page itself is read.
         push_wait: seconds that a page is held open, after all of its content, for more push credit; 0: it is not.
+        controller: decides which pushes pay; `None`: all that are known go out.
     """
 
     def __init__(
@@ -53,14 +58,17 @@ class DirectoryHandler:
         cache_settings: PlanCacheSettings = PlanCacheSettings(),  # noqa: B008 - frozen
         planners: tuple[Planner, ...] = (),
         push_wait: float = 0.0,
+        controller: "Controller | None" = None,
     ) -> None:
         self.directory = directory
         """The directory that is served."""
-        self.delivery = DeliveryState(push_wait=push_wait)
+        self.delivery = DeliveryState(push_wait=push_wait, controller=controller)
         """State and counters of pushes and hints, over all connections."""
         self._scans: ScanPlanner | None = None
         if scan_settings is not None:
             self._scans = ScanPlanner(DirectoryPages(directory), scan_settings, cache_settings)
+        if controller is not None:
+            planners = (controller.plan, *planners)
         self.planners: tuple[Planner, ...] = planners if self._scans is None else (*planners, self._scans)
         """They tell what goes with a page, in this order."""
 

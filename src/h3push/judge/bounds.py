@@ -1,35 +1,13 @@
-"""How sure a count makes us: exact bounds of a probability, and the interval of a difference of means.
-
-The quantiles are scipy's. `lower_bound` is Clopper and Pearson's: with k of n seen, the largest p for which k or more of n would
-still be rarer than the level. It needs no prior, and it never claims more certainty than its level, however small n is. Its
-closed forms say what evidence costs: all of n seen gives level ** (1 / n), so 14 in a row make 0.8 certain, 29 make 0.9, and 59
-make 0.95.
-"""
+"""How sure the comparison of two means makes us: Welch's interval of their difference. The quantiles are scipy's."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from scipy import special, stats
+from scipy import stats
 
-LEVEL = 0.05
-"""Chance that a bound promises too much."""
 CONFIDENCE = 0.9
 """Chance that an interval holds the truth."""
-
-
-@lru_cache(maxsize=100_000)
-def lower_bound(uses: int, trials: int, level: float = LEVEL) -> float:
-    """The probability that `uses` of `trials` show at least, wrong with the chance `level`; 0 when nothing was tried.
-
-    Raises: ValueError: more uses than trials, or fewer than none.
-    """
-    if not 0 <= uses <= trials:
-        raise ValueError(f"{uses} uses of {trials} trials")
-    if uses == 0:
-        return 0.0
-    return float(special.betaincinv(uses, trials - uses + 1, level))  # the quantile of Beta(k, n - k + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,46 +1,24 @@
-"""The decision: which candidates of a route are pushed, and why the others are not.
+"""The decision for a plan: which candidates of a route are pushed, and why the others are not.
 
-Candidates are taken in the order in which the page needs them. One is pushed when enough page views were seen, the 5 % lower
-bound of its probability of use is at least the break-even of `saving.break_even`, a push saves time over a hint, and its bytes
-fit into the idle room that those before it left. The bound is counting, the saving is arithmetic of the link; neither knows of
-the other.
-
-What ties the routes together is the budget: the price of a wasted byte rises until all of them together waste no larger share of
-all bytes than that. So bytes are spent where they save most, and no threshold has to be guessed.
+Each candidate is judged as `control.decision` says. What ties the routes together is the budget: the price of a wasted byte rises
+until all of them together waste no larger share of all bytes than that. So bytes are spent where they save most, and no threshold
+has to be guessed.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
-from h3push.judge.bounds import lower_bound
-from h3push.judge.evidence import Candidate, Count, EvidenceClass, Route
-from h3push.judge.saving import INITIAL_WINDOW, PRICE_MS_PER_KB, RATE, ROUND_TRIP_MS, Path, break_even
-
-MIN_TRIALS = 5
-"""Page views below which nothing is pushed."""
-
+from h3push.control.bounds import lower_bound
+from h3push.control.decision import Judgement, Verdict, judge
+from h3push.control.kinds import EvidenceClass
+from h3push.control.saving import INITIAL_WINDOW, PRICE_MS_PER_KB, RATE, ROUND_TRIP_MS, Path
+from h3push.judge.evidence import Candidate, Count, Route
 
 DEAREST = 1e9
 """Milliseconds a kilobyte at which nothing is pushed that was ever in vain."""
 STEPS = 12
 """Bisections of the price: within a thousandth of what keeps the budget."""
-
-
-class Verdict(Enum):
-    """The verdict on a candidate: pushed, or why not."""
-
-    PUSH = "push"
-    """It is pushed."""
-    TOO_FEW = "too few views"
-    """Fewer than `MIN_TRIALS` views tell of it."""
-    SAVES_NOTHING = "saves nothing"
-    """A hint brings it as early: the link is busy in the round trip that a push would use."""
-    TOO_UNLIKELY = "too unlikely"
-    """The bound of its probability is below the break-even."""
-    NO_ROOM = "no room"
-    """It would be sent before what was asked for: what goes before it fills the idle time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +35,36 @@ class Terms:
     """Share of all bytes that may be pushed in vain: the budget."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Judged:
     """One candidate with everything that was decided by."""
 
     candidate: Candidate
     """As it was seen."""
-    verdict: Verdict
-    """The decision."""
-    bound: float
-    """The 5 % lower bound of its probability, over all classes."""
+    judgement: Judgement
+    """The decision, over all classes of clients."""
     bounds: Mapping[EvidenceClass, float] = field(default_factory=dict)
-    """The same for each class."""
-    saved_ms: float
-    """The saving of a push over a hint when it is used."""
-    break_even: float
-    """The probability from which on it pays."""
+    """The 5 % lower bound of its probability for each class."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+        return self.judgement.verdict
+
+    @property
+    def bound(self) -> float:
+        """The 5 % lower bound of its probability, over all classes."""
+        return self.judgement.bound
+
+    @property
+    def saved_ms(self) -> float:
+        """The saving of a push over a hint when it is used."""
+        return self.judgement.saved_ms
+
+    @property
+    def break_even(self) -> float:
+        """The probability from which on it pays."""
+        return self.judgement.break_even
 
     @property
     def expected_ms(self) -> float:
@@ -152,26 +144,18 @@ def decide(route: Route, terms: Terms | None = None) -> Plan:
 
 
 def _judge(candidate: Candidate, path: Path, taken: float, terms: Terms) -> Judged:
-    bound = _bound(candidate.total)
-    saved = path.saved(taken + candidate.size)
-    fits = taken + candidate.size <= path.idle
-    threshold = break_even(saved, candidate.size, 0.0 if fits else candidate.size / path.rate, terms.price)
-    if candidate.total.trials < MIN_TRIALS:
-        verdict = Verdict.TOO_FEW
-    elif saved <= 0:
-        verdict = Verdict.SAVES_NOTHING
-    elif bound < threshold:
-        verdict = Verdict.TOO_UNLIKELY
-    else:
-        verdict = Verdict.PUSH if fits else Verdict.NO_ROOM
-    return Judged(
-        candidate=candidate,
-        verdict=verdict,
-        bound=bound,
-        bounds={kind: _bound(count) for kind, count in candidate.by_class.items()},
-        saved_ms=saved,
-        break_even=threshold,
+    count = candidate.total
+    judgement = judge(
+        candidate.size,
+        uses=count.uses,
+        trials=count.trials,
+        bound=_bound(count),
+        path=path,
+        idle=path.idle,
+        taken=taken,
+        price=terms.price,
     )
+    return Judged(candidate, judgement, {kind: _bound(count) for kind, count in candidate.by_class.items()})
 
 
 def _bound(count: Count) -> float:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from types import MappingProxyType
+
+from h3push.control.kinds import EvidenceClass
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -30,30 +31,6 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The record: the columns that learning reads of a log, with Ibis's types. docs/reference/evidence.md tells each."""
-
-
-class EvidenceClass(Enum):
-    """A server's knowledge of a client when a page is asked for; uses are counted for each class apart."""
-
-    NEW = "new"
-    """The first view of its connection, without validators."""
-    WARM = "warm"
-    """A further view of its connection: the client holds what came with the earlier ones."""
-    RETURNING = "returning"
-    """The page was asked for with validators: the client was here before."""
-    UNKNOWN = "unknown"
-    """The log does not say."""
-
-
-class Arm(Enum):
-    """The groups of an experiment: what page views are given, at random."""
-
-    NONE = "none"
-    """Neither pushes nor hints."""
-    HINT = "hint"
-    """A 103 response or a Link field."""
-    PUSH = "push"
-    """Pushes."""
 
 
 @dataclass(frozen=True, slots=True)

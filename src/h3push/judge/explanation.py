@@ -1,24 +1,13 @@
 """Decisions in words: what a person reads who asks why something is pushed or not."""
 
-from h3push.judge.decision import MIN_TRIALS, Judged, Plan, Verdict
+from h3push.control.decision import Verdict
+from h3push.control.explanation import reason as reason_of
+from h3push.judge.decision import Judged, Plan
 
 
 def reason(judged: Judged) -> str:
     """Why a candidate is in, or out."""
-    candidate = judged.candidate
-    seen = f"used in {candidate.total.uses:,} of {candidate.total.trials:,} views, so in {judged.bound:.0%} at least"
-    gain = f"a push saves {judged.saved_ms:.0f} ms over a hint"
-    match judged.verdict:
-        case Verdict.PUSH:
-            return f"{seen}; {gain}, and pays from {judged.break_even:.0%} on"
-        case Verdict.TOO_FEW:
-            return f"{candidate.total.trials:,} views tell of it, and {MIN_TRIALS} are needed"
-        case Verdict.SAVES_NOTHING:
-            return f"{seen}; but a hint brings it as early: the link is busy until then"
-        case Verdict.TOO_UNLIKELY:
-            return f"{seen}; {gain}, but pays only from {judged.break_even:.0%} on"
-        case Verdict.NO_ROOM:
-            return f"{seen}; but what is pushed before it fills the idle time"
+    return reason_of(judged.judgement)
 
 
 def link(plan: Plan) -> str:

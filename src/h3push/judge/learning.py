@@ -12,9 +12,11 @@ out of pushes tell for all of them: they keep the learning going while a plan is
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from h3push.control.kinds import EvidenceClass
+from h3push.control.routes import MAX_VALUES, Match
 from h3push.judge.engine import Store
-from h3push.judge.evidence import Candidate, Count, EvidenceClass, Route
-from h3push.judge.routes import MAX_VALUES, Match, find_routes
+from h3push.judge.evidence import Candidate, Count, Route
+from h3push.judge.routes import find_routes
 
 if TYPE_CHECKING:
     from ibis.expr.types import BooleanValue, StringValue, Table

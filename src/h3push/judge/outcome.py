@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from h3push.control.kinds import Arm
 from h3push.judge.bounds import Interval, difference, views_needed
-from h3push.judge.evidence import Arm
 from h3push.judge.learning import Tables
 
 if TYPE_CHECKING:

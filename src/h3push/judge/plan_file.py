@@ -12,20 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from h3push.errors import H3PushError
-from h3push.judge.decision import Judged, Plan, Verdict
+from h3push.control.decision import Verdict
+from h3push.control.routes import template_pattern
+from h3push.control.seed import PlanError, read_plan
+from h3push.judge.decision import Judged, Plan
 from h3push.judge.explanation import link, reason
-from h3push.judge.routes import template_pattern
 from h3push.plans.links import guess_destination
 
 VERSION = 1
 """Version of the entries' fields."""
-MAX_BYTES = 64 << 20
-"""Largest plan that is read, in bytes."""
-
-
-class PlanError(H3PushError):
-    """A plan that cannot be read; the sentence says which and why."""
 
 
 def to_document(plans: Sequence[Plan]) -> dict[str, Any]:
@@ -33,10 +28,15 @@ def to_document(plans: Sequence[Plan]) -> dict[str, Any]:
     document: dict[str, Any] = {"$learned": {"version": VERSION}}
     for plan in plans:
         if plan.judged:
-            document[plan.route.route] = {"$route": {"views": plan.route.views, "link": link(plan)}} | {
+            document[plan.route.route] = {"$route": _figures(plan)} | {
                 judged.candidate.path: _entry(judged) for judged in plan.judged
             }
     return document
+
+
+def _figures(plan: Plan) -> dict[str, Any]:
+    route = plan.route
+    return {"views": route.views, "link": link(plan), "page_bytes": route.page_bytes, "think_ms": route.think_ms}
 
 
 def _entry(judged: Judged) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def explain_file(path: Path, page: str) -> str:
 
     Raises: PlanError: there is no such plan, or nothing in it for the page.
     """
-    document = _read(path)
+    document = read_plan(path)
     route = page if page in document else next((name for name in document if _fits(name, page)), None)
     entries = None if route is None else document[route]
     if not isinstance(entries, dict):
@@ -100,17 +100,3 @@ def explain_file(path: Path, page: str) -> str:
 
 def _fits(route: str, page: str) -> bool:
     return "{" in route and template_pattern(route).fullmatch(page) is not None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        document = json.loads(data)
-    except OSError as error:
-        raise PlanError(f"cannot read the plan {path}: {(error.strerror or str(error)).lower()}") from None
-    except (ValueError, RecursionError):
-        raise PlanError(f"{path} is not JSON") from None
-    if not isinstance(document, dict) or "$learned" not in document:
-        raise PlanError(f"{path} is no plan that h3push learn wrote")
-    return document

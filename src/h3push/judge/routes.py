@@ -8,33 +8,12 @@ the same beginning. Placeholders are numbered from the left. What goes with a pa
 (`/orders/17/items`), and is then learned as `/orders/{1}/items`.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from h3push.errors import H3PushError
+from h3push.control.routes import Match, is_identifier, numbered, template_pattern
 
 MAX_SIBLINGS = 100
 """Different segments in one place that are still sections or pages of their own."""
-MAX_VALUES = 2
-"""Placeholders whose values are looked for in the paths of what goes with a page."""
-
-_IDENTIFIER = re.compile(r"\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?=\D*\d)[0-9a-fA-F]{16,}")
-_PLACEHOLDER = re.compile(r"\{[^{}/]*\}")
-
-
-class RouteError(H3PushError, ValueError):
-    """A template that cannot be used; the sentence says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The route of a page."""
-
-    route: str
-    """The template; the path itself when the page is alone."""
-    values: tuple[str, ...] = ()
-    """The values of its placeholders, from the left."""
 
 
 def find_routes(paths: Iterable[str], given: Sequence[str] = ()) -> Mapping[str, Match]:
@@ -56,23 +35,6 @@ def find_routes(paths: Iterable[str], given: Sequence[str] = ()) -> Mapping[str,
     return found | _discovered(rest)
 
 
-def numbered(template: str) -> str:
-    """The template with its placeholders named by number: `/a/{id}` is `/a/{1}`."""
-    count = iter(range(1, 1000))
-    return _PLACEHOLDER.sub(lambda _: f"{{{next(count)}}}", template)
-
-
-def template_pattern(template: str) -> re.Pattern[str]:
-    """The paths that a template fits. A placeholder stands for one segment or a part of one.
-
-    Raises: RouteError: it is no absolute path, or has a brace that is no placeholder.
-    """
-    literals = _PLACEHOLDER.split(template)
-    if not template.startswith("/") or any("{" in text or "}" in text for text in literals):
-        raise RouteError(f"{template!r} is no route: a route is a path such as /orders/{{id}}")
-    return re.compile("([^/]+)".join(map(re.escape, literals)))
-
-
 def _discovered(paths: Sequence[str]) -> dict[str, Match]:
     """Templates of paths, segment by segment from the left: a tree whose wide nodes are folded."""
     found: dict[str, Match] = {}
@@ -88,7 +50,7 @@ def _discovered(paths: Sequence[str]) -> dict[str, Match]:
                     found[path] = Match("/" + "/".join(prefix), tuple(values))
                     continue
                 segment = rest[0]
-                if segment and (folds or _IDENTIFIER.fullmatch(segment)):
+                if segment and (folds or is_identifier(segment)):
                     values = [*values, segment]
                     segment = f"{{{len(values)}}}"
                 deeper.setdefault((*prefix, segment), []).append((path, rest[1:], values))
@@ -97,4 +59,4 @@ def _discovered(paths: Sequence[str]) -> dict[str, Match]:
 
 
 def _is_wide(segments: set[str]) -> bool:
-    return sum(_IDENTIFIER.fullmatch(segment) is None for segment in segments) > MAX_SIBLINGS
+    return sum(not is_identifier(segment) for segment in segments) > MAX_SIBLINGS

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
+from h3push.control.kinds import Arm
 from h3push.judge.bounds import Interval
-from h3push.judge.evidence import Arm
 from h3push.judge.outcome import Comparison, Fates, Outcome, RouteOutcome, Standing
 
 BESIDE = {Arm.NONE: "no push", Arm.HINT: "hints"}

@@ -53,6 +53,8 @@ class PlanSource(Enum):
     """A file says so (`--push-manifest`)."""
     LINK = "link"
     """A `Link: rel=preload` field of a response, final or interim, or of an early-hint event."""
+    LEARNED = "learned"
+    """Clients asked for them after the page, or used them when they were pushed (`--push learned`)."""
     APPLICATION = "application"
     """The application asked for it while it answered: `h3push.push`, or ASGI's push event."""
 

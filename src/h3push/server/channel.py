@@ -10,7 +10,7 @@ The start of a response may wait for its content until the turn of the loop is o
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from h3push.errors import ErrorCode
@@ -25,7 +25,6 @@ from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ServerSettings
 from h3push.server.counters import ServerCounters
 from h3push.server.drain_guard import DrainGuard, OpenResponse
-from h3push.server.identities import Identities
 
 KEEP_ALIVE = 5.0
 """Seconds between two PINGs while a response is pending, at most: QUIC does not tell the client's idle time-out, and none that is
@@ -75,8 +74,6 @@ class Channel(ABC):
         """Pushed responses that wait for their stream."""
         self.tied: dict[object, Any] = {}
         """State that others tie to this connection, each under a key of its own; gone with the connection."""
-        self.identities: Identities | None = None
-        """The certificates that the server had when the connection began, where they are known."""
         self.next_look: float | None = None
         """When what is pending is looked at next, in loop time; `None` while nothing is."""
         self._endpoint = endpoint
@@ -92,6 +89,11 @@ class Channel(ABC):
     def info(self) -> dict[str, object]:
         """Facts of the handshake: `alpn`, `server_name`, `cipher_suite`, `peer_certificates`, `resumed`, ..."""
         return self._endpoint.driver.info(self.handle)
+
+    @property
+    def stats(self) -> Mapping[str, int | float]:
+        """The path's measures, `rtt` (seconds) and `congestion_window` (bytes) among them; empty when the connection is gone."""
+        return self._endpoint.driver.stats(self.handle)
 
     @property
     def local_address(self) -> tuple[str, int]:

@@ -43,7 +43,7 @@ class ServerConnection(Channel):
     ):
         settings, counters, date = server.settings, server.counters, server.date
         super().__init__(endpoint, handle, address, core, settings=settings, counters=counters, date=date)
-        self.server, self.identities = server, server.identities
+        self.server = server
         self.requests: dict[int, Request] = {}
         """Requests of the client under way that something may still happen to, by stream."""
         self.runner = HandlerRunner(server.handler, server.spawn, server.counters, self._wait_for, self._finish)
@@ -86,6 +86,8 @@ class ServerConnection(Channel):
         response = guard.responses.pop(stream_id, None)
         if response is not None:
             guard.acknowledged_bytes += response.bytes_sent
+            if response.on_acknowledged is not None:
+                response.on_acknowledged()
         if stream_id & 2:
             self.receive(self.core.receive_acknowledged(stream_id, self._endpoint.loop.time()))
         if self.server.is_shutting_down:

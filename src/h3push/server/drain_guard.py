@@ -67,6 +67,8 @@ class OpenResponse(Protocol):
     """True when our side could not make it whole."""
     bytes_sent: int
     """Content given to the transport so far, in bytes."""
+    on_acknowledged: Callable[[], None] | None
+    """Called when the client has all of it."""
     taken: int
     """Content that the client had taken when it last made progress; the guard's own note."""
     taken_at: float | None

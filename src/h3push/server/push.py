@@ -46,7 +46,7 @@ class PromisedRequest(Protocol):
 class Push:
     """One push, promised or refused."""
 
-    __slots__ = ("_call_off", "_ended", "_record", "bytes_sent", "path", "priority", "refusal", "request")
+    __slots__ = ("_call_off", "_ended", "_record", "bytes_sent", "path", "priority", "refusal", "request", "run")
 
     def __init__(
         self,
@@ -70,6 +70,9 @@ class Push:
         self.request: PromisedRequest | None = None
         """The promised request, which the handler gets; `None` when nothing was promised."""
 
+        self.run: Callable[[], None] | None = None
+        """Has a deferred promise answered; `None` for one that is answered at once."""
+
     @property
     def push_id(self) -> int | None:
         """The push ID; `None` when the push was refused."""
@@ -92,6 +95,12 @@ class Push:
         """
         if self._call_off is not None and self.state not in _OVER:
             self._call_off(self, code)
+
+    def start(self) -> None:
+        """Have a push answered that was promised with `deferred`. Harmless when that was done, or when it is over."""
+        run, self.run = self.run, None
+        if run is not None:
+            run()
 
     async def done(self) -> ServerPushState:
         """Wait until it is FULFILLED, CANCELLED or refused (UNPROMISED), and return which."""

@@ -9,6 +9,7 @@ until the client has acknowledged all of it, or either side has called it off.
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from h3push.errors import ErrorCode, H3PushError, PushNotAllowed, StreamFailed
 from h3push.h3.events import PushCancelled
@@ -78,8 +79,12 @@ class ServerPushes:
         headers: HeadersLike | None = None,
         authority: str | None = None,
         priority: Priority | None = None,
+        deferred: bool = False,
     ) -> Push:
-        """Promise a request on the stream of the request that was really sent, and queue the promised one."""
+        """Promise a request on the stream of the request that was really sent, and queue the promised one.
+
+        With `deferred` it is queued when `Push.start` is called: the client has time to call it off before it costs anything.
+        """
         method_bytes = method.encode("latin-1")
         if method_bytes not in PUSHABLE_METHODS:  # a mistake, with credit or without
             raise PushNotAllowed(f"{method} is not safe and cacheable: push GET or HEAD only")
@@ -100,11 +105,18 @@ class ServerPushes:
         request = push.request = Request(self._connection, self, None, head)
         request.become_pushed(push, initiator)
         self.live[promised.push_id] = request
+        if deferred:
+            push.run = partial(self._queue, request)
+        else:
+            self._queue(request)
+        self._connection.schedule_flush()
+        return push
+
+    def _queue(self, request: Request) -> None:
+        """Answer a promised request behind what was asked for."""
         if not self._queued:
             self._loop.call_soon(self._run_queued)
         self._queued.append(request)
-        self._connection.schedule_flush()
-        return push
 
     def _promise(self, budget: PushBudget, head: RequestHead) -> ServerPush | PushRefusal:
         """Have the core write a promise; its record, or why nothing was promised."""

@@ -43,6 +43,7 @@ class Pusher(Protocol):
         headers: HeadersLike | None = None,
         authority: str | None = None,
         priority: Priority | None = None,
+        deferred: bool = False,
     ) -> Push:
         """Promise a request, or say in the push why not."""
 
@@ -75,6 +76,8 @@ class Request(RequestView):
     _dropped: int = 0
     arm: str | None = None
     """The group of this page view in an experiment ("none", "hint" or "push"), for the access log; `None` outside one."""
+    page_view: object | None = None
+    """The page view that a controller counts it to."""
     task: "asyncio.Task[None] | None" = None
     """The handler's task, if it needed one."""
     task_began: bool = False
@@ -308,9 +311,15 @@ class Request(RequestView):
         headers: HeadersLike | None = None,
         authority: str | None = None,
         priority: Priority | None = None,
+        deferred: bool = False,
     ) -> Push:
-        """The same as `push`, for handlers that are plain functions."""
-        return self._pusher.promise(self, path, method=method, headers=headers, authority=authority, priority=priority)
+        """The same as `push`, for handlers that are plain functions.
+
+        With `deferred` the promise goes out at once, and its answer when `Push.start` is called.
+        """
+        return self._pusher.promise(
+            self, path, method=method, headers=headers, authority=authority, priority=priority, deferred=deferred
+        )
 
     async def wait_for_push_credit(self) -> None:
         """Wait until the client may have given more push credit, or gives none any more."""

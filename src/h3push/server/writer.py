@@ -61,6 +61,8 @@ class ResponseWriter:
     """Its row in the access log."""
     on_end: Callable[[], None] | None = None
     """Called when the end has been handed to QUIC."""
+    on_acknowledged: Callable[[], None] | None = None
+    """Called when the client has all of it."""
     taken: int = 0
     """Content that the client had taken when the drain guard last saw progress, in bytes."""
     taken_at: float | None = None

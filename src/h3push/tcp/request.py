@@ -157,6 +157,7 @@ class TcpRequest(Request):
         headers: HeadersLike | None = None,
         authority: str | None = None,  # the page's own: the event has no place for another
         priority: Priority | None = None,
+        deferred: bool = False,  # the event knows no such thing
     ) -> Push:
         """Have the server promise a request (`http.response.push`); what becomes of it, HTTP/2 servers do not say."""
         refusal = PushRefusal.METHOD if method != "GET" else self.push_refusal

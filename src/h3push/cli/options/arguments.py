@@ -8,10 +8,7 @@ from pathlib import Path
 class Arguments:
     """One field a flag of `options.flags`, of the same name."""
 
-    urls: tuple[str, ...]
-    parallel: bool
-    parallel_max: int
-    fail_early: bool
+    url: str
     # the request
     request: str | None
     header: tuple[str, ...]
@@ -19,7 +16,7 @@ class Arguments:
     data_binary: tuple[str, ...]
     form: tuple[str, ...]
     get: bool
-    upload_file: tuple[str, ...]
+    upload_file: str | None
     head: bool
     user_agent: str | None
     referer: str | None
@@ -29,7 +26,6 @@ class Arguments:
     range: str | None
     compressed: bool
     location: bool
-    location_trusted: bool
     max_redirs: int
     retry: int
     # pushes
@@ -47,10 +43,8 @@ class Arguments:
     connect_timeout: float
     max_time: float | None
     # the output
-    output: tuple[Path, ...]
-    remote_name: int
-    remote_name_all: bool
-    output_dir: Path | None
+    output: Path | None
+    remote_name: bool
     include: bool
     fail: bool
     silent: bool
@@ -61,11 +55,6 @@ class Arguments:
     waterfall: bool
     har: Path | None
     svg: Path | None
-    # all of them
-    order: tuple[str, ...] = ()
-    """Names of the flags in the order in which they were typed, once for each time."""
-
-    @property
-    def follows_redirects(self) -> bool:
-        """True with `-L`, in either form."""
-        return self.location or self.location_trusted
+    # both of -d and --data-binary
+    data_order: tuple[str, ...] = ()
+    """Names of the data flags in the order in which they were typed: `data` or `data_binary` for each."""

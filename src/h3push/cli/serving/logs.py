@@ -1,5 +1,6 @@
 """The access log."""
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,19 @@ class Logs(Subject):
     log_format: "LogFormat" = flag(
         "--log-format FORMAT", "Format of these lines.", default="text", type=click.Choice(["text", "json"])
     )
+    log_level: str = flag(
+        "--log-level LEVEL",
+        "Log to stderr from here on; debug tells why what is pushed.",
+        default="warning",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+    )
     quiet: bool = flag("-q --quiet", "The same as --no-access-log.")
+
+    def begin(self) -> None:
+        """Have everything of h3push from this level on written to stderr."""
+        if self.log_level != "warning":  # Python's own way of last resort
+            logging.basicConfig(format="h3push: %(levelname)s: %(message)s")
+            logging.getLogger("h3push").setLevel(self.log_level.upper())
 
     @property
     def has_access_log(self) -> bool:

@@ -12,7 +12,6 @@ from h3push.cli.serving.application import Application
 from h3push.cli.serving.binding import Binding
 from h3push.cli.serving.certificates import CertificateFiles, Certificates
 from h3push.cli.serving.delivery import Delivery
-from h3push.cli.serving.development import Development
 from h3push.cli.serving.flag import Subject
 from h3push.cli.serving.limits import Limits, Timeouts, WebSockets
 from h3push.cli.serving.logs import Logs
@@ -29,7 +28,6 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "site": Site,
     "delivery": Delivery,
     "processes": Processes,
-    "development": Development,
     "logs": Logs,
     "metrics": Metrics,
     "timeouts": Timeouts,
@@ -59,8 +57,6 @@ class ServeOptions:
     """The things that go with a page."""
     processes: Processes
     """How many processes."""
-    development: Development
-    """Reloading, while it is being written."""
     logs: Logs
     """The logs."""
     metrics: Metrics
@@ -81,10 +77,7 @@ class ServeOptions:
         options = cls(target=target, **subjects)
         for one in subjects.values():
             one.check()
-        options.check_reload()
         options.check_target()
-        if options.certificates.early_data and options.is_supervised:
-            raise click.UsageError("--early-data goes with one process: several could not tell a replay.")
         return options
 
     @property
@@ -96,26 +89,9 @@ class ServeOptions:
         is_application = is_module and not path.is_dir() and (":" in self.target or self.application.factory)
         return None if is_application else path
 
-    @property
-    def is_supervised(self) -> bool:
-        """True when a supervisor has the port: for several workers, for one that gives way in time, and to reload."""
-        processes = self.processes
-        return processes.workers > 1 or processes.limit_max_requests is not None or self.development.reload
-
     def certificate_files(self) -> CertificateFiles:
         """The certificate as it is now; made or renewed for development. Raises `CommandFailed`."""
         return self.certificates.find(self.binding.host)
-
-    def check_reload(self) -> None:
-        """Refuse to reload what needs no reload, and several workers of what is being written."""
-        if self.development.reload and self.directory is not None:
-            raise click.UsageError(
-                "--reload goes with an application: files of a directory are served as they are now."
-            )
-        if self.development.reload and self.processes.workers > 1:
-            raise click.UsageError(
-                "--reload and --workers exclude each other: one process serves what is being written."
-            )
 
     def check_target(self) -> None:
         """Refuse a target that is no directory and does not look like `module:app`, and flags of the other kind."""

@@ -62,6 +62,8 @@ class PushRefusal(Enum):
     """Pushed, served, or named with a validator, and fresh."""
     HOLD_OUT = "the connection is held out of pushes, to measure what they save (ServerSettings.push_hold_out)"
     """Half of such connections get hints instead, the others nothing."""
+    NOT_WORTH = "it is too seldom used, or a push of it saves too little, to be worth its bytes (--push learned)"
+    """The controller's verdict; h3push.control says why, in its log."""
     RELATIVE = "a path to push begins with a slash"
     """A relative path depends on a base, and applications and browsers differ in theirs."""
     VALIDATOR = "the promised request would name a validator"
