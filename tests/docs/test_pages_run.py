@@ -28,6 +28,8 @@ EARLIER = dict.fromkeys(
 PORTS = ("4433", "4434")
 RUN = frozenset({"h3push", "python", "pytest"})
 """Programs that are run here; the reader's machine has the others."""
+SERVES = ("h3push serve", "h3push proxy")
+"""Commands that go on until somebody ends them."""
 READY = 20.0
 """Seconds in which a server must listen, or its output come: far more than it takes."""
 
@@ -97,11 +99,11 @@ class Reader:
 
     def type(self, line: str) -> None:
         """Run a command; one that serves goes on in the background, as in a terminal of its own."""
-        if line.startswith("h3push serve") and "--port" not in line:  # the default port may be taken on this machine
-            line = line.replace("h3push serve", f"h3push serve --port {PORTS[0]}", 1)
+        if line.startswith(SERVES) and "--port" not in line:  # the default port may be taken on this machine
+            line = re.sub(r"^h3push \w+", rf"\g<0> --port {PORTS[0]}", line)
         line = self.with_our_ports(line)
         self.ran.append(line)
-        serves = line.startswith("h3push serve") or "server.py" in line
+        serves = line.startswith(SERVES) or "server.py" in line
         with (self.place / "output.txt").open("ab") as output:
             started = subprocess.Popen(
                 ["bash", "-c", f"exec {line}" if serves else line],

@@ -64,7 +64,7 @@ def test_options_in_the_text_exist(page: Path) -> None:
     """An option that a sentence names is one of some command."""
     known = set().union(*(all_options(command_named(name)) for name in COMMANDS)) | OF_OTHERS
     for code in inline_code(page):
-        for option in re.findall(r"^--[a-z][a-z-]*", code):
+        for option in re.findall(r"^--[a-z][a-z0-9-]*", code):
             assert option in known, f"no command has {option}"
 
 

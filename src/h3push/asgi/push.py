@@ -17,6 +17,7 @@ from h3push.delivery.page import Delivered, PageDelivery
 from h3push.h3.push.rules import PushRefusal
 from h3push.http.headers import HeadersLike, encode_headers
 from h3push.http.priority import Priority
+from h3push.plans.plan import PushPlan
 
 
 class PushMarker(TypedDict):
@@ -47,6 +48,15 @@ class Pusher:
     def __init__(self, delivery: PageDelivery) -> None:
         self._delivery = delivery
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def takes_pushes(self) -> bool:
+        """True when the client agreed to pushes and this request does not say otherwise."""
+        return self._delivery.takes_pushes
+
+    def carry_out(self, plan: PushPlan) -> None:
+        """Deliver a plan, in the event loop's thread."""
+        self._delivery.carry_out(plan)
 
     def push(self, paths: Iterable[str], options: PushOptions) -> list[Delivered]:
         """Deliver each path. Any thread may call it; another one than the loop's waits for the loop to do it."""

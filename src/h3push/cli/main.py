@@ -14,6 +14,7 @@ from h3push.cli.failures import ExitCode, file_failure, give_up_stream, say
 
 COMMANDS = {
     "serve": ("h3push.cli.serve", "serve"),
+    "proxy": ("h3push.cli.proxy", "proxy"),
     "get": ("h3push.cli.get", "get"),
     "learn": ("h3push.cli.learn", "learn"),
     "report": ("h3push.cli.report", "report"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from h3push.cli.failures import CommandFailed
 from h3push.cli.serving.certificates import CertificateFiles
-from h3push.cli.serving.options import ServeOptions
+from h3push.cli.serving.options import ProxyOptions, ServeOptions
 
 if TYPE_CHECKING:
     from h3push import _quic
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from h3push.control.sharing import SharedController
     from h3push.files.handler import DirectoryHandler
     from h3push.plans.manifest import Manifest
+    from h3push.plans.planner import Planner
     from h3push.runtime.settings import ServerSettings
     from h3push.server.access_log import AccessLog
     from h3push.server.server import Server
@@ -75,11 +76,13 @@ def make_service(
     if options.directory is not None:
         handler = _directory_handler(options.directory, options, manifest, controller)
         return serve(handler, options.binding.host, options.binding.port, settings=settings, **arguments)
+    application, planners = _application(options)
     return serve_asgi(
-        _application(options),
+        application,
         options.binding.host,
         options.binding.port,
         manifest=manifest,
+        planners=planners,
         push_wait=options.delivery.push_wait,
         controller=controller,
         settings=settings,
@@ -87,11 +90,15 @@ def make_service(
     )
 
 
-def _application(options: ServeOptions) -> "ASGIApplication":
+def _application(options: ServeOptions) -> "tuple[ASGIApplication, tuple[Planner, ...]]":
+    """The application, and what knows of its pages beforehand."""
     from h3push.asgi.loader import LoadError, load_app, own_lines
 
+    if isinstance(options, ProxyOptions):
+        proxy = options.upstreaming.application(options.upstreams, read_pages=options.delivery.is_on)
+        return proxy, proxy.planners
     try:
-        return load_app(options.target, factory=options.application.factory, app_dir=options.application.app_dir)
+        return load_app(options.target, factory=options.application.factory, app_dir=options.application.app_dir), ()
     except LoadError as error:
         raise CommandFailed(str(error)) from None
     except Exception as error:

@@ -30,6 +30,7 @@ from h3push.asgi.types import (
     Send,
 )
 from h3push.delivery.page import DeliveryState, PageDelivery
+from h3push.errors import StreamFailed
 from h3push.http.fields import Field
 from h3push.http.headers import has_field
 from h3push.plans.planner import Planner
@@ -116,6 +117,11 @@ class TcpApplication:
         finally:
             self.under_way -= 1
 
+    def dated(self, fields: list[Field]) -> list[Field]:
+        """Date, where the application gave none (RFC 9110 section 6.6.1)."""
+        date = self.server.date()
+        return [] if date is None or has_field(fields, b"date") else [date]
+
     async def _run_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = TcpWebSocket(self.server, scope, receive, send)
         error: BaseException | None = None
@@ -182,6 +188,9 @@ class TcpExchange:
             await self._call()
             if not self._complete and not self._gone:
                 raise ApplicationError("the application returned before its response was complete")
+        except StreamFailed as error:  # the connection ends with the response, so nothing short passes for whole
+            logger.info("%r: %s", self._request, error)
+            self._failed = True
         except Exception as error:
             if self._gone or self._request.status is not None:
                 raise
@@ -259,7 +268,8 @@ class TcpExchange:
         self._trailers = bool(message.get("trailers"))
         if self._row is not None:
             self._row.began()
-        return {**message, "headers": [*fields, *delivery.link_fields(fields), *self._alternative(fields)]}
+        own = (*self._owner.dated(fields), *delivery.link_fields(fields), *self._alternative(fields))
+        return {**message, "headers": [*fields, *own]}
 
     def _alternative(self, fields: list[Field]) -> list[Field]:
         value = self._owner.alt_svc()

@@ -29,7 +29,7 @@ class OurConfig(Config):
         self.errorlog = logging.getLogger("h3push.server.hypercorn")
         self.loglevel = "WARNING"
         self.include_server_header = False
-        self.include_date_header = settings.send_date
+        self.include_date_header = False  # as with uvicorn
         self.keep_alive_max_requests = WHOLE_LIFE
         self.keep_alive_timeout = settings.idle_timeout or math.inf
         self.websocket_max_message_size = settings.websocket_max_size

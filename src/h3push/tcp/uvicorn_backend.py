@@ -57,7 +57,7 @@ class UvicornBackend:
             access_log=False,
             proxy_headers=False,  # the same addresses as over HTTP/3
             server_header=False,
-            date_header=settings.send_date,
+            date_header=False,  # added where the application has none: uvicorn would add a second one
             timeout_keep_alive=math.ceil(settings.idle_timeout or 0) or 86_400,
             ssl_context_factory=None if context is None else lambda _config, _default: context,
         )

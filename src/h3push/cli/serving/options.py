@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import rich_click as click
 
@@ -19,6 +19,7 @@ from h3push.cli.serving.metrics import Metrics
 from h3push.cli.serving.over_tcp import OverTcp
 from h3push.cli.serving.processes import Processes
 from h3push.cli.serving.site import Site
+from h3push.cli.serving.upstreaming import Upstreaming
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "binding": Binding,
@@ -69,10 +70,15 @@ class ServeOptions:
     """Bounds of WebSockets."""
 
     @classmethod
-    def of(cls, given: dict[str, Any]) -> "ServeOptions":
+    def subjects(cls) -> Mapping[str, type[Subject]]:
+        """Field -> its class, in the order of the help."""
+        return SUBJECTS
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Self:
         """Make them of what click parsed. Raises `click.UsageError` for what makes no sense, `CommandFailed` for a bad target."""
         target = given.pop("target")
-        subjects: dict[str, Any] = {field: subject.taken_from(given) for field, subject in SUBJECTS.items()}
+        subjects: dict[str, Any] = {field: subject.taken_from(given) for field, subject in cls.subjects().items()}
         assert not given, f"no subject has {given}"
         options = cls(target=target, **subjects)
         for one in subjects.values():
@@ -109,3 +115,35 @@ class ServeOptions:
                 raise CommandFailed(f"{directory} is not a directory")
             hint = "" if len(directory.parts) > 1 else " (an application is given as module:app)"
             raise CommandFailed(f"there is no directory {directory}{hint}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyOptions(ServeOptions):
+    """The command line of `h3push proxy`: what is served is what upstreams answer."""
+
+    upstreams: tuple[str, ...]
+    """Addresses, as they were typed."""
+    upstreaming: Upstreaming
+    """How they are asked."""
+    application: Application = Application()  # noqa: RUF009 - frozen
+    site: Site = Site()  # noqa: RUF009 - frozen
+
+    @classmethod
+    def subjects(cls) -> Mapping[str, type[Subject]]:
+        """Field -> its class, in the order of the help."""
+        shared = {field: subject for field, subject in SUBJECTS.items() if field not in {"application", "site"}}
+        return {"upstreaming": Upstreaming, **shared}
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Self:
+        """Make them of what click parsed; raises as `ServeOptions.of`."""
+        upstreams = given.pop("upstream")
+        subjects: dict[str, Any] = {field: subject.taken_from(given) for field, subject in cls.subjects().items()}
+        for one in subjects.values():
+            one.check()
+        return cls(target=" ".join(upstreams), upstreams=upstreams, **subjects)
+
+    @property
+    def directory(self) -> Path | None:
+        """None: an application is served, which is the proxy."""
+        return None

@@ -1,0 +1,97 @@
+"""A WebSocket through the far relay, from either side's point of view."""
+
+import ssl
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+
+DENIAL = "websocket.http.response"
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Sends back what comes; "close" closes, "fields" says what was asked with."""
+    await receive()
+    if scope["path"] == "/no":
+        await send({"type": f"{DENIAL}.start", "status": 403, "headers": [(b"x-why", b"no")]})
+        await send({"type": f"{DENIAL}.body", "body": b"not you"})
+        return
+    chosen = scope["subprotocols"][-1] if scope["subprotocols"] else None
+    await send({"type": "websocket.accept", "subprotocol": chosen, "headers": [(b"set-cookie", b"a=1")]})
+    while (message := await receive())["type"] == "websocket.receive":
+        if message.get("text") == "close":
+            await send({"type": "websocket.close", "code": 4001, "reason": "enough"})
+            return
+        if message.get("text") == "fields":
+            fields = dict(scope["headers"])
+            text = f"{fields[b'via'].decode()} {scope['path']} {scope['query_string'].decode()} {fields[b'x-own'].decode()}"
+            await send({"type": "websocket.send", "text": text})
+            continue
+        await send({**message, "type": "websocket.send"})
+    closed.append((message["code"], message.get("reason")))
+
+
+closed: list[Any] = []
+
+
+def opened(one: Any, path: str = "/chat?a=b", **more: Any) -> Any:
+    context = ssl.create_default_context(cafile=one.cafile)
+    return connect(f"wss://localhost:{one.port}{path}", ssl=context, proxy=None, **more)
+
+
+def test_messages_go_both_ways(proxied: Any) -> None:
+    """Text and bytes in order; path, query, fields and subprotocols reach the upstream, its cookie the client."""
+
+    async def scenario(one: Any) -> None:
+        async with opened(one, subprotocols=["x", "y"], additional_headers={"x-own": "1"}) as socket:
+            assert socket.subprotocol == "y"
+            assert socket.response.headers["set-cookie"] == "a=1"
+            for data in ("text \u2713", b"bytes", "", bytes(300_000)):
+                await socket.send(data)
+                assert await socket.recv() == data
+            await socket.send("fields")
+            assert await socket.recv() == "1.1 h3push /chat a=b 1"
+            await socket.close(3001, "done")
+
+    closed.clear()
+    proxied(scenario, app=echo)
+    assert closed == [(3001, "done")]
+
+
+def test_the_upstream_closes(proxied: Any) -> None:
+    """Code and reason of a close go through."""
+
+    async def scenario(one: Any) -> None:
+        async with opened(one) as socket:
+            await socket.send("close")
+            with pytest.raises(ConnectionClosedError):
+                await socket.recv()
+            assert (socket.close_code, socket.close_reason) == (4001, "enough")
+
+    proxied(scenario, app=echo)
+
+
+def test_the_upstream_denies(proxied: Any) -> None:
+    """A response in place of a WebSocket goes through, with its fields and its content."""
+
+    async def scenario(one: Any) -> None:
+        with pytest.raises(InvalidStatus) as caught:
+            await opened(one, "/no")
+        response = caught.value.response
+        assert (response.status_code, response.body) == (403, b"not you")
+        assert response.headers["x-why"] == "no"
+
+    proxied(scenario, app=echo)
+
+
+def test_nobody_listens(proxied: Any) -> None:
+    """Without an upstream, the handshake is answered with 502."""
+
+    async def scenario(one: Any) -> None:
+        one.proxy.upstreams.members.pop()
+        with pytest.raises(InvalidStatus) as caught:
+            await opened(one)
+        assert caught.value.response.status_code == 502
+
+    proxied(scenario, app=echo, more=("127.0.0.1:1",))
