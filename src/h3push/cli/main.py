@@ -18,6 +18,7 @@ COMMANDS = {
     "get": ("h3push.cli.get", "get"),
     "learn": ("h3push.cli.learn", "learn"),
     "report": ("h3push.cli.report", "report"),
+    "relay": ("h3push.cli.relay", "relay"),
     "lab": ("h3push.cli.lab", "lab"),
     "demo": ("h3push.cli.demo", "demo"),
 }

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from enum import Enum
 
 from h3push.http.fields import Field, RequestHead, ResponseHead
-from h3push.http.semantics import PRECONDITION_FIELDS
+from h3push.http.semantics import PRECONDITION_FIELDS, SAFE_METHODS
 from h3push.http.url import plain_authority, plain_target
 
 
@@ -90,6 +90,45 @@ def why_not_response(request: RequestHead, promised: RequestHead, response: Resp
         if name != _ACCEPT_ENCODING and name not in _CREDENTIALS and not _selects_the_same(name, asked, offered):
             return Mismatch.VARY
     return None
+
+
+def why_not_another(request: RequestHead, initiator: RequestHead, response: ResponseHead) -> Mismatch | None:
+    """Why a response that came for one person does not answer the request of another, in a cache that several share.
+
+    An answer to a request with cookies, or to one that is not safe (a login), may tell of the person who sent it, whatever its
+    own fields forget to say. It goes to whoever sends the same cookies; to others only if it says that it is for all (`public`,
+    `s-maxage`: RFC 9111 sections 5.2.2.9 and 5.2.2.10). One with `Set-Cookie` goes to nobody else.
+
+    Args:
+        request: what is about to be asked for.
+        initiator: the request that the response answers, or that the promise came with.
+        response: its head.
+    """
+    theirs, ours = _cookies(initiator), _cookies(request)
+    is_theirs = initiator.method not in SAFE_METHODS or not theirs <= ours
+    answered = _by_name(response.fields)
+    directives = {part.partition(b"=")[0] for part in _list(answered.get(b"cache-control"))}
+    if is_theirs and directives.isdisjoint(_FOR_ALL):
+        return Mismatch.COOKIE
+    if b"set-cookie" in answered and theirs != ours:
+        return Mismatch.COOKIE
+    return None
+
+
+def made_for(request: RequestHead, initiator: RequestHead) -> RequestHead:
+    """A request that claimed a push, with the cookies of the one that the server made the push for."""
+    fields = [field for field in request.fields if field[0] != b"cookie"]
+    return request._replace(fields=[*fields, *(field for field in initiator.fields if field[0] == b"cookie")])
+
+
+_FOR_ALL = frozenset({b"public", b"s-maxage"})
+
+
+def _cookies(head: RequestHead) -> frozenset[bytes]:
+    """The cookies of a request, each with its value."""
+    return frozenset(
+        pair for name, value in head.fields if name == b"cookie" for one in value.split(b";") if (pair := one.strip())
+    )
 
 
 def _other_credentials(

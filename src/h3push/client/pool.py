@@ -5,6 +5,7 @@ server. One that the server certainly did not process is sent once more, on anot
 cannot be had twice (an iterator) is not sent again either.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable
 from functools import partial
@@ -12,10 +13,11 @@ from typing import Literal, Protocol
 
 from h3push.client.alternatives import Alternatives
 from h3push.client.answer import Answer, Source
-from h3push.client.claims import key_of
+from h3push.client.claims import key_of, made_for
 from h3push.client.connect import connect
 from h3push.client.connections import Connect, Connections, Resolve, Shared
 from h3push.client.handshake import look_up
+from h3push.client.held import Held
 from h3push.client.limits import Timeouts
 from h3push.client.push_cache import Freshness, PushCache
 from h3push.client.push_stats import PushStats
@@ -84,6 +86,8 @@ class Pool:
         early_data: see `connect`; session tickets are shared by all connections.
         dial: makes a connection; `connect` with the arguments above when `None`.
         resolve: finds the addresses of an origin.
+        shared: requests are those of several people, as in a relay: a push that one of them brought answers another only where
+            `client.claims.why_not_another` says nothing against it.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Pool:
         early_data: bool = False,
         dial: Connect | None = None,
         resolve: Resolve = look_up,
+        shared: bool = False,
     ) -> None:
         if push not in {"cache", "off"} and not callable(push):
             raise ValueError(f'push is "cache", "off" or a function that is asked about each promise, not {push!r}')
@@ -110,7 +115,11 @@ class Pool:
         self._read_timeout = (client_settings or ClientSettings()).read_timeout
         bounds = push_cache or PushCacheSettings()
         self._store = store
-        self._pushes = None if push == "off" else PushCache(bounds, store, push if callable(push) else None)
+        self._shared = shared
+        ask = push if callable(push) else None
+        absorb = self._absorb if shared and store is not None else None
+        self._absorbing: set[asyncio.Task[None]] = set()
+        self._pushes = None if push == "off" else PushCache(bounds, store, ask, shared=shared, absorb=absorb)
         self.connections = Connections(
             dial or _dial(cafile, verify, cert, early_data, client_settings),
             self.settings,
@@ -177,7 +186,10 @@ class Pool:
             kept = None
             if self._store is not None:
                 received = ResponseHead(pushed.status, list(pushed.headers.raw), None)
-                kept = await self._store.store(head, received, pushed.stream())
+                owner = head
+                if self._shared and pushed.push is not None:
+                    owner = made_for(head, pushed.push.initiator.head)
+                kept = await self._store.store(owner, received, pushed.stream())
             return Answer.of(pushed, Source.PUSH, kept)
         stored = None if self._store is None else await self._store.get(head)
         if stored is None:
@@ -217,6 +229,7 @@ class Pool:
         """Close all connections, and drop all pushes."""
         if self._pushes is not None:
             self._pushes.close()
+        await asyncio.gather(*self._absorbing, return_exceptions=True)
         await self.connections.close()
         if self._store is not None:
             await self._store.close()
@@ -226,6 +239,20 @@ class Pool:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def _absorb(self, held: Held) -> None:
+        """Store a push that nobody asked for: somebody may, while it is fresh."""
+        task = asyncio.create_task(self._store_unclaimed(held))
+        self._absorbing.add(task)
+        task.add_done_callback(self._absorbing.discard)
+
+    async def _store_unclaimed(self, held: Held) -> None:
+        assert self._store is not None
+        response = await held.push.response()
+        held.exchange.content.hand_over(self._read_timeout)
+        received = ResponseHead(response.status, list(response.headers.raw), None)
+        async for _ in await self._store.store(made_for(held.promised, held.initiator), received, response.stream()):
+            pass
 
     async def _send(
         self, origin: Origin, head: RequestHead, content: Content, timeouts: Timeouts, priority: Priority | None

@@ -11,10 +11,10 @@ control when too much of it is unread, as any response is.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from h3push.client.claims import Key, key_of, why_not_promised, why_not_response
+from h3push.client.claims import Key, key_of, why_not_another, why_not_promised, why_not_response
 from h3push.client.exchange import PushedExchange
 from h3push.client.held import Held, is_the_same
 from h3push.client.progress import ReceivedState
@@ -44,16 +44,26 @@ class PushCache:
         settings: the bounds.
         freshness: where answers are stored, if anywhere.
         ask: the application's word on each promise; False refuses it, at once or awaited.
+        shared: requests are those of several people, as in a relay.
+        absorb: takes a whole push that nobody asked for in time, instead of having it thrown away.
     """
 
     def __init__(
-        self, settings: PushCacheSettings, freshness: Freshness | None = None, ask: OnPush | None = None
+        self,
+        settings: PushCacheSettings,
+        freshness: Freshness | None = None,
+        ask: OnPush | None = None,
+        *,
+        shared: bool = False,
+        absorb: Callable[[Held], None] | None = None,
     ) -> None:
         self.stats = PushStats()
         """The fate of all promises so far."""
         self._settings = settings
         self._freshness = freshness
         self._ask = ask
+        self._shared = shared
+        self._absorb = absorb
         self._held: dict[PushedExchange, Held] = {}
         self._by_key: dict[Key, list[Held]] = {}
         self._requested: Counter[Key] = Counter()
@@ -147,6 +157,8 @@ class PushCache:
             self._set_timer()
         head = ResponseHead(response.status, list(response.headers.raw), None)
         if held.exchange not in self._held or why_not_response(request, held.promised, head) is not None:
+            return None
+        if self._shared and why_not_another(request, held.initiator, head) is not None:
             return None
         self._forget(held)
         self.stats.claimed += 1
@@ -247,7 +259,16 @@ class PushCache:
             if len(self._held) <= self._settings.unclaimed and self._bytes.held <= self._bytes.limit:
                 return
             if not held.is_wanted:
-                self._drop(held, Unused.EVICTED)
+                self._evict(held)
+
+    def _evict(self, held: Held) -> None:
+        if self._absorb is None or held.exchange.state is not ReceivedState.FULFILLED:
+            self._drop(held, Unused.EVICTED)
+            return
+        self._forget(held)
+        self._count(held, Unused.EVICTED)
+        self._report(held, used=False)
+        self._absorb(held)
 
     def _set_timer(self) -> None:
         oldest = next((held for held in self._held.values() if not held.is_wanted), None)
@@ -261,5 +282,5 @@ class PushCache:
         self._timer = None
         now = asyncio.get_running_loop().time()
         for held in [one for one in self._held.values() if not one.is_wanted and self._due(one) <= now]:
-            self._drop(held, Unused.EVICTED)
+            self._evict(held)
         self._set_timer()

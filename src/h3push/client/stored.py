@@ -1,6 +1,7 @@
 """Claimed pushes, kept while they are fresh: the rules of RFC 9111 by hishel, and one of our own.
 
-Only pushes that were claimed come here. Nobody who asked for a client of HTTP asked for a cache of everything.
+Only pushes that were claimed come here. Nobody who asked for a client of HTTP asked for a cache of everything. (A relay stores
+what was requested too, and has `shared` set.)
 
 Our own rule stands beside hishel's: an answer that was stored for one request is given to another only if `client.claims` would
 let it answer as a push. hishel's private cache takes one Authorization for another, because it has one user; a program may have
@@ -14,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 try:
     from hishel import (
@@ -32,7 +34,7 @@ except ImportError:
     sentence = "to store pushes as RFC 9111 says needs hishel: pip install 'h3push[client]'"
     raise ImportError(sentence, name="hishel") from None
 
-from h3push.client.claims import Key, credentials_of, key_of, why_not_promised, why_not_response
+from h3push.client.claims import Key, credentials_of, key_of, why_not_another, why_not_promised, why_not_response
 from h3push.http.fields import Field, Fields, RequestHead, ResponseHead
 from h3push.http.headers import has_field
 from h3push.runtime.settings import PushCacheSettings
@@ -62,12 +64,17 @@ class ResponseStore:
     Args:
         settings: the bounds.
         storage: where the content lies, one of hishel's; in memory when `None`. Closed with the store.
+        shared: the cache of several people: RFC 9111's rules of shared caches, and `client.claims.why_not_another`.
     """
 
-    def __init__(self, settings: PushCacheSettings, storage: AsyncBaseStorage | None = None) -> None:
+    def __init__(
+        self, settings: PushCacheSettings, storage: AsyncBaseStorage | None = None, *, shared: bool = False
+    ) -> None:
         self._storage = storage or MemoryStorage(settings.stored, settings.stored_bytes)
+        self._has = getattr(self._storage, "has", None)
         self._most = settings.stored
-        self._options = CacheOptions(shared=False)
+        self._shared = shared
+        self._options = CacheOptions(shared=shared)
         self._index: OrderedDict[Key, list[_Kept]] = OrderedDict()
 
     def is_fresh(self, promised: RequestHead, initiator: RequestHead) -> bool:
@@ -76,7 +83,9 @@ class ResponseStore:
         The fields of that request are not known yet: those of the request that was answered before stand for them.
         """
         for kept in self._index.get(key_of(promised), ()):
-            if isinstance(self._storage, MemoryStorage) and not self._storage.has(kept.entry.id):
+            if self._has is not None and not self._has(kept.entry.id):
+                continue
+            if self._shared and why_not_another(initiator, kept.request, kept.response) is not None:
                 continue
             if why_not_promised(kept.request, promised, initiator) is None and why_not_response(
                 _completed(promised, kept.request), kept.request, kept.response
@@ -84,15 +93,27 @@ class ResponseStore:
                 return True
         return False
 
+    def adopt(self, key: str, entry: Entry) -> None:
+        """Take an entry that the storage has kept from an earlier run."""
+        request, response = _request_head(entry.request), ResponseHead(
+            entry.response.status_code, _fields(entry.response.headers), None
+        )  # fmt: skip
+        if _name(key_of(request)) == key:
+            bare = replace(entry, response=replace(entry.response, stream=None))
+            self._index.setdefault(key_of(request), []).append(_Kept(bare, request, response))
+
+    @property
+    def octets(self) -> int:
+        """Bytes of content that are stored, where the storage counts them."""
+        return getattr(self._storage, "octets", 0)
+
+    def __len__(self) -> int:
+        return sum(self._has is None or self._has(one.entry.id) for kept in self._index.values() for one in kept)
+
     async def get(self, request: RequestHead) -> StoredResponse | None:
         """A fresh answer to a request; `None` when there is none."""
         key = key_of(request)
-        ours = {
-            kept.entry.id: kept
-            for kept in self._index.get(key, ())
-            if why_not_promised(request, kept.request, kept.request) is None
-            and why_not_response(request, kept.request, kept.response) is None
-        }
+        ours = {kept.entry.id: kept for kept in self._index.get(key, ()) if self._answers(request, kept)}
         if not ours:
             return None
         entries = [entry for entry in await self._storage.get_entries(_name(key)) if entry.id in ours]
@@ -103,6 +124,17 @@ class ResponseStore:
         assert isinstance(response.stream, AsyncIterator)
         return StoredResponse(response.status_code, _fields(response.headers), response.stream)
 
+    def _answers(self, request: RequestHead, kept: _Kept) -> bool:
+        owner = kept.request
+        if self._shared:
+            if why_not_another(request, owner, kept.response) is not None:
+                return False
+            owner = owner._replace(fields=[field for field in owner.fields if field[0] != b"cookie"])
+        return (
+            why_not_promised(request, owner, kept.request) is None
+            and why_not_response(request, kept.request, kept.response) is None
+        )
+
     async def store(
         self, request: RequestHead, response: ResponseHead, content: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
@@ -110,7 +142,7 @@ class ResponseStore:
         theirs = _request(request)
         answer = Response(response.status, _headers(response.fields), content)
         state = CacheMiss(options=self._options, request=theirs).next(answer)
-        if not isinstance(state, StoreAndUse):
+        if not isinstance(state, StoreAndUse) or (self._shared and has_field(list(response.fields), b"set-cookie")):
             return content
         key = key_of(request)
         entry = await self._storage.create_entry(theirs, state.response, _name(key))
@@ -156,7 +188,8 @@ class MemoryStorage(AsyncBaseStorage):
         super().__init__(max_stream_size=most_bytes // 8)
         self._most = most
         self._most_bytes = most_bytes
-        self._bytes = 0
+        self.octets = 0
+        """Bytes of content that are stored."""
         self._entries: OrderedDict[uuid.UUID, tuple[str, Entry, bytes]] = OrderedDict()
         self._of_key: dict[str, list[uuid.UUID]] = {}
 
@@ -186,8 +219,8 @@ class MemoryStorage(AsyncBaseStorage):
         bare = replace(entry, response=replace(entry.response, stream=None))
         self._entries[entry.id] = key, bare, content
         self._of_key.setdefault(key, []).append(entry.id)
-        self._bytes += len(content)
-        while self._bytes > self._most_bytes or len(self._entries) > self._most:
+        self.octets += len(content)
+        while self.octets > self._most_bytes or len(self._entries) > self._most:
             self._remove(next(iter(self._entries)))
 
     async def get_entries(self, key: str) -> list[Entry]:
@@ -217,7 +250,7 @@ class MemoryStorage(AsyncBaseStorage):
         found = self._entries.pop(number, None)
         if found is not None:
             key, _, content = found
-            self._bytes -= len(content)
+            self.octets -= len(content)
             self._of_key[key].remove(number)
             if not self._of_key[key]:
                 del self._of_key[key]
@@ -242,6 +275,14 @@ def _request(head: RequestHead) -> Request:
     method, scheme, authority, path = key_of(head)
     url = (scheme + b"://" + authority + path).decode("latin-1")
     return Request(method.decode("latin-1"), url, _headers(head.fields))
+
+
+def _request_head(request: Request) -> RequestHead:
+    parts = urlsplit(request.url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    words = (request.method, parts.scheme, parts.netloc, target)
+    method, scheme, authority, path = (word.encode("latin-1") for word in words)
+    return RequestHead(method, scheme, authority, path, _fields(request.headers), None)
 
 
 def _headers(fields: Sequence[Field]) -> Headers:

@@ -50,13 +50,14 @@ class Certificates(Subject):
     def find(self, host: str) -> CertificateFiles:
         """Find the certificate; make or renew one for development. Raises `CommandFailed`."""
         if self.dev:
-            return _development_files(self.dev_dir, (host, *self.name))
+            return development_files(self.dev_dir, (host, *self.name))
         assert self.certfile is not None
         assert self.keyfile is not None
         return CertificateFiles(self.certfile, self.keyfile)
 
 
-def _development_files(directory: Path | None, names: Sequence[str]) -> CertificateFiles:
+def development_files(directory: Path | None, names: Sequence[str]) -> CertificateFiles:
+    """Make or renew the development certificate for `names`. Raises `CommandFailed`."""
     from h3push.server.certificates import AuthorityError, development_certificates, state_directory
 
     directory = directory or state_directory()

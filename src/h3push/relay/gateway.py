@@ -1,0 +1,219 @@
+"""The relay for one origin, as an ASGI application that a server of HTTP/1.1 and HTTP/2 runs.
+
+Theory of operation. A request is answered by the first of these that can: a push that waits or is under way, the cache, the
+origin. The response is handed on as it arrives, piece by piece; what may be stored is stored on the way. A promise that comes
+with it is held by the push cache for the request that the program is about to make.
+
+Requests are taken apart by the server in front and put together anew as HTTP/3, so that nothing of their framing passes. A
+response that ends early ends the connection, or the stream, of the program: it sees that it is short.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from h3push.asgi.types import ASGIApplication, ClientGoneError, Receive, Scope, Send
+from h3push.client.answer import Answer, Source
+from h3push.client.pool import Pool
+from h3push.client.stored import ResponseStore
+from h3push.errors import ConnectionClosed, H3PushError
+from h3push.http.content import Content
+from h3push.http.fields import RequestHead, ResponseHead
+from h3push.http.headers import declared_length, has_field
+from h3push.http.semantics import SAFE_METHODS
+from h3push.proxy.forwarding import MAX_HOPS, hops
+from h3push.relay.failures import Refusal, refusal_of
+from h3push.relay.incoming import Incoming
+from h3push.relay.loads import Loads, Row
+from h3push.relay.places import Place
+from h3push.relay.revalidation import names_version, not_modified, without_conditions
+
+STATUS_PATH = "/.h3push/"
+"""Below it the relay speaks of itself."""
+_MOST_HELD_BACK = 64 * 1024 * 1024
+"""Content of unknown length for HTTP/1.0, which has no way to say that it is short, so that all of it is awaited."""
+_LAST_WAIT = 5.0
+"""Seconds in which the origin has to end a response whose content is there."""
+
+
+class CutShortError(Exception):
+    """The response cannot be completed: raised to the server in front, which ends the connection."""
+
+
+class Gateway:
+    """One origin.
+
+    Args:
+        place: the origin, and where it is here.
+        pool: the client.
+        store: the cache, which the pool has too.
+        loads: is told of each request.
+        status: answers below `STATUS_PATH`; `None`: nothing is there.
+    """
+
+    def __init__(
+        self, place: Place, pool: Pool, store: ResponseStore, loads: Loads, status: ASGIApplication | None
+    ) -> None:
+        self.place = place
+        """The origin, and where it is here."""
+        self._pool = pool
+        self._store = store
+        self._loads = loads
+        self._status = status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "websocket":
+            await _refuse_websocket(scope, send)
+            return
+        incoming = Incoming(scope, receive)
+        refusal = self._why_not(incoming)
+        if refusal is not None:
+            await _refuse(refusal, send)
+        elif self._status is not None and incoming.path.startswith(STATUS_PATH):
+            await self._status(scope, receive, send)
+        else:
+            await self._relay(incoming, send)
+
+    def _why_not(self, incoming: Incoming) -> Refusal | None:
+        """Refuse what may not pass at all."""
+        authority = incoming.authority
+        if authority is None:
+            return Refusal(400, "the request names no host, or several")
+        if not self.place.is_own(authority):
+            here = f"{self.place.host}:{self.place.port}"
+            return Refusal(
+                421,
+                f"this is a relay to {self.place.origin.authority}, called {here}, not {authority!r}; --name adds a name",
+            )
+        if incoming.method in {"CONNECT", "TRACE"}:
+            return Refusal(501, f"the relay does not forward {incoming.method}")
+        if hops(incoming.fields) > MAX_HOPS:
+            return Refusal(
+                508, "the request goes in a circle: its Via names too many intermediaries", "proxy_loop_detected"
+            )
+        return None
+
+    async def _relay(self, incoming: Incoming, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        row = self._loads.begin(self.place.origin.authority, incoming.path, incoming.fields, loop.time())
+        forwarding = asyncio.create_task(self._forward(incoming, row, send))
+        watching = asyncio.create_task(incoming.wait_gone())
+        try:
+            await asyncio.wait({forwarding, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if row.is_whole:  # the program may leave at once; what is stored is not stored yet
+                await asyncio.wait({forwarding}, timeout=_LAST_WAIT)
+            if forwarding.done():
+                forwarding.result()
+        finally:
+            for task in (forwarding, watching):
+                task.cancel()
+            await asyncio.gather(forwarding, watching, return_exceptions=True)
+            self._loads.end(row, loop.time())
+
+    async def _forward(self, incoming: Incoming, row: Row, send: Send) -> None:
+        now = asyncio.get_running_loop().time
+        try:
+            answer = await self._answer(incoming)
+        except ClientGoneError:
+            return
+        except H3PushError as error:
+            refusal = refusal_of(error)
+            row.answer(now(), refusal.status, "relay")
+            await _refuse(refusal, send)
+            return
+        async with answer:
+            row.answer(now(), answer.status, answer.source.value)
+            await self._respond(incoming, answer, row, send)
+
+    async def _answer(self, incoming: Incoming) -> Answer:
+        """The answer, wherever it comes from. Raises what `Pool.ask` raises, and `ClientGoneError`."""
+        authority = self.place.origin.authority
+        fields = incoming.translation(authority).request(incoming.fields, incoming.version)
+        head = incoming.head(authority, fields)
+        content = await incoming.content()
+        known = await self._known(head, content)
+        if known is not None:
+            return known
+        try:
+            answer = await self._pool.ask(self.place.origin, head, content)
+        except ConnectionClosed:
+            if head.method not in SAFE_METHODS or content is not None:
+                raise
+            answer = await self._pool.ask(self.place.origin, head, None)
+        return await self._kept(head, answer)
+
+    async def _known(self, head: RequestHead, content: Content) -> Answer | None:
+        """The answer that needs no request, also to somebody who asks whether a version is still good."""
+        known = await self._pool.known(head, content, {})
+        if known is not None or content is not None:
+            return known
+        plain = without_conditions(head)
+        if plain is None:
+            return None
+        known = await self._pool.known(plain, None, {})
+        if known is None or not names_version(list(head.fields), known.fields):
+            return known
+        await known.close()
+        return not_modified(known)
+
+    async def _kept(self, head: RequestHead, answer: Answer) -> Answer:
+        """A response of the origin, which is stored as it passes when that is allowed."""
+        if head.method != b"GET" or answer.status != 200:
+            return answer
+        received = ResponseHead(answer.status, answer.fields, None)
+        content = await self._store.store(head, received, answer.stream())
+        return Answer(answer.status, answer.fields, Source.SERVER, answer.response, content)
+
+    async def _respond(self, incoming: Incoming, answer: Answer, row: Row, send: Send) -> None:
+        fields = incoming.translation(self.place.origin.authority).response(answer.fields)
+        content, length = answer.stream(), declared_length(fields)
+        try:
+            if incoming.version == "1.0" and not has_field(fields, b"content-length"):
+                content = await _gathered(content)
+            await send({"type": "http.response.start", "status": answer.status, "headers": fields})
+            async for piece in content:
+                row.octets += len(piece)
+                row.is_whole = row.octets == length
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except H3PushError as error:
+            raise CutShortError(f"{row.path} is cut short: {error}") from None
+        finally:
+            await _close(content)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gathered(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """All of some content at once: whoever gets it in pieces by HTTP/1.0 cannot see that one is missing."""
+    pieces, size = [], 0
+    async for piece in content:
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MOST_HELD_BACK:
+            raise CutShortError("content of unknown length is too large for HTTP/1.0")
+    return _one(b"".join(pieces))
+
+
+async def _one(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _close(content: AsyncIterator[bytes]) -> None:
+    """Close an iterator that was not read to its end."""
+    close = getattr(content, "aclose", None)
+    if close is not None:
+        await close()
+
+
+async def _refuse(refusal: Refusal, send: Send) -> None:
+    await send({"type": "http.response.start", "status": refusal.status, "headers": refusal.fields})
+    await send({"type": "http.response.body", "body": refusal.content, "more_body": False})
+
+
+async def _refuse_websocket(scope: Scope, send: Send) -> None:
+    """Say that a WebSocket does not pass. The client below cannot open one over HTTP/3 (RFC 9220)."""
+    refusal = Refusal(501, "WebSockets do not pass the relay: connect to the origin itself")
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": refusal.fields})
+    await send({"type": "websocket.http.response.body", "body": refusal.content, "more_body": False})

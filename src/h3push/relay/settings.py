@@ -1,0 +1,45 @@
+"""Settings and bounds of a relay."""
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySettings:
+    """Settings of a relay."""
+
+    stored: int = 10_000
+    """Responses in the cache: some hundred pages with what belongs to them."""
+    stored_bytes: int = 256 * MIB
+    """Their content together; one alone has an eighth at most. What was used longest ago goes first."""
+    unclaimed: int = 1_000
+    """Pushes that wait for a request."""
+    unclaimed_bytes: int = 64 * MIB
+    """Their content together."""
+    unclaimed_seconds: float = 60.0
+    """How long one waits: a browser asks for what a page needs within seconds."""
+    concurrent_pushes: int = 200
+    """Pushes under way at once on one connection (MAX_PUSH_ID)."""
+    max_connections: int = 1_000
+    """Connections of programs that are open at once."""
+    response_timeout: float | None = 300.0
+    """From a request to the header section of its response: reports that take minutes exist, and the program in front of the
+    relay has a time-out of its own."""
+    connect_timeout: float = 15.0
+    """For a connection to an origin: three round trips of a satellite, and two losses."""
+    ping_seconds: float = 10.0
+    """A connection on which nothing arrives for so long is asked whether it is there (PING): before NAT bindings and the origin's
+    idle time-out end it, which are 30 s or more."""
+    quiet_seconds: float = 2.0
+    """The same while a request is under way."""
+    first_backoff: float = 0.5
+    """An origin that does not answer is tried again after so long, then after twice as long."""
+    last_backoff: float = 30.0
+    """The longest of these waits."""
+    loads: int = 8
+    """Page loads that the status page tells of."""
+    rows: int = 300
+    """Requests that it tells of each."""
+    watchers: int = 16
+    """Status pages that may be open at once."""

@@ -1,0 +1,181 @@
+"""What the relay says of itself below `/.h3push/`: for a person at a terminal, for a browser, and for a program.
+
+`/.h3push/` is text, HTML or JSON, by the Accept field; `/.h3push/status.json` is JSON; `/.h3push/events` tells the same each time
+that it changed (server-sent events). It answers addresses of this machine alone, and nothing here changes anything.
+"""
+
+import asyncio
+import ipaddress
+import json
+from typing import TYPE_CHECKING, Any
+
+from h3push.asgi.types import Receive, Scope, Send
+from h3push.relay.status_page import PAGE, POLICY
+from h3push.relay.status_text import as_text
+
+if TYPE_CHECKING:
+    from h3push.relay.relay import Relay
+
+PERIOD = 0.5
+"""Seconds between two looks at whether something has changed."""
+_NOT_STORED = (b"cache-control", b"no-store")
+_TEXT, _JSON, _HTML = b"text/plain; charset=utf-8", b"application/json", b"text/html; charset=utf-8"
+
+
+class Status:
+    """The status of a relay, as an ASGI application."""
+
+    def __init__(self, relay: "Relay") -> None:
+        self._relay = relay
+        self._closing = asyncio.Event()
+        self._watchers = 0
+
+    def close(self) -> None:
+        """End the streams of events."""
+        self._closing.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path = scope["path"].removeprefix("/.h3push")
+        headers = dict(scope["headers"])
+        if not _is_here(scope):
+            await _answer(send, 403, _TEXT, b"the status of a relay is for its own machine\n")
+        elif scope["method"] not in {"GET", "HEAD"}:
+            await _answer(send, 405, _TEXT, b"the status can be read, not changed\n")
+        elif path == "/events":
+            await self._tell(receive, send)
+        elif path == "/status.json":
+            await _answer(send, 200, _JSON, self._json())
+        elif path == "/":
+            kind = preferred(headers.get(b"accept", b"").decode("latin-1"))
+            content = {_TEXT: self._text, _JSON: self._json, _HTML: PAGE.encode}[kind]()
+            await _answer(send, 200, kind, content)
+        else:
+            await _answer(send, 404, _TEXT, b"the status is at /.h3push/\n")
+
+    def _json(self) -> bytes:
+        return json.dumps(facts(self._relay), indent=1).encode() + b"\n"
+
+    def _text(self) -> bytes:
+        return as_text(facts(self._relay)).encode()
+
+    async def _tell(self, receive: Receive, send: Send) -> None:
+        """Send the facts whenever they have changed, until the browser leaves."""
+        if self._watchers >= self._relay.settings.watchers:
+            await _answer(send, 503, _TEXT, b"too many look at the status already\n")
+            return
+        self._watchers += 1
+        gone = asyncio.create_task(_wait_gone(receive))
+        try:
+            head = [(b"content-type", b"text/event-stream"), _NOT_STORED]
+            await send({"type": "http.response.start", "status": 200, "headers": head})
+            before = b""
+            while not gone.done() and not self._closing.is_set():
+                said = json.dumps(facts(self._relay)).encode()
+                if said != before:
+                    before = said
+                    await send({"type": "http.response.body", "body": b"data: " + said + b"\n\n", "more_body": True})
+                await asyncio.wait({gone}, timeout=PERIOD)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            self._watchers -= 1
+
+
+def facts(relay: "Relay") -> dict[str, Any]:
+    """The facts that all three forms tell. Times are in milliseconds."""
+    stats, loads = relay.pool.push_stats, relay.loads
+    return {
+        "origins": [
+            {
+                "origin": f"https://{place.origin.authority}",
+                "here": f"{relay.scheme}://{_named(place.host)}:{place.port}",
+                **_connection(upkeep),
+            }
+            for place, upkeep in zip(relay.places, relay.upkeeps, strict=True)
+        ],
+        "requests": {**loads.sources, "under_way": loads.under_way, "bytes": loads.octets},
+        "pushes": {
+            "promised": stats.promised,
+            "claimed": stats.claimed,
+            "waiting": stats.unclaimed,
+            "cancelled": {why.value: number for why, number in stats.cancelled.items() if number},
+            "bytes_claimed": stats.bytes_claimed,
+            "bytes_wasted": stats.bytes_wasted,
+        },
+        "round_trips_saved": stats.round_trips_saved,
+        "cache": {
+            "responses": len(relay.store),
+            "bytes": relay.store.octets,
+            "most_bytes": relay.settings.stored_bytes,
+        },
+        "loads": [_load(load) for load in reversed(loads.last)],
+    }
+
+
+def _connection(upkeep: Any) -> dict[str, Any]:
+    connection = upkeep.connection
+    told: dict[str, Any] = {"connected": connection is not None, "connections_so_far": upkeep.opened}
+    if connection is None:
+        return {**told, "error": upkeep.error}
+    stats = connection.stats
+    return {
+        **told,
+        "round_trip": round(stats["rtt"] * 1000, 1),
+        "lost_packets": stats.get("lost_packets", 0),
+    }
+
+
+def _load(load: Any) -> dict[str, Any]:
+    def since(moment: float | None) -> float | None:
+        return None if moment is None else round((moment - load.began) * 1000, 1)
+
+    rows = [
+        {
+            "path": row.path, "status": row.status, "source": row.source, "bytes": row.octets, "began": since(row.began),
+            "answered": since(row.answered), "ended": since(row.ended),
+        }
+        for row in load.rows
+    ]  # fmt: skip
+    return {"origin": load.authority, "rows": rows, "more": load.more}
+
+
+def preferred(accept: str) -> bytes:
+    """HTML for browsers, which name it; JSON for who names that; text for everybody else."""
+    kinds = [one.partition(";")[0].strip().lower() for one in accept.split(",")]
+    for kind in kinds:
+        if kind == "text/html":
+            return _HTML
+        if kind == "application/json":
+            return _JSON
+    return _TEXT
+
+
+def _is_here(scope: Scope) -> bool:
+    client = scope.get("client")
+    try:
+        return client is not None and ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _named(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+async def _wait_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(send: Send, status: int, kind: bytes, content: bytes) -> None:
+    fields = [
+        (b"content-type", kind),
+        (b"content-length", str(len(content)).encode()),
+        (b"content-security-policy", POLICY.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"vary", b"accept"),
+        _NOT_STORED,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": content})
