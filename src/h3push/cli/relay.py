@@ -135,11 +135,8 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    for place in running.places:
-        host = f"[{place.host}]" if ":" in place.host else place.host
-        say(
-            f"h3push: {running.scheme}://{host}:{place.port} leads to https://{place.origin.authority}; status at /.h3push/"
-        )
+    for url, place in zip(running.urls(), running.places, strict=True):
+        say(f"h3push: {url} leads to https://{place.origin.authority}; status at {url}/.h3push/")
     await stop.wait()
     stopping = asyncio.create_task(running.shutdown(10))
     for number in (signal.SIGINT, signal.SIGTERM):

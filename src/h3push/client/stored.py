@@ -120,6 +120,7 @@ class ResponseStore:
         state = self._idle.next(_request(request), entries)
         if not isinstance(state, FromCache):
             return None
+        self._index.move_to_end(key)
         response = state.entry.response
         assert isinstance(response.stream, AsyncIterator)
         return StoredResponse(response.status_code, _fields(response.headers), response.stream)

@@ -75,7 +75,7 @@ class Relay:
         )
         """The client."""
         self.loads = Loads(self.settings)
-        """What went through."""
+        """The requests that went through."""
         self.upkeeps = [Upkeep(self.pool.connections, place.origin, self.settings) for place in places]
         """The connections, one an origin."""
         self.scheme = "http" if context is None else "https"
@@ -84,7 +84,7 @@ class Relay:
         self._context = context
         self._sockets: list[list[socket.socket]] = []
         self._backends: list[Backend] = []
-        self._status = Status(self)
+        self._status = Status(self.pool, self.store, self.loads, self.settings, self._origins)
 
     async def __aenter__(self) -> "Relay":
         try:
@@ -116,6 +116,13 @@ class Relay:
         for upkeep in self.upkeeps:
             upkeep.start()
 
+    def urls(self) -> list[str]:
+        """Where programs find each origin."""
+        return [_url(self.scheme, place) for place in self.places]
+
+    def _origins(self) -> list[tuple[str, Upkeep]]:
+        return list(zip(self.urls(), self.upkeeps, strict=True))
+
     async def shutdown(self, grace: float | None) -> None:
         """Accept nothing more, let what is under way finish for `grace` seconds, and close."""
         self._status.close()
@@ -125,6 +132,11 @@ class Relay:
                 one.close()
         await asyncio.gather(*(upkeep.stop() for upkeep in self.upkeeps))
         await self.pool.close()
+
+
+def _url(scheme: str, place: Place) -> str:
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    return f"{scheme}://{host}:{place.port}"
 
 
 class _Listener:

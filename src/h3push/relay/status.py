@@ -1,4 +1,4 @@
-"""What the relay says of itself below `/.h3push/`: for a person at a terminal, for a browser, and for a program.
+"""The status of a relay, below `/.h3push/`: for a person at a terminal, for a browser, and for a program.
 
 `/.h3push/` is text, HTML or JSON, by the Accept field; `/.h3push/status.json` is JSON; `/.h3push/events` tells the same each time
 that it changed (server-sent events). It answers addresses of this machine alone, and nothing here changes anything.
@@ -7,14 +7,17 @@ that it changed (server-sent events). It answers addresses of this machine alone
 import asyncio
 import ipaddress
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from h3push.asgi.types import Receive, Scope, Send
+from h3push.client.pool import Pool
+from h3push.client.stored import ResponseStore
+from h3push.relay.loads import Load, Loads
+from h3push.relay.settings import RelaySettings
 from h3push.relay.status_page import PAGE, POLICY
 from h3push.relay.status_text import as_text
-
-if TYPE_CHECKING:
-    from h3push.relay.relay import Relay
+from h3push.relay.upkeep import Upkeep
 
 PERIOD = 0.5
 """Seconds between two looks at whether something has changed."""
@@ -23,10 +26,29 @@ _TEXT, _JSON, _HTML = b"text/plain; charset=utf-8", b"application/json", b"text/
 
 
 class Status:
-    """The status of a relay, as an ASGI application."""
+    """The status of a relay, as an ASGI application.
 
-    def __init__(self, relay: "Relay") -> None:
-        self._relay = relay
+    Args:
+        pool: its client.
+        store: its cache.
+        loads: what went through it.
+        settings: its bounds.
+        origins: gives where each origin is found here, and its connection.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        store: ResponseStore,
+        loads: Loads,
+        settings: RelaySettings,
+        origins: Callable[[], list[tuple[str, Upkeep]]],
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._loads = loads
+        self._settings = settings
+        self._origins = origins
         self._closing = asyncio.Event()
         self._watchers = 0
 
@@ -53,15 +75,37 @@ class Status:
         else:
             await _answer(send, 404, _TEXT, b"the status is at /.h3push/\n")
 
+    def facts(self) -> dict[str, Any]:
+        """The facts that all three forms tell. Times are in milliseconds."""
+        stats, loads, store = self._pool.push_stats, self._loads, self._store
+        return {
+            "origins": [
+                {"origin": f"https://{upkeep.origin.authority}", "here": here, **_connection(upkeep)}
+                for here, upkeep in self._origins()
+            ],
+            "requests": {**loads.sources, "under_way": loads.under_way, "bytes": loads.octets},
+            "pushes": {
+                "promised": stats.promised,
+                "claimed": stats.claimed,
+                "waiting": stats.unclaimed,
+                "cancelled": {why.value: number for why, number in stats.cancelled.items() if number},
+                "bytes_claimed": stats.bytes_claimed,
+                "bytes_wasted": stats.bytes_wasted,
+            },
+            "round_trips_saved": stats.round_trips_saved,
+            "cache": {"responses": len(store), "bytes": store.octets, "most_bytes": self._settings.stored_bytes},
+            "loads": [_load(load) for load in reversed(loads.last)],
+        }
+
     def _json(self) -> bytes:
-        return json.dumps(facts(self._relay), indent=1).encode() + b"\n"
+        return json.dumps(self.facts(), indent=1).encode() + b"\n"
 
     def _text(self) -> bytes:
-        return as_text(facts(self._relay)).encode()
+        return as_text(self.facts()).encode()
 
     async def _tell(self, receive: Receive, send: Send) -> None:
         """Send the facts whenever they have changed, until the browser leaves."""
-        if self._watchers >= self._relay.settings.watchers:
+        if self._watchers >= self._settings.watchers:
             await _answer(send, 503, _TEXT, b"too many look at the status already\n")
             return
         self._watchers += 1
@@ -71,7 +115,7 @@ class Status:
             await send({"type": "http.response.start", "status": 200, "headers": head})
             before = b""
             while not gone.done() and not self._closing.is_set():
-                said = json.dumps(facts(self._relay)).encode()
+                said = json.dumps(self.facts()).encode()
                 if said != before:
                     before = said
                     await send({"type": "http.response.body", "body": b"data: " + said + b"\n\n", "more_body": True})
@@ -82,38 +126,7 @@ class Status:
             self._watchers -= 1
 
 
-def facts(relay: "Relay") -> dict[str, Any]:
-    """The facts that all three forms tell. Times are in milliseconds."""
-    stats, loads = relay.pool.push_stats, relay.loads
-    return {
-        "origins": [
-            {
-                "origin": f"https://{place.origin.authority}",
-                "here": f"{relay.scheme}://{_named(place.host)}:{place.port}",
-                **_connection(upkeep),
-            }
-            for place, upkeep in zip(relay.places, relay.upkeeps, strict=True)
-        ],
-        "requests": {**loads.sources, "under_way": loads.under_way, "bytes": loads.octets},
-        "pushes": {
-            "promised": stats.promised,
-            "claimed": stats.claimed,
-            "waiting": stats.unclaimed,
-            "cancelled": {why.value: number for why, number in stats.cancelled.items() if number},
-            "bytes_claimed": stats.bytes_claimed,
-            "bytes_wasted": stats.bytes_wasted,
-        },
-        "round_trips_saved": stats.round_trips_saved,
-        "cache": {
-            "responses": len(relay.store),
-            "bytes": relay.store.octets,
-            "most_bytes": relay.settings.stored_bytes,
-        },
-        "loads": [_load(load) for load in reversed(loads.last)],
-    }
-
-
-def _connection(upkeep: Any) -> dict[str, Any]:
+def _connection(upkeep: Upkeep) -> dict[str, Any]:
     connection = upkeep.connection
     told: dict[str, Any] = {"connected": connection is not None, "connections_so_far": upkeep.opened}
     if connection is None:
@@ -126,7 +139,7 @@ def _connection(upkeep: Any) -> dict[str, Any]:
     }
 
 
-def _load(load: Any) -> dict[str, Any]:
+def _load(load: Load) -> dict[str, Any]:
     def since(moment: float | None) -> float | None:
         return None if moment is None else round((moment - load.began) * 1000, 1)
 
@@ -157,10 +170,6 @@ def _is_here(scope: Scope) -> bool:
         return client is not None and ipaddress.ip_address(client[0]).is_loopback
     except ValueError:
         return False
-
-
-def _named(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 async def _wait_gone(receive: Receive) -> None:
