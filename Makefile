@@ -7,7 +7,7 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-crawl bench-page-loads soak
+.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-crawl bench-page-loads bench-proxy soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -109,6 +109,10 @@ bench-crawl: install ## crawl a site of 1,000 pages with and without pushes (a m
 
 bench-page-loads: install ## compute page loads with and without push into docs/reference/benchmarks.md
 	$(BIN)/python bench/page_loads.py
+
+bench-proxy: install ## h3push proxy beside nginx and Caddy as reverse proxies, into docs/reference/benchmarks.md (nginx, h2load)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'h2>=4.3,<5' 'zttp>=0.0.35,<0.1'
+	$(BIN)/python bench/proxy.py
 
 soak: install ## two hundred clients that stop reading, for ten minutes of virtual time: memory and descriptors stay flat
 	$(BIN)/python bench/slow_readers.py

@@ -15,6 +15,7 @@ from h3push.tcp import side as side_module
 from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.redirect import RedirectApplication
 from h3push.tcp.side import TcpUnavailable, find_backend
+from h3push.tcp.sockets import listen
 
 pytest.importorskip("uvicorn")
 pytest.importorskip("zttp")
@@ -332,3 +333,22 @@ def test_nghttp_sees_pushes(served: Any) -> None:
         assert b":path: /a.css" in out
 
     served(page_with_push, scenario, tcp="hypercorn")
+
+
+def test_what_is_written_goes_out_at_once() -> None:
+    """Connections have TCP_NODELAY: else a response in two writes waits for the client's delayed acknowledgment, 40 ms."""
+
+    async def scenario() -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def look(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = listen(("127.0.0.1", 0), 10)
+        async with await asyncio.start_server(look, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.close()
+            return await accepted
+
+    assert asyncio.run(scenario())
