@@ -44,6 +44,7 @@ def test_json_tells_about_the_response_and_every_push(get, server):
         "informational",
         "body_bytes",
         "time_total",
+        "pushed",
         "pushes",
         "push_counts",
     ]
@@ -60,6 +61,7 @@ def test_json_tells_about_the_response_and_every_push(get, server):
             "body_bytes": len(content),
             "body_sha256": hashlib.sha256(content).hexdigest(),
             "state": "fulfilled",
+            "claimed": False,
             "reason": None,
         }
         for push_id, (name, content) in enumerate(
@@ -77,7 +79,7 @@ def test_verbose_tells_every_push_on_stderr(get, server):
     assert "> GET / HTTP/3" in lines
     assert "> user-agent: h3push" in lines
     assert "< HTTP/3 200" in lines
-    assert lines[-1] == "* 3 promised: 3 fulfilled"
+    assert lines[-1] == "* 3 promised: 3 unclaimed"
     rows = [line.split() for line in lines[-5:-1]]
     assert rows[0] == ["push", "status", "bytes", "promised", "done", "state", "URL"]
     for push_id, (row, name, size) in enumerate(
@@ -85,7 +87,7 @@ def test_verbose_tells_every_push_on_stderr(get, server):
     ):
         assert row[:3] == [str(push_id), "200", str(size)]
         assert float(row[3]) <= float(row[5])
-        assert row[7:] == ["fulfilled", server.url + name]
+        assert row[7:] == ["unclaimed", server.url + name]
 
 
 def test_without_pushes_nothing_is_promised(get, server):
@@ -102,7 +104,7 @@ def test_pushes_that_match_a_glob_are_cancelled(get, server, glob):
     assert pushes[1]["reason"] == f"matches --cancel {glob}"
     rows = result.err.splitlines()
     assert rows[-2].endswith(f"{server.url}empty.png  (matches --cancel {glob})")
-    assert rows[-1] == "* 3 promised: 2 cancelled, 1 fulfilled"
+    assert rows[-1] == "* 3 promised: 2 cancelled, 1 unclaimed"
 
 
 def test_the_window_of_pushes_is_what_the_user_says(get, server):
@@ -227,7 +229,9 @@ def test_method_fields_and_content_are_sent(run, echo, tmp_path):
         ["-H", "no colon", "https://localhost/"],
         ["-H", "sp ace: x", "https://localhost/"],
         ["--no-such-option", "https://localhost/"],
-        ["https://localhost/", "another"],
+        ["https://localhost/", "ftp://another"],
+        ["-o", "x", "-o", "y", "https://localhost/"],
+        ["-T", "x", "-T", "y", "https://localhost/"],
     ],
 )
 def test_a_command_line_that_makes_no_sense_exits_with_2(run, arguments):

@@ -73,12 +73,12 @@ def test_bytes_of_a_url_that_are_no_utf8_are_percent_encoded(run, start):
 
 def test_a_mistake_of_ours_is_one_line(run, monkeypatch):
     """Even what nobody foresaw is one line; H3PUSH_TRACEBACK=1 shows the rest (issue 9, point 30)."""
-    import h3push.cli.transfer
+    import h3push.cli.transfers
 
     def broken(arguments):
         raise KeyError("oops")
 
-    monkeypatch.setattr(h3push.cli.transfer, "run", broken)
+    monkeypatch.setattr(h3push.cli.transfers, "run", broken)
     result = run("get", "https://localhost/")
     assert result.code == 1
     assert result.err.startswith("h3push: this is a mistake in h3push, please report it: KeyError: 'oops'")

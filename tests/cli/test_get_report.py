@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from h3push.cli.fetch import Fetched
+from h3push.cli.outcome import Fetched
 from h3push.cli.output.svg import FAILED, PUSHED, REQUESTED, svg
 from h3push.cli.output.waterfall import ENDED_EARLY, Row, shortened, waterfall
 from h3push.cli.output.write_out import VARIABLES, Facts, Template
@@ -30,11 +30,11 @@ def test_write_out_prints_curls_variables_and_ours(get, server):
         r"\t%{num_pushes} %{num_pushes_used} %{push_bytes} %{push_bytes_wasted} %header{Content-Length} %{exitcode}",
         server.url,
     )
-    assert told.out == PAGE + b"\n200 200 74 text/html GET https 3 100%\t3 3 28 0 74 0"
+    assert told.out == PAGE + b"\n200 200 74 text/html GET https 3 100%\t3 0 28 28 74 0"
 
 
-def test_wasted_bytes_are_those_of_pushes_that_are_not_whole(run, start):
-    """%{push_bytes_wasted} counts what arrived of pushes that failed; %{num_pushes_used} those that are whole."""
+def test_wasted_bytes_are_those_of_pushes_that_answered_nothing(run, start):
+    """%{push_bytes_wasted} counts what arrived of pushes that failed or that nobody asked for; %{num_pushes_used} the others."""
     from h3push.server.response import Response
 
     async def handler(request):
@@ -49,7 +49,10 @@ def test_wasted_bytes_are_those_of_pushes_that_are_not_whole(run, start):
 
     stopping = start(handler)
     written = "%{stderr}%{num_pushes} %{num_pushes_used} %{push_bytes} %{push_bytes_wasted}"
-    assert run("get", "-k", "--push-timeout", "0.2", "-w", written, stopping.url).err == "2 1 12 5\n"
+    flags = ("get", "-k", "--push-timeout", "0.2", "-w", written)
+    assert run(*flags, stopping.url).err == "2 0 12 12\n"
+    both = run(*flags, stopping.url, f"{stopping.url}whole")
+    assert both.err.splitlines()[-1] == "2 1 12 5"
 
 
 def test_times_are_in_order(get, server):

@@ -145,12 +145,46 @@ def test_redirects_end(run, echo):
     assert (result.code, result.err) == (47, "h3push: more than 3 redirects (--max-redirs)\n")
 
 
-@pytest.mark.parametrize("location", ["https://example.org/", "http://localhost/", "https://localhost:1/"])
-def test_redirects_to_other_origins_are_refused(run, echo, location):
-    """Another origin needs another connection: where it leads is said."""
-    result = run("get", "-k", "-L", f"{echo.url}redirect/302?{location}")
+def test_redirects_to_other_schemes_are_refused(run, echo):
+    """What HTTP/3 cannot fetch is said."""
+    result = run("get", "-k", "-L", f"{echo.url}redirect/302?http://localhost/")
     assert (result.code, result.out) == (1, b"")
-    assert result.err == f"h3push: the redirect leads to {location}, which is another origin: ask for that URL\n"
+    sentence = "the redirect leads to http://localhost/, which is no https URL: fetch it with another program"
+    assert result.err == f"h3push: {sentence}\n"
+
+
+@pytest.mark.parametrize(
+    ("flag", "sent"),
+    [("-L", {"authorization": None, "cookie": None}), ("--location-trusted", {"authorization": "x", "cookie": "a=1"})],
+)
+def test_credentials_stay_with_the_first_origin(run, echo, start, flag, sent):
+    """A redirect to another origin is followed without Authorization and Cookie, as curl does; -H 'X: ...' goes along."""
+
+    async def handler(request):
+        return Response(302, {"location": f"{echo.url}there"})
+
+    elsewhere = start(handler)
+    given = ("-H", "Authorization: x", "-b", "a=1", "-H", "X-Mine: y")
+    result = run("get", "-k", flag, *given, "-w", "%{stderr}%{num_connects} %{num_redirects}", elsewhere.url)
+    headers = dict(json.loads(result.out)["headers"])
+    assert {name: headers.get(name) for name in sent} == sent
+    assert headers["x-mine"] == "y"
+    assert result.err == "2 1\n"
+
+
+def test_credentials_come_back_to_the_first_origin(run, start):
+    """A redirect that leads back to where they were given for takes them along again."""
+    seen = []
+    homes = {}
+
+    async def handler(request):
+        seen.append((request.path, request.headers.get("authorization")))
+        target = {"/": f"{homes['other']}away", "/away": f"{homes['first']}home"}.get(request.path)
+        return Response(200, {}, "home") if target is None else Response(302, {"location": target})
+
+    homes["first"], homes["other"] = start(handler).url, start(handler).url
+    assert run("get", "-k", "-L", "-u", "a:b", homes["first"]).out == b"home"
+    assert seen == [("/", "Basic YTpi"), ("/away", None), ("/home", "Basic YTpi")]
 
 
 def test_the_referer_follows_redirects_on_wish(ask, echo):

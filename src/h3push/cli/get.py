@@ -1,4 +1,4 @@
-"""`h3push get`: one URL over HTTP/3, with curl's letters, and every push that comes with it."""
+"""`h3push get`: URLs over HTTP/3, with curl's letters, and every push that comes with them."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ import rich_click as click
 from h3push.cli.options.flags import all_flags
 
 
-class DataOrderCommand(click.RichCommand):
-    """Notes in which order `-d` and `--data-binary` were typed: what they say is joined in that order."""
+class OrderedCommand(click.RichCommand):
+    """Notes in which order flags were typed: `-d` and `--data-binary` are joined in it, `-o` and `-O` go with the URLs in it."""
 
     def make_parser(self, ctx: click.Context) -> Any:
         """Have the parser tell the order."""
@@ -18,33 +18,33 @@ class DataOrderCommand(click.RichCommand):
 
         def parse_and_note(args: list[str]) -> Any:
             parsed = parse(args=args)
-            names = (parameter.name for parameter in parsed[2])
-            ctx.meta[DATA_ORDER] = tuple(name for name in names if name in {"data", "data_binary"})
+            ctx.meta[ORDER] = tuple(parameter.name for parameter in parsed[2])
             return parsed
 
         parser.parse_args = parse_and_note  # type: ignore[method-assign]  # the order is told nowhere else
         return parser
 
 
-DATA_ORDER = "h3push.data_order"
+ORDER = "h3push.order"
 """Where the order stands in the context."""
 
 
 @click.command(
-    cls=DataOrderCommand,
+    cls=OrderedCommand,
     context_settings={"show_default": True},
     epilog="Example: h3push get -v --cacert ~/.local/state/h3push/ca.pem https://localhost:4433/",
 )
-@click.argument("url", metavar="URL")
+@click.argument("urls", metavar="URL...", nargs=-1, required=True)
 @all_flags
 def get(**given: Any) -> None:
-    """Fetch URL over HTTP/3 and take what the server pushes with it.
+    """Fetch each URL over HTTP/3 and take what the server pushes with it.
 
-    The content goes to standard output. An HTTP error status is no failure unless --fail says so; no connection and a broken
-    response are. The exit codes are curl's.
+    A push answers the next URL that it matches; nothing is sent for that one. The content goes to standard output. An HTTP error
+    status is no failure unless --fail says so; no connection and a broken response are. The exit codes are curl's: of several
+    URLs that of the last, with --parallel that of the last one that failed.
     """
     from h3push.cli.options.arguments import Arguments
-    from h3push.cli.transfer import run
+    from h3push.cli.transfers import run
 
-    order = plain_click.get_current_context().meta.get(DATA_ORDER, ())
-    run(Arguments(**given, data_order=order))
+    order = plain_click.get_current_context().meta.get(ORDER, ())
+    run(Arguments(**given, order=order))

@@ -1,65 +1,56 @@
-"""Takes every push of a fetch: cancels it or reads it to the end, and keeps a record.
+"""Takes every push of a command, and keeps a record: it answers a request to come, is read to its end, or is cancelled.
 
-A push is taken in the moment of its promise, so that its credit goes back to the server and a page with a thousand pushes needs
-no more memory than one with ten. Content of pushes is counted and hashed, not kept.
+While a further request may come, the push cache holds what is promised. Afterwards a push is read in the moment of its promise:
+its credit goes back to the server, and a page with a thousand pushes needs no more memory than one with ten. Content that
+answers no request is counted and hashed, not kept.
 """
 
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from fnmatch import fnmatchcase
 
+from h3push.cli.outcome import Outcome, PushRecord, Reply
 from h3push.client.progress import ReceivedState
-from h3push.client.pushes import RefusedPush
-from h3push.client.response import ClientResponse, ReceivedPush
+from h3push.client.push_stats import Unused
+from h3push.client.pushes import OnPush, RefusedPush
+from h3push.client.response import ReceivedPush
 from h3push.errors import H3PushError, PushCancelled
-from h3push.http.fields import Field
+from h3push.http.headers import Headers
 
 MAX_PUSHES = 10_000
-"""Pushes that one fetch takes; further ones are called off and counted. A record stays until the end, and a server that
+"""Pushes that one command takes; further ones are called off and counted. A record stays until the end, and a server that
 promises without end must not fill the memory."""
 STATES = {
     ReceivedState.FULFILLED: "fulfilled",
     ReceivedState.CANCELLED: "cancelled",
 }
 """Words for the ends of a push; anything else is "failed"."""
+REASONS = {
+    Unused.FRESH: "the cache has it",
+    Unused.REQUESTED: "it was asked for already",
+    Unused.HELD: "the same was pushed before, and waits",
+    Unused.REFUSED: "it was refused",
+    Unused.EVICTED: "too much waited for a request",
+    Unused.CHANGED: "a request may have put it out of date",
+    Unused.WITHDRAWN: "the server called the push off",
+    Unused.FAILED: "its response failed",
+}
+"""Why the push cache let go of a push, in words."""
 
 
-@dataclass(slots=True)
-class PushRecord:
-    """The fate of one push; times in seconds since the start."""
+class Expectation:
+    """Something that may still send a request, which a push could answer."""
 
-    push_id: int
-    """The push ID."""
-    url: str
-    """URL of the promised request."""
-    method: str
-    """Method of the promised request."""
-    promised: float | None
-    """When the promise came; `None` for one that was refused."""
-    fields: Sequence[Field]
-    """Header fields of the promised request."""
-    response: ClientResponse | None = None
-    """The pushed response, once its header section is there."""
-    first_byte: float | None = None
-    """When its header section came."""
-    body_bytes: int = 0
-    """Content received, in bytes."""
-    body_sha256: str | None = None
-    """SHA-256 of the content, hexadecimal; `None` unless it is complete."""
-    state: str = "promised"
-    """At the end `fulfilled`, `cancelled`, `failed` or `refused`."""
-    done: float | None = None
-    """When it was complete or ended early."""
-    reason: str = ""
-    """Why it is not fulfilled."""
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self._on_end: Callable[[], None] | None = on_end
 
-    @property
-    def status(self) -> int | None:
-        """Status of the pushed response, when there was one."""
-        return None if self.response is None else self.response.status
+    def end(self) -> None:
+        """It sends no further one. Harmless when that was said before."""
+        if self._on_end is not None:
+            on_end, self._on_end = self._on_end, None
+            on_end()
 
 
 class PushTaker:
@@ -67,40 +58,82 @@ class PushTaker:
 
     Arguments:
         cancel: globs of what is called off.
-        start: when the fetch began, in seconds of the loop's clock.
+        outcome: where the records go.
+        start: when the command began, in seconds of the loop's clock.
     """
 
-    def __init__(self, cancel: Sequence[str], start: float) -> None:
-        self.records: list[PushRecord] = []
-        """In the order of the promises, `MAX_PUSHES` at most."""
-        self.unrecorded: Counter[str] = Counter()
+    def __init__(self, cancel: Sequence[str], outcome: Outcome, start: float) -> None:
+        self.give_out: Callable[[], list[ReceivedPush]] = list
+        """Has the push cache give up what waits there."""
+        self.unrecorded: Counter[str] = outcome.unrecorded
         """States of those that have no record."""
+        self._records = outcome.pushes
         self._cancel = cancel
         self._start = start
+        self._open: dict[ReceivedPush, PushRecord] = {}
         self._reading: set[asyncio.Task[None]] = set()
+        self._expected = 0
 
-    def take(self, push: ReceivedPush) -> None:
-        """Take a push in the moment of its promise: a small one may be complete a turn of the loop later."""
-        if len(self.records) >= MAX_PUSHES:
-            push.cancel()
+    # requests to come
+
+    def expect(self) -> Expectation:
+        """Say that a request may come, until the answer is told that none does."""
+        self._expected += 1
+        return Expectation(self._expect_less)
+
+    def _expect_less(self) -> None:
+        self._expected -= 1
+        if not self._expected:
+            self._read_what_waits()
+
+    def _read_what_waits(self) -> None:
+        for push in self.give_out():
+            self._read_soon(push)
+
+    def claimed(self, push: ReceivedPush) -> PushRecord | None:
+        """A push answers a request; its record, if it has one."""
+        record = self._open.get(push)
+        if record is not None:
+            record.claimed = True
+        return record
+
+    def read(self, push: ReceivedPush, sha256: str | None) -> None:
+        """A push that was claimed is over; `sha256` of its content if it is whole."""
+        record = self._open.get(push)
+        if record is not None:
+            record.body_sha256 = sha256
+            self._end(push, STATES.get(push.state, "failed"), "")
+
+    # promises
+
+    def promise(self, hold: OnPush, push: ReceivedPush) -> bool | Awaitable[bool | None] | None:
+        """Take a push in the moment of its promise: a small one may be complete a turn of the loop later.
+
+        `hold` has the push cache keep it.
+        """
+        if len(self._records) >= MAX_PUSHES:
             self.unrecorded["cancelled"] += 1
-            return
+            return False
         promised = push.promised_at - self._start
-        record = PushRecord(push.push_id, push.request.url, push.request.method, promised, push.request.headers.raw)
-        self.records.append(record)
+        request = push.request
+        record = PushRecord(push.push_id, request.url, request.method, promised, request.headers.raw, push.initiator)
+        self._records.append(record)
+        self._open[push] = record
         glob = next((glob for glob in self._cancel if matches(glob, push)), None)
         if glob is not None:
             push.cancel()
-            self._end(record, STATES.get(push.state, "failed"), f"matches --cancel {glob}")
-            return
-        task = asyncio.create_task(self._read(push, record))
-        self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
+            self._end(push, STATES.get(push.state, "failed"), f"matches --cancel {glob}")
+            return False
+        if self._expected:
+            return hold(push)
+        self._read_soon(push)
+        return None
 
-    async def finish(self) -> None:
-        """Wait until every push is over."""
-        while self._reading:
-            await asyncio.wait(self._reading)
+    def unused(self, push: ReceivedPush, why: Unused) -> None:
+        """The push cache lets go of a push."""
+        if push in self._open:
+            ended = {Unused.WITHDRAWN: "cancelled", Unused.FAILED: "failed"}.get(why, "cancelled")
+            self._end(push, "fulfilled" if push.state is ReceivedState.FULFILLED else ended, REASONS[why])
 
     def note_refusals(self, refusals: Collection[RefusedPush], total: int) -> None:
         """Keep a record of promises that could not be used: of those that the connection remembers, without their time."""
@@ -112,42 +145,67 @@ class PushTaker:
             record = PushRecord(
                 refused.push_id, url, method, None, fields, state="refused", reason=refused.reason.value
             )
-            self.records.append(record)
+            self._records.append(record)
+
+    # reading
+
+    async def finish(self) -> None:
+        """Wait until every push is over. No further request comes."""
+        self._expected = 0
+        self._read_what_waits()
+        while self._reading:
+            await asyncio.wait(self._reading)
 
     def stop(self) -> None:
         """Read no further."""
         for task in self._reading:
             task.cancel()
+        for push, record in self._open.items():
+            _update(record, push, self._start)
+
+    def _read_soon(self, push: ReceivedPush) -> None:
+        if push not in self._open:
+            return
+        task = asyncio.create_task(self._read(push, self._open[push]))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
 
     async def _read(self, push: ReceivedPush, record: PushRecord) -> None:
         try:
-            await self._read_content(push, record)
+            record.body_sha256 = await _sha256(push)
         except PushCancelled as error:
-            self._end(record, STATES.get(push.state, "failed"), str(error), push.done_at)
+            self._end(push, STATES.get(push.state, "failed"), str(error))
         except H3PushError as error:
             push.cancel()
-            self._end(record, "failed", str(error))
+            self._end(push, "failed", str(error))
         else:
-            self._end(record, "fulfilled", "", push.done_at)
+            self._end(push, "fulfilled", "")
 
-    async def _read_content(self, push: ReceivedPush, record: PushRecord) -> None:
-        digest = hashlib.sha256()
-        record.response = response = await push.response()
-        arrived = response.timing.first_byte
-        record.first_byte = self._now() if arrived is None else arrived - self._start
-        async for data in response.stream():
-            record.body_bytes += len(data)
-            digest.update(data)
-        record.body_sha256 = digest.hexdigest()
-
-    def _end(self, record: PushRecord, state: str, reason: str, done_at: float | None = None) -> None:
-        """Note how a push ended, and when (loop time; `None`: now)."""
+    def _end(self, push: ReceivedPush, state: str, reason: str) -> None:
+        """Note how a push ended, and let go of it: its content may be in memory."""
+        record = self._open.pop(push)
+        _update(record, push, self._start)
         record.state, record.reason = state, reason
-        record.done = self._now() if done_at is None else done_at - self._start
+        if record.done is None:
+            record.done = asyncio.get_running_loop().time() - self._start
 
-    def _now(self) -> float:
-        """Seconds since the start."""
-        return asyncio.get_running_loop().time() - self._start
+
+async def _sha256(push: ReceivedPush) -> str:
+    digest = hashlib.sha256()
+    response = await push.response()
+    async for data in response.stream():
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _update(record: PushRecord, push: ReceivedPush, start: float) -> None:
+    """Take over what is known of a push now."""
+    head, timing = push.head, push.timing
+    if head is not None:
+        record.response = Reply(status=head.status, headers=Headers.wrap(head.fields))
+    record.body_bytes = push.received
+    record.first_byte = None if timing.first_byte is None else timing.first_byte - start
+    record.done = None if timing.ended is None else timing.ended - start
 
 
 def matches(glob: str, push: ReceivedPush) -> bool:

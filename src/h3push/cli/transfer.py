@@ -1,117 +1,109 @@
-"""One run of `h3push get`: the fetch, tried again where that is wanted, then everything that is told of it."""
+"""One URL of `h3push get`: fetched, and tried again where that is wanted."""
 
 import asyncio
-import time
-from contextlib import ExitStack
-from pathlib import Path
-
-import rich_click as click
-from click.exceptions import Exit
 
 from h3push.cli.failures import CommandFailed, ExitCode, failure_of, say
-from h3push.cli.fetch import Fetched, FetchOptions, fetch
-from h3push.cli.options.addresses import Detour
+from h3push.cli.fetch import fetch
 from h3push.cli.options.arguments import Arguments
-from h3push.cli.options.cookies import Cookies
 from h3push.cli.options.redirects import followed
-from h3push.cli.options.request import make_request
+from h3push.cli.options.request import Request
 from h3push.cli.options.retries import seconds_before
-from h3push.cli.options.tls import client_tls
-from h3push.cli.options.url import remote_file_name
+from h3push.cli.outcome import Fetched, Outcome
 from h3push.cli.output.content import Output, TryAgain
-from h3push.cli.output.summary import Summary
+from h3push.cli.pushes import Expectation
+from h3push.cli.sender import Sender
 from h3push.errors import H3PushError
-from h3push.http.url import origin_of
 
 
-def run(arguments: Arguments) -> None:
-    """Fetch, print, and turn whatever fails into a sentence. Raises `CommandFailed`."""
-    with ExitStack() as stack:
+class Transfer:
+    """One URL.
+
+    Arguments:
+        arguments: the command line.
+        request: the first request.
+        output: takes the response.
+        outcome: the command that it is a part of.
+    """
+
+    def __init__(self, arguments: Arguments, request: Request, output: Output, outcome: Outcome) -> None:
+        self.output = output
+        """Takes the response."""
+        self.fetched = Fetched(request.url, outcome)
+        """The last attempt."""
+        self.retries = 0
+        """Attempts before it."""
+        self.failure: CommandFailed | None = None
+        """Why it failed."""
+        self._arguments = arguments
+        self._request = request
+        self._number = len(outcome.transfers)
+        outcome.transfers.append(self.fetched)
+
+    async def run(self, sender: Sender, expectation: Expectation) -> None:
+        """Fetch, as often as `--retry` allows. `expectation` ends when no further request comes."""
+        started = sender.since_start(None)
         try:
-            summary = Summary(arguments)
-            options = fetch_options(arguments, stack)
-            path = _path(arguments, options.request.url)
-            cookies = Cookies(arguments.cookie, arguments.cookie_jar)
-            output = Output(arguments, path, cookies, stack)
-            failure = asyncio.run(_fetch_within(arguments, options, output, summary))
-            stack.close()  # a progress bar ends before anything is told below it
-            summary.tell(failure, path)
-            cookies.save()
+            async with asyncio.timeout(self._arguments.max_time):
+                self.failure = await self._attempts(sender, expectation, started)
+        except TimeoutError:
+            self.failure = too_late(self._arguments)
         except CommandFailed as failed:
-            failed.silent = arguments.silent and not arguments.show_error
-            raise
-        except KeyboardInterrupt:
-            raise Exit(ExitCode.INTERRUPTED) from None
-        if failure is not None:
-            failure.silent = arguments.silent and not arguments.show_error
-            raise failure
-
-
-def fetch_options(arguments: Arguments, stack: ExitStack) -> FetchOptions:
-    """Make of the arguments what is fetched, and how."""
-    request = make_request(arguments, stack)
-    origin = origin_of(request.url)
-    assert origin is not None
-    return FetchOptions(
-        request=request,
-        tls=client_tls(arguments),
-        addresses=Detour(arguments.resolve, arguments.connect_to).of(origin),
-        max_pushes=arguments.max_pushes if arguments.push == "accept" else None,
-        cancel=arguments.cancel,
-        connect_timeout=arguments.connect_timeout,
-        push_timeout=arguments.push_timeout,
-    )
-
-
-def _path(arguments: Arguments, url: str) -> Path | None:
-    if arguments.output is not None and arguments.remote_name:
-        raise click.UsageError("Give -o or -O, not both.")
-    if arguments.output == Path("-"):
-        return None
-    return Path(remote_file_name(url)) if arguments.remote_name else arguments.output
-
-
-async def _fetch_within(
-    arguments: Arguments, options: FetchOptions, output: Output, summary: Summary
-) -> CommandFailed | None:
-    """Fetch, as often as `--retry` allows; `summary` has the last attempt. Gives the failure, if it is one."""
-    try:
-        async with asyncio.timeout(arguments.max_time):
-            return await _attempts(arguments, options, output, summary)
-    except TimeoutError:
-        sentence = f"not everything arrived within {arguments.max_time:g} s (--max-time)"
-        return CommandFailed(sentence, ExitCode.TIMEOUT)
-
-
-async def _attempts(
-    arguments: Arguments, options: FetchOptions, output: Output, summary: Summary
-) -> CommandFailed | None:
-    attempts = 1 + (arguments.retry if options.request.is_repeatable else 0)
-    for attempt in range(1, attempts + 1):
-        output.may_try_again = attempt < attempts
-        fetched = summary.fetched = Fetched(options.request.url, started_at=time.time())
-        retry_after = None
+            self.failure = failed
+        finally:
+            expectation.end()
+            self.fetched.time_total = sender.since_start(None)
         try:
-            await fetch(options, output, fetched, followed(arguments))
-        except TryAgain as again:
-            failure, retry_after = CommandFailed(str(again)), again.seconds
+            self.output.close()
         except CommandFailed as failed:
-            return failed
+            self.failure = self.failure or failed
+
+    async def _attempts(self, sender: Sender, expectation: Expectation, started: float) -> CommandFailed | None:
+        attempts = 1 + (self._arguments.retry if self._request.is_repeatable else 0)
+        for attempt in range(1, attempts + 1):
+            self._begin(started)
+            self.output.may_try_again = attempt < attempts
+            try:
+                failure, retry_after = await self._attempt(sender, expectation)
+            except TryAgain as again:
+                failure, retry_after = CommandFailed(str(again)), again.seconds
+            else:
+                if not self._may_try_again(failure):
+                    return failure
+            assert failure is not None
+            await self._wait(attempt, retry_after, failure)
+        raise AssertionError("the last attempt returns")
+
+    def _begin(self, started: float) -> None:
+        outcome = self.fetched.outcome
+        self.fetched = outcome.transfers[self._number] = Fetched(self._request.url, outcome, started=started)
+
+    async def _attempt(self, sender: Sender, expectation: Expectation) -> tuple[CommandFailed | None, int | None]:
+        """Fetch once; gives the failure, if it is one. Raises `TryAgain` for a status that may be another one next time."""
+        follow = followed(self._arguments, self._request) if self._arguments.follows_redirects else None
+        try:
+            await fetch(sender, self._request, self.output, self.fetched, follow, expectation)
         except H3PushError as error:
-            failure = failure_of(error, begun=bool(fetched.last and fetched.last.body_bytes))
-            if failure.exit_code != ExitCode.TIMEOUT or not output.may_try_again or fetched.response is not None:
-                return failure
-        else:
-            return _http_failure(output, fetched)
-        summary.retries += 1
+            last = self.fetched.last
+            return failure_of(error, begun=bool(last and last.body_bytes)), None
+        response = self.fetched.response
+        if not self.output.is_failure or response is None:
+            return None, None
+        return CommandFailed(f"the server answered {response.status}", ExitCode.HTTP_ERROR), None
+
+    def _may_try_again(self, failure: CommandFailed | None) -> bool:
+        """A time-out before there was a response is a reason; a refused connection is none, as in curl."""
+        if failure is None or failure.exit_code != ExitCode.TIMEOUT:
+            return False
+        return self.output.may_try_again and self.fetched.response is None
+
+    async def _wait(self, attempt: int, retry_after: int | None, failure: CommandFailed) -> None:
+        self.retries += 1
         seconds = seconds_before(attempt, retry_after)
-        if not arguments.silent:
+        if not self._arguments.silent:
             say(f"h3push: {failure.message}; trying again in {seconds:g} s")
         await asyncio.sleep(seconds)
-    raise AssertionError("the last attempt returns")
 
 
-def _http_failure(output: Output, fetched: Fetched) -> CommandFailed | None:
-    if not output.is_failure or fetched.response is None:
-        return None
-    return CommandFailed(f"the server answered {fetched.response.status}", ExitCode.HTTP_ERROR)
+def too_late(arguments: Arguments) -> CommandFailed:
+    """The failure of what took longer than `--max-time`."""
+    return CommandFailed(f"not everything arrived within {arguments.max_time:g} s (--max-time)", ExitCode.TIMEOUT)

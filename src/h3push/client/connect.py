@@ -6,7 +6,7 @@ from typing import Literal
 
 from h3push import _quic
 from h3push.client.connection import ClientConnection
-from h3push.client.handshake import Plan
+from h3push.client.handshake import Plan, Resolve
 from h3push.client.pushes import OnPush
 from h3push.client.tls import Certificate, make_tls
 from h3push.h3.config import H3Config
@@ -30,6 +30,7 @@ def connect(
     io: Literal["loop", "thread"] = "loop",
     driver: Driver | None = None,
     address: tuple[str, int] | None = None,
+    resolve: Resolve | None = None,
     on_push: OnPush | None = None,
 ) -> ClientConnection:
     """Make a connection to a server; it connects when `async with` begins.
@@ -52,6 +53,7 @@ def connect(
         io: "thread" has a thread of its own move packets.
         driver: instead of a UDP socket: another way to move datagrams, such as the virtual network of tests.
         address: connect to this address, and send `url`'s host in the handshake and the requests as ever.
+        resolve: finds the addresses of `url`'s host, instead of the system's resolver; async.
         on_push: called in the moment of each promise, before its response can have begun: the place to `cancel` what is not
             wanted. False refuses the push; it may be async, then the push goes on meanwhile. What it raises is logged, and calls
             that push off.
@@ -77,6 +79,7 @@ def connect(
         io=io,
         driver=driver,
         address=address,
+        resolve=resolve,
         early_data=early_data,
     )
     return ClientConnection(plan, on_push, parsed.authorization)

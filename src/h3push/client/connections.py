@@ -8,20 +8,17 @@ after a while.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from h3push.client.alternatives import Alternatives
 from h3push.client.connection import ClientConnection
-from h3push.client.handshake import Address, look_up
+from h3push.client.handshake import Address, Resolve, look_up
 from h3push.client.pushes import OnPush
 from h3push.errors import ConnectFailed, ConnectFailure, H3PushError
 from h3push.http.url import Origin
 from h3push.runtime.settings import PoolSettings
 from h3push.runtime.signal import Signal
-
-Resolve = Callable[[Origin], Awaitable[Sequence[Address]]]
-"""Finds the addresses of an origin."""
 
 
 class Connect(Protocol):

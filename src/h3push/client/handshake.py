@@ -9,7 +9,7 @@ import asyncio
 import errno
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -29,6 +29,8 @@ from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ClientSettings
 
 Address = tuple[str, int]
+Resolve = Callable[[Origin], Awaitable[Sequence[Address]]]
+"""Finds the addresses of an origin, the best first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class Plan:
     io: Literal["loop", "thread"]
     driver: Driver | None
     address: Address | None
+    resolve: Resolve | None
+    """Finds the addresses; `look_up` when `None`."""
     early_data: bool
     """Requests that may be repeated go out in early data, where the session allows it."""
 
@@ -54,7 +58,7 @@ async def establish(plan: Plan, on_push: OnPush | None) -> ClientSession:
     seconds = plan.settings.connect_timeout
     try:
         async with asyncio.timeout(seconds):
-            addresses = [plan.address] if plan.address else await look_up(plan.origin)
+            addresses = [plan.address] if plan.address else await (plan.resolve or look_up)(plan.origin)
             looked_up_at = asyncio.get_running_loop().time()
             if plan.driver is not None:
                 connection = await _attempt(plan, addresses[0], plan.driver)

@@ -15,14 +15,14 @@ from h3push.client.alternatives import Alternatives
 from h3push.client.answer import Answer, Source
 from h3push.client.claims import key_of, made_for
 from h3push.client.connect import connect
-from h3push.client.connections import Connect, Connections, Resolve, Shared
-from h3push.client.handshake import look_up
+from h3push.client.connections import Connect, Connections, Shared
+from h3push.client.handshake import Resolve, look_up
 from h3push.client.held import Held
 from h3push.client.limits import Timeouts
-from h3push.client.push_cache import Freshness, PushCache
+from h3push.client.push_cache import Freshness, OnUnused, PushCache
 from h3push.client.push_stats import PushStats
 from h3push.client.pushes import OnPush
-from h3push.client.response import ClientResponse
+from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.client.tls import Certificate, make_tls
 from h3push.errors import RequestNotProcessed
 from h3push.http.content import Content, FileContent
@@ -88,6 +88,7 @@ class Pool:
         resolve: finds the addresses of an origin.
         shared: requests are those of several people, as in a relay: a push that one of them brought answers another only where
             `client.claims.why_not_another` says nothing against it.
+        on_unused: is told of each push that is not used, and why.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Pool:
         dial: Connect | None = None,
         resolve: Resolve = look_up,
         shared: bool = False,
+        on_unused: OnUnused | None = None,
     ) -> None:
         if push not in {"cache", "off"} and not callable(push):
             raise ValueError(f'push is "cache", "off" or a function that is asked about each promise, not {push!r}')
@@ -119,7 +121,11 @@ class Pool:
         ask = push if callable(push) else None
         absorb = self._absorb if shared and store is not None else None
         self._absorbing: set[asyncio.Task[None]] = set()
-        self._pushes = None if push == "off" else PushCache(bounds, store, ask, shared=shared, absorb=absorb)
+        self._pushes = (
+            None
+            if push == "off"
+            else PushCache(bounds, store, ask, shared=shared, absorb=absorb, on_unused=on_unused)
+        )
         self.connections = Connections(
             dial or _dial(cafile, verify, cert, early_data, client_settings),
             self.settings,
@@ -224,6 +230,10 @@ class Pool:
         if self._store is not None and response.status < 500:  # RFC 9111 section 4.4
             await self._store.forget(head)
         return Answer.of(response, Source.SERVER)
+
+    def give_out(self) -> list[ReceivedPush]:
+        """Give up all pushes that wait, to a caller that will send no further request."""
+        return [] if self._pushes is None else self._pushes.give_out()
 
     async def close(self) -> None:
         """Close all connections, and drop all pushes."""

@@ -29,6 +29,9 @@ from h3push.runtime.inbox import UnreadBudget
 from h3push.runtime.settings import PushCacheSettings
 from h3push.runtime.signal import Signal
 
+OnUnused = Callable[[ReceivedPush, Unused], None]
+"""Told of each push that is not used, in the moment that this is known, and why."""
+
 
 class Freshness(Protocol):
     """A store of responses, as promises see it."""
@@ -46,6 +49,7 @@ class PushCache:
         ask: the application's word on each promise; False refuses it, at once or awaited.
         shared: requests are those of several people, as in a relay.
         absorb: takes a whole push that nobody asked for in time, instead of having it thrown away.
+        on_unused: is told of each push that is not used.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class PushCache:
         *,
         shared: bool = False,
         absorb: Callable[[Held], None] | None = None,
+        on_unused: OnUnused | None = None,
     ) -> None:
         self.stats = PushStats()
         """The fate of all promises so far."""
@@ -64,6 +69,7 @@ class PushCache:
         self._ask = ask
         self._shared = shared
         self._absorb = absorb
+        self._on_unused = on_unused
         self._held: dict[PushedExchange, Held] = {}
         self._by_key: dict[Key, list[Held]] = {}
         self._requested: Counter[Key] = Counter()
@@ -180,6 +186,18 @@ class PushCache:
         if not self._requested[key]:
             del self._requested[key]
 
+    def give_out(self) -> list[ReceivedPush]:
+        """Give up all pushes that wait, because no request will come for them; they stay counted as unclaimed."""
+        given = [held for held in self._held.values() if not held.is_wanted]
+        for held in given:
+            self._forget(held)
+            self.stats.unclaimed += 1
+            exchange = held.exchange
+            exchange.on_end = exchange.budget = None
+            if exchange.head is not None:
+                exchange.content.leave_budget()
+        return [held.push for held in given]
+
     def close(self) -> None:
         """Let go of everything that is held: it was wasted, and stays counted as unclaimed."""
         for handle in (self._timer, self._trimming):
@@ -245,6 +263,8 @@ class PushCache:
         exchange.budget = None
         if exchange.head is not None:
             exchange.content.leave_budget()
+        if self._on_unused is not None:
+            self._on_unused(held.push, why)
 
     # bounds
 

@@ -14,6 +14,7 @@ from weakref import ref
 from h3push.client.exchange import Exchange, PushedExchange, SentRequest
 from h3push.client.progress import ReceivedState, Timing
 from h3push.h3.events import CancelledBy
+from h3push.http.fields import ResponseHead
 from h3push.http.headers import Headers
 from h3push.runtime.inbox import UnreadBudget
 
@@ -185,6 +186,21 @@ class ReceivedPush:
     def cancelled_by(self) -> CancelledBy | None:
         """The side that ended it early, and how; `None` when neither did."""
         return self._exchange.cancelled_by
+
+    @property
+    def head(self) -> ResponseHead | None:
+        """The header section of its response, once it is there."""
+        return self._exchange.head
+
+    @property
+    def received(self) -> int:
+        """Bytes of its content that have arrived."""
+        return self._exchange.received
+
+    @property
+    def timing(self) -> Timing:
+        """When it was promised, began, and ended."""
+        return self._exchange.timing
 
     @property
     def promised_at(self) -> float:

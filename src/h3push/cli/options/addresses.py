@@ -1,17 +1,12 @@
 """Where to connect instead, as `--resolve` and `--connect-to` mean it."""
 
-import asyncio
-import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
 import rich_click as click
 
-from h3push.cli.failures import CommandFailed, ExitCode
+from h3push.client.handshake import Address, look_up
 from h3push.http.url import Origin
-
-Address = tuple[str, int]
-"""Host and UDP port; an IPv6 address without brackets."""
 
 
 class Detour:
@@ -21,8 +16,14 @@ class Detour:
         self._resolve = [_resolve_rule(rule) for rule in resolve]
         self._connect_to = [_connect_rule(rule) for rule in connect_to]
 
+    async def resolve(self, origin: Origin) -> Sequence[Address]:
+        """Find the addresses of an origin, as the rules have it. Raises: ConnectFailed: there is no such host."""
+        if (addresses := self.of(origin)) and _is_address(addresses[0][0]):
+            return addresses
+        return await look_up(Origin(*addresses[0]) if addresses else origin)
+
     def of(self, origin: Origin) -> list[Address]:
-        """Give the addresses to try for an origin, in order; none: look the name up as ever."""
+        """Give the hosts or addresses to try for an origin, in order; none: look the name up as ever."""
         host, port = origin.host, origin.port
         moved = False
         for from_host, from_port, to_host, to_port in self._connect_to:
@@ -35,18 +36,12 @@ class Detour:
         return [(host, port)] if moved else []
 
 
-async def look_up(address: Address) -> Address:
-    """Find the IP address of a host that a rule named."""
-    host, port = address
+def _is_address(host: str) -> bool:
     try:
-        return str(ip_address(host)), port
+        ip_address(host)
     except ValueError:
-        pass
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except OSError as error:
-        raise CommandFailed(f"cannot find host {host}: {error.strerror or error}", ExitCode.DNS) from None
-    return str(found[0][4][0]), port
+        return False
+    return True
 
 
 def _resolve_rule(rule: str) -> tuple[str, int, list[str]]:

@@ -8,7 +8,10 @@ from pathlib import Path
 class Arguments:
     """One field a flag of `options.flags`, of the same name."""
 
-    url: str
+    urls: tuple[str, ...]
+    parallel: bool
+    parallel_max: int
+    fail_early: bool
     # the request
     request: str | None
     header: tuple[str, ...]
@@ -16,7 +19,7 @@ class Arguments:
     data_binary: tuple[str, ...]
     form: tuple[str, ...]
     get: bool
-    upload_file: str | None
+    upload_file: tuple[str, ...]
     head: bool
     user_agent: str | None
     referer: str | None
@@ -26,6 +29,7 @@ class Arguments:
     range: str | None
     compressed: bool
     location: bool
+    location_trusted: bool
     max_redirs: int
     retry: int
     # pushes
@@ -43,8 +47,10 @@ class Arguments:
     connect_timeout: float
     max_time: float | None
     # the output
-    output: Path | None
-    remote_name: bool
+    output: tuple[Path, ...]
+    remote_name: int
+    remote_name_all: bool
+    output_dir: Path | None
     include: bool
     fail: bool
     silent: bool
@@ -55,6 +61,11 @@ class Arguments:
     waterfall: bool
     har: Path | None
     svg: Path | None
-    # both of -d and --data-binary
-    data_order: tuple[str, ...] = ()
-    """Names of the data flags in the order in which they were typed: `data` or `data_binary` for each."""
+    # all of them
+    order: tuple[str, ...] = ()
+    """Names of the flags in the order in which they were typed, once for each time."""
+
+    @property
+    def follows_redirects(self) -> bool:
+        """True with `-L`, in either form."""
+        return self.location or self.location_trusted

@@ -37,14 +37,15 @@ class Cookies:
             if name:  # an empty name only turns the jar on, as in curl
                 self._load(name)
 
-    def header(self, url: str) -> bytes | None:
-        """Give the Cookie field of a request."""
+    def header(self, url: str, *, with_given: bool = True) -> bytes | None:
+        """Give the Cookie field of a request: of the jar, and of the command line where the URL may have it."""
         stored = None
         if self._jar is not None:
             request = Request(url)  # noqa: S310 - never opened: it is what the jar asks about URL and fields
             self._jar.add_cookie_header(request)
             stored = request.get_header("Cookie")
-        return b"; ".join(filter(None, [_field_bytes(stored or ""), os.fsencode(self._fixed)])) or None
+        given = os.fsencode(self._fixed) if with_given else b""
+        return b"; ".join(filter(None, [_field_bytes(stored or ""), given])) or None
 
     def extract(self, url: str, headers: Headers) -> None:
         """Take the cookies that a response sets."""

@@ -12,6 +12,9 @@ DEFAULT_MAX_PUSHES = 100
 DEFAULT_MAX_REDIRECTS = 50
 """Redirects that `-L` follows, when `--max-redirs` does not say: curl's number."""
 
+DEFAULT_PARALLEL = 50
+"""URLs that `--parallel` fetches at once, when `--parallel-max` does not say: curl's number."""
+
 FILE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0, min_open=True)
 
@@ -42,12 +45,12 @@ def _flag(usage: str, help_line: str, **more: Any) -> Flag:
 
 REQUEST = (
     _flag("-X --request METHOD", "Request method.  [default: GET, or as -d, -F, -T, -I say]"),
-    _flag("-H --header LINE", "Send the field 'NAME: VALUE'; 'NAME:' drops a default one.", multiple=True),
-    _flag("-d --data DATA", "POST DATA, or @FILE without newlines; several join with &.", multiple=True),
+    _flag("-H --header LINE", "Send 'NAME: VALUE'; 'NAME:' drops a default one.", multiple=True),
+    _flag("-d --data DATA", "POST DATA, or @FILE without newlines; joined by &.", multiple=True),
     _flag("--data-binary DATA", "The same, with @FILE as it is.", multiple=True),
     _flag("-F --form NAME=VALUE", "POST a form (multipart); VALUE may be @FILE or <FILE.", multiple=True),
     _flag("-G --get", "Put what -d says into the URL's query, and GET it."),
-    _flag("-T --upload-file FILE", "PUT FILE; - is standard input."),
+    _flag("-T --upload-file FILE", "PUT FILE; - is standard input; one a URL.", multiple=True),
     _flag("-I --head", "Ask for the header section only (HEAD), and print it."),
     _flag("-A --user-agent NAME", "Send this User-Agent; '' sends none."),
     _flag("-e --referer URL", "Send this Referer; ';auto' at its end follows redirects."),
@@ -56,9 +59,10 @@ REQUEST = (
     _flag("-c --cookie-jar FILE", "Write all cookies to FILE; - is standard output."),
     _flag("-r --range RANGE", "Ask for these bytes only, such as 0-499 or -500."),
     _flag("--compressed", "Ask for compressed content, and decompress it."),
-    _flag("-L --location", "Follow redirects within the origin."),
+    _flag("-L --location", "Follow redirects; without credentials elsewhere."),
+    _flag("--location-trusted", "The same, and send credentials to other origins too."),
     _flag("--max-redirs N", "Follow at most N redirects.", type=click.IntRange(0), default=DEFAULT_MAX_REDIRECTS),
-    _flag("--retry N", "Try again N times on time-out, 408, 429, 5xx.", type=click.IntRange(0), default=0),
+    _flag("--retry N", "Try again on time-out, 408, 429, 5xx.", type=click.IntRange(0), default=0),
 )
 """About the request."""
 
@@ -88,22 +92,39 @@ CONNECTION = (
 """About the connection."""
 
 OUTPUT = (
-    _flag("-o --output FILE", "Write the content to FILE.", type=FILE),
-    _flag("-O --remote-name", "Write the content to a file with the name in the URL."),
+    _flag("-o --output FILE", "Write the content to FILE; one a URL.", type=FILE, multiple=True),
+    Flag(
+        ("-O", "--remote-name"),
+        {
+            "count": True,
+            "metavar": " ",
+            "show_default": False,
+            "help": "Write it to a file of the name in the URL; one a URL.",
+        },
+    ),
+    _flag("--remote-name-all", "The same for every URL that has no -o or -O of its own."),
+    _flag("--output-dir DIR", "The directory of these files.", type=FILE),
     _flag("-i --include", "Print the header sections before the content."),
     _flag("-f --fail", "Exit with 22 when the status is 400 or above."),
     _flag("-s --silent", "No progress and no messages."),
     _flag("-S --show-error", "Say what failed although -s is given."),
     _flag("-v --verbose", "Tell what goes on, and about every push, on stderr."),
     _flag("-w --write-out FORMAT", "Print FORMAT at the end, such as %{num_pushes}; or @FILE."),
-    _flag("--json", "Print a JSON object about response and pushes instead of the content."),
+    _flag("--json", "Print JSON about responses and pushes, not the content."),
     _flag("--waterfall", "Draw what came when on stderr, pushed rows marked."),
     _flag("--har FILE", "Write an HTTP archive (HAR 1.2), for a browser's network panel.", type=FILE),
     _flag("--svg FILE", "Write the waterfall as a picture.", type=FILE),
 )
 """About what is printed and written."""
 
-PANELS = {"Request": REQUEST, "Pushes": PUSH, "Connection": CONNECTION, "Output": OUTPUT}
+URLS = (
+    _flag("-Z --parallel", "Fetch the URLs at the same time, not one after the other."),
+    _flag("--parallel-max N", "So many of them at most.", type=click.IntRange(1, 65_535), default=DEFAULT_PARALLEL),
+    _flag("--fail-early", "Stop at the first URL that fails, and exit with its code."),
+)
+"""About several URLs."""
+
+PANELS = {"URLs": URLS, "Request": REQUEST, "Pushes": PUSH, "Connection": CONNECTION, "Output": OUTPUT}
 """Headings of the help, and the flags below each."""
 
 

@@ -1,4 +1,8 @@
-"""Redirects, as `-L` follows them: curl's rules, within the origin that the connection leads to."""
+"""Redirects, as `-L` follows them: curl's rules.
+
+Authorization, Cookie and Host that were given go to the first origin alone, unless `--location-trusted` says otherwise: another
+one has no claim on them.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +11,7 @@ from h3push.cli.failures import CommandFailed, ExitCode
 from h3push.cli.options.arguments import Arguments
 from h3push.cli.options.fields import AUTO_REFERER
 from h3push.cli.options.request import Request
-from h3push.client.response import ClientResponse
+from h3push.cli.outcome import Reply
 from h3push.http.url import origin_of, resolve
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -20,34 +24,54 @@ CONTENT_FIELDS = frozenset({b"content-type", b"content-length"})
 """Fields that go with content, and are not sent without it."""
 
 
-def location_of(request: Request, response: ClientResponse) -> str | None:
+CREDENTIALS = frozenset({b"authorization", b"cookie"})
+"""Fields that go to the first origin alone."""
+
+
+def location_of(request: Request, reply: Reply) -> str | None:
     """Give the absolute https URL that a redirect leads to; `None` for any other response."""
-    if response.status not in REDIRECTS or not response.headers.get("location"):
+    if reply.status not in REDIRECTS or not reply.headers.get("location"):
         return None
-    return resolve(request.url, response.headers["location"])
+    return resolve(request.url, reply.headers["location"])
 
 
-def followed(arguments: Arguments) -> Callable[[Request, ClientResponse], Request | None]:
-    """Make what tells the next request; each call of it counts against `--max-redirs`."""
+def followed(arguments: Arguments, first: Request) -> Callable[[Request, Reply], Request | None]:
+    """Make what tells the next request after `first`; each call of it counts against `--max-redirs`."""
     left = arguments.max_redirs
 
-    def follow(request: Request, response: ClientResponse) -> Request | None:
+    def follow(request: Request, reply: Reply) -> Request | None:
         nonlocal left
-        if not arguments.location or response.status not in REDIRECTS:
+        if reply.status not in REDIRECTS:
             return None
-        written = response.headers.get("location")
+        written = reply.headers.get("location")
         if not written:  # it leads nowhere, and is the response
             return None
-        url = location_of(request, response)
-        if url is None or origin_of(url) != origin_of(request.url):
-            raise CommandFailed(f"the redirect leads to {written}, which is another origin: ask for that URL")
+        url = location_of(request, reply)
+        if url is None:
+            raise CommandFailed(
+                f"the redirect leads to {written}, which is no https URL: fetch it with another program"
+            )
         if left == 0:
             sentence = f"more than {arguments.max_redirs} redirects (--max-redirs)"
             raise CommandFailed(sentence, ExitCode.TOO_MANY_REDIRECTS)
         left -= 1
-        return _next(arguments, request, response.status, url)
+        return _for_its_origin(arguments, first, _next(arguments, request, reply.status, url))
 
     return follow
+
+
+def is_trusted(arguments: Arguments, first: str, url: str) -> bool:
+    """Tell whether a URL may have the credentials that were given for the first one."""
+    return arguments.location_trusted or origin_of(url) == origin_of(first)
+
+
+def _for_its_origin(arguments: Arguments, first: Request, request: Request) -> Request:
+    """Leave the credentials, and a Host that was given, out of what goes to another origin."""
+    fields = tuple(field for field in request.fields if field[0] not in CREDENTIALS)
+    if not is_trusted(arguments, first.url, request.url):
+        return replace(request, fields=fields, authority=None)
+    given = tuple(field for field in first.fields if field[0] in CREDENTIALS)
+    return replace(request, fields=(*fields, *given), authority=first.authority)
 
 
 def _next(arguments: Arguments, request: Request, status: int, url: str) -> Request:

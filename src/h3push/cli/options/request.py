@@ -52,16 +52,24 @@ class _Body:
     is_repeatable: bool = True
 
 
-def make_request(arguments: Arguments, stack: ExitStack) -> Request:
-    """Make the request of the arguments. Raises `click.UsageError` for arguments that contradict each other."""
-    typed = typed_url(arguments.url)
-    url = typed.url
+def make_requests(arguments: Arguments, stack: ExitStack) -> list[Request]:
+    """Make the request of each URL. Raises `click.UsageError` for arguments that contradict each other."""
     _check(arguments)
+    uploads = [*arguments.upload_file, *[None] * len(arguments.urls)]
+    requests = [_request(arguments, url, uploads.pop(0), stack) for url in arguments.urls]
+    if len(requests) > 1 and not arguments.upload_file and not requests[0].is_repeatable:
+        raise click.UsageError("what comes from a pipe can be sent to one URL only: send a file.")
+    return requests
+
+
+def _request(arguments: Arguments, written: str, upload: str | None, stack: ExitStack) -> Request:
+    typed = typed_url(written)
+    url = typed.url
     if arguments.get:
         url = _with_query(url, _data_parts(arguments))
-    elif arguments.upload_file is not None and url.endswith("/"):
-        url += quote(Path(arguments.upload_file).name) if arguments.upload_file != STANDARD_INPUT else ""
-    body = _body(arguments, stack)
+    elif upload is not None and url.endswith("/"):
+        url += quote(Path(upload).name) if upload != STANDARD_INPUT else ""
+    body = _body(arguments, upload, stack)
     fields = request_fields(arguments, typed.authorization, body.fields)
     return Request(
         url=url,
@@ -83,7 +91,7 @@ def _authority(fields: list[Field]) -> str | None:
 
 def _check(arguments: Arguments) -> None:
     data = bool(arguments.data or arguments.data_binary)
-    contents = {"-d": data and not arguments.get, "-F": bool(arguments.form), "-T": arguments.upload_file is not None}
+    contents = {"-d": data and not arguments.get, "-F": bool(arguments.form), "-T": bool(arguments.upload_file)}
     given = [flag for flag, is_given in contents.items() if is_given]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} each say what to send: give one of them.")
@@ -91,15 +99,17 @@ def _check(arguments: Arguments) -> None:
         raise click.UsageError(f"-I asks for no content and {given[0]} sends some: give one of them.")
     if arguments.get and not data:
         raise click.UsageError("-G needs -d.")
+    if len(arguments.upload_file) > len(arguments.urls):
+        raise click.UsageError("there are more -T than URLs: give one for each URL.")
 
 
-def _body(arguments: Arguments, stack: ExitStack) -> _Body:
+def _body(arguments: Arguments, upload: str | None, stack: ExitStack) -> _Body:
     if arguments.form:
         form = FormContent(arguments.form, stack)
         fields = ((b"content-type", form.content_type.encode()), *_length_field(form.length))
         return _Body(form, "POST", fields, form.is_repeatable)
-    if arguments.upload_file is not None:
-        return _upload(arguments.upload_file)
+    if upload is not None:
+        return _upload(upload)
     if arguments.get or not (arguments.data or arguments.data_binary):
         return _Body(None, "HEAD" if arguments.head else "GET")
     parts = PartsContent(_data_parts(arguments))
@@ -122,7 +132,8 @@ def _length_field(length: int | None) -> tuple[Field, ...]:
 def _data_parts(arguments: Arguments) -> list[Part]:
     """The parts of `-d` and `--data-binary` in the order in which they were typed."""
     plain, binary = map(data_part, arguments.data), map(binary_part, arguments.data_binary)
-    order = [next(plain if name == "data" else binary) for name in arguments.data_order]
+    typed = [name for name in arguments.order if name in {"data", "data_binary"}]
+    order = [next(plain if name == "data" else binary) for name in typed]
     return [*order, *chain(plain, binary)]
 
 

@@ -34,5 +34,5 @@ def remote_file_name(url: str) -> str:
     """The last name in a URL's path, for -O."""
     name = unquote(urlsplit(url).path.rpartition("/")[2], errors="surrogateescape")
     if not name or name.startswith(".") or "/" in name or "\0" in name:
-        raise click.UsageError("-O needs a URL that ends with a file name; use -o FILE.")
+        raise click.UsageError(f"-O needs a URL that ends with a file name, as {url} does not; use -o FILE.")
     return name

@@ -12,12 +12,12 @@ from h3push.cli.failures import CommandFailed, ExitCode, file_failure, say
 from h3push.cli.fetch import Sink
 from h3push.cli.options.arguments import Arguments
 from h3push.cli.options.cookies import Cookies
+from h3push.cli.options.redirects import is_trusted
 from h3push.cli.options.request import Request
+from h3push.cli.outcome import Address, Reply
 from h3push.cli.output.coding import Decoder, decoder_of
-from h3push.cli.output.progress import Progress
+from h3push.cli.output.progress import Bar, Progress
 from h3push.cli.output.report import response_heads, text
-from h3push.client.connection import ClientConnection
-from h3push.client.response import ClientResponse
 from h3push.http.url import target_of
 
 FIRST_ERROR_STATUS = 400
@@ -34,10 +34,10 @@ class TryAgain(Exception):
         seconds: what its Retry-After says; `None` without one.
     """
 
-    def __init__(self, response: ClientResponse) -> None:
-        super().__init__(f"the server answered {response.status}")
-        self.status = response.status
-        after = response.headers.get("retry-after", "")
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"the server answered {reply.status}")
+        self.status = reply.status
+        after = reply.headers.get("retry-after", "")
         self.seconds = int(after) if after.isdecimal() else None
 
 
@@ -46,46 +46,58 @@ class Output(Sink):
 
     Arguments:
         arguments: the command line.
+        url: the URL that was asked for first.
         path: file for the content; `None`: standard output.
         cookies: what is sent, and where what is set goes.
-        stack: closes what is opened here.
+        progress: where bars are shown.
     """
 
-    def __init__(self, arguments: Arguments, path: Path | None, cookies: Cookies, stack: ExitStack) -> None:
+    def __init__(self, arguments: Arguments, url: str, path: Path | None, cookies: Cookies, progress: Progress) -> None:
         self.is_failure = False
         """True when the status is an error and `--fail` makes that a failure."""
         self.may_try_again = False
         """True has a response of `TRY_AGAIN` raise `TryAgain`."""
         self._arguments = arguments
-        self._path = path
+        self._first_url = self._url = url
+        self.path = path
+        """File for the content; `None`: standard output."""
         self._cookies = cookies
-        self._stack = stack
-        self._progress = Progress(stack)
+        self._progress = progress
+        self._bar: Bar | None = None
         self._decoder: Decoder | None = None
         self._file: BinaryIO | None = None
+        self._opened = ExitStack()
         self._is_terminal = False
-        self._url = ""
 
-    def connected(self, client: ClientConnection, seconds: float) -> None:
-        """Tell the connection."""
-        if self._arguments.verbose:
-            host, port = client.session.address[:2]
-            say(f"* connected to {host} port {port} over HTTP/3 in {seconds:.4f} s")
-
-    def sends(self, request: Request) -> Request:
-        """Add the cookies, and tell what is sent."""
-        cookies = self._cookies.header(request.url)
+    def prepares(self, request: Request) -> Request:
+        """Add the cookies; those of `-b` go to the first origin alone, as in curl."""
+        is_trusted_with = is_trusted(self._arguments, self._first_url, request.url)
+        cookies = self._cookies.header(request.url, with_given=is_trusted_with)
         given = any(name == b"cookie" for name, _ in request.fields)
         self._url = request.url
-        if cookies is not None and not given:
-            request = replace(request, fields=(*request.fields, (b"cookie", cookies)))
+        if cookies is None or given:
+            return request
+        return replace(request, fields=(*request.fields, (b"cookie", cookies)))
+
+    def connected(self, remote: Address, http_version: str, seconds: float) -> None:
+        """Tell the connection."""
         if self._arguments.verbose:
-            lines = [f"{request.method} {target_of(request.url)} HTTP/3"]
+            host, port = remote
+            say(f"* connected to {host} port {port} over HTTP/{http_version} in {seconds:.4f} s")
+
+    def sending(self, request: Request, http_version: str) -> None:
+        """Tell what is sent."""
+        if self._arguments.verbose:
+            lines = [f"{request.method} {target_of(request.url)} HTTP/{http_version}"]
             lines += [f"{text(name)}: {text(value)}" for name, value in request.fields]
             say("\n".join(f"> {line}" for line in lines))
-        return request
 
-    def begin(self, response: ClientResponse) -> None:
+    def claims(self, request: Request) -> None:
+        """Tell that nothing is sent."""
+        if self._arguments.verbose:
+            say(f"* {request.method} {request.url} is answered by a push")
+
+    def begin(self, response: Reply) -> None:
         """Print the header sections where they are wanted, and open the file."""
         arguments = self._arguments
         self._cookies.extract(self._url, response.headers)
@@ -95,7 +107,7 @@ class Output(Sink):
         if self.may_try_again and response.status in TRY_AGAIN:
             raise TryAgain(response)
         self.is_failure = arguments.fail and response.status >= FIRST_ERROR_STATUS
-        if self.is_failure or (arguments.json and self._path is None):
+        if self.is_failure or (arguments.json and self.path is None):
             return
         self._open(response)
         if arguments.include or arguments.head:
@@ -107,7 +119,8 @@ class Output(Sink):
         """Take a piece of content."""
         if self._file is None:
             return
-        self._progress.advance(len(data))
+        if self._bar is not None:
+            self._bar.advance(len(data))
         for piece in [data] if self._decoder is None else self._decoder.decode(data):
             if self._is_terminal and b"\0" in piece:
                 raise CommandFailed("this is binary content: use -o FILE, or pipe it", ExitCode.WRITE_ERROR)
@@ -118,31 +131,40 @@ class Output(Sink):
         if self._decoder is not None and self._file is not None:
             self._decoder.finish()
 
+    def close(self) -> None:
+        """Close the file, and end its bar. Raises `CommandFailed` when the last of it cannot be written."""
+        if self._bar is not None:
+            self._bar.end()
+        try:
+            self._opened.close()
+        except OSError as error:
+            raise file_failure(error, "write", self.path or "", ExitCode.WRITE_ERROR) from None
+
     def _put(self, data: bytes) -> None:
         assert self._file is not None
         try:
             self._file.write(data)
-            if self._path is None:
+            if self.path is None:
                 self._file.flush()
         except BrokenPipeError:  # its reader has enough, and asks for no explanation
             raise Exit(ExitCode.WRITE_ERROR) from None
         except OSError as error:
-            where = self._path or "to standard output"
+            where = self.path or "to standard output"
             raise file_failure(error, "write", where, ExitCode.WRITE_ERROR) from None
 
-    def _open(self, response: ClientResponse) -> None:
+    def _open(self, response: Reply) -> None:
         if self._file is not None:
             return
-        if self._path is None:
+        if self.path is None:
             if sys.stdout is None:
                 raise CommandFailed("standard output is closed: use -o FILE", ExitCode.WRITE_ERROR)
             self._file = sys.stdout.buffer
             self._is_terminal = sys.stdout.isatty()
             return
         try:
-            self._file = self._stack.enter_context(self._path.open("wb"))
+            self._file = self._opened.enter_context(self.path.open("wb"))
         except OSError as error:
-            raise file_failure(error, "write", self._path, ExitCode.WRITE_ERROR) from None
+            raise file_failure(error, "write", self.path, ExitCode.WRITE_ERROR) from None
         if sys.stderr is not None and sys.stderr.isatty() and not self._arguments.silent:
             length = response.headers.get("content-length", "")
-            self._progress.begin(self._path.name, int(length) if length.isdecimal() else None)
+            self._bar = self._progress.begin(self.path.name, int(length) if length.isdecimal() else None)

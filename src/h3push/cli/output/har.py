@@ -9,10 +9,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from h3push import __version__
-from h3push.cli.fetch import Exchange, Fetched
+from h3push.cli.outcome import Address, Exchange, Outcome, PushRecord, Reply
 from h3push.cli.output.report import text
-from h3push.cli.pushes import PushRecord
-from h3push.client.response import ClientResponse
 from h3push.http.content import FileContent
 from h3push.http.fields import Field
 
@@ -20,82 +18,91 @@ PAGE = "page_1"
 """The one page that all entries belong to."""
 UNKNOWN = -1
 """HAR's word for a number that is not known."""
-HTTP_VERSION = "h3"
-"""As Chromium writes it."""
+VERSIONS = {"3": "h3", "2": "h2", "1.1": "http/1.1", "1.0": "http/1.0"}
+"""HTTP versions as Chromium writes them."""
 
 
-def har(fetched: Fetched) -> str:
-    """Give the archive as JSON."""
-    entries = [_requested(fetched, exchange) for exchange in fetched.exchanges]
-    entries += [_pushed(fetched, push, push.promised) for push in fetched.pushes if push.promised is not None]
+def har(outcome: Outcome) -> str:
+    """Give the archive as JSON. What a push answered has the entry of the push alone: nothing was sent for it."""
+    exchanges = [exchange for fetched in outcome.transfers for exchange in fetched.exchanges if exchange.push is None]
+    entries = [_requested(outcome, exchange) for exchange in exchanges]
+    entries += [_pushed(outcome, push, push.promised) for push in outcome.pushes if push.promised is not None]
     entries.sort(key=lambda entry: str(entry["startedDateTime"]))
     page = {
-        "startedDateTime": _instant(fetched, 0.0),
+        "startedDateTime": _instant(outcome, 0.0),
         "id": PAGE,
-        "title": fetched.url,
-        "pageTimings": {"onContentLoad": UNKNOWN, "onLoad": _milliseconds(fetched.time_total)},
+        "title": outcome.transfers[0].url,
+        "pageTimings": {"onContentLoad": UNKNOWN, "onLoad": _milliseconds(outcome.time_total)},
     }
     creator = {"name": "h3push", "version": __version__}
     log = {"version": "1.2", "creator": creator, "pages": [page], "entries": entries}
     return json.dumps({"log": log}, ensure_ascii=False, indent=1)
 
 
-def _requested(fetched: Fetched, exchange: Exchange) -> dict[str, Any]:
-    request = exchange.request
-    end = fetched.time_total if exchange.done is None else exchange.done
-    told = _request(request.method, request.url, list(request.fields))
+def _requested(outcome: Outcome, exchange: Exchange) -> dict[str, Any]:
+    request, reply = exchange.request, exchange.response
+    end = outcome.time_total if exchange.done is None else exchange.done
+    version = VERSIONS["3" if reply is None else reply.http_version]
+    told = _request(request.method, request.url, list(request.fields), version)
     size = request.content.size() if isinstance(request.content, FileContent) else UNKNOWN
     told["bodySize"] = 0 if request.content is None else getattr(request.content, "length", None) or size
-    is_first = exchange is fetched.exchanges[0]
-    set_up = (fetched.looked_up, fetched.connected) if is_first else (None, None)
     return _entry(
-        fetched,
-        0.0 if is_first else exchange.started,
+        outcome,
+        exchange.begun,
         end,
         request=told,
-        response=_response(exchange.response, exchange.body_bytes),
-        timings=_timings(exchange.started, exchange.first_byte, end, *set_up),
-        was_pushed=0,
-    )
+        response=_response(reply, exchange.body_bytes, version),
+        timings=_timings(exchange, end),
+        remote=exchange.remote,
+    ) | {"_was_pushed": 0}
 
 
-def _pushed(fetched: Fetched, push: PushRecord, promised: float) -> dict[str, Any]:
-    end = fetched.time_total if push.done is None else push.done
+def _pushed(outcome: Outcome, push: PushRecord, promised: float) -> dict[str, Any]:
+    end = outcome.time_total if push.done is None else push.done
+    first = end if push.first_byte is None else push.first_byte
+    initiator = outcome.exchange_of(push.initiator)
     entry = _entry(
-        fetched,
+        outcome,
         promised,
         end,
-        request=_request(push.method, push.url, push.fields),
-        response=_response(push.response, push.body_bytes),
-        timings=_timings(promised, push.first_byte, end),
-        was_pushed=1,
+        request=_request(push.method, push.url, push.fields, VERSIONS["3"]),
+        response=_response(push.response, push.body_bytes, VERSIONS["3"]),
+        timings=_phases(wait=first - promised, receive=end - first),
+        remote=None if initiator is None else initiator.remote,
     )
-    return entry | {"_push_id": push.push_id, "_push_state": push.state, "comment": push.reason}
+    told = {"_was_pushed": 1, "_push_id": push.push_id, "_push_state": push.state, "_push_claimed": push.claimed}
+    return entry | told | {"comment": push.reason}
 
 
 def _entry(
-    fetched: Fetched, start: float, end: float, *, request: object, response: object, timings: object, was_pushed: int
+    outcome: Outcome,
+    start: float,
+    end: float,
+    *,
+    request: object,
+    response: object,
+    timings: object,
+    remote: Address | None,
 ) -> dict[str, Any]:
-    host, port = fetched.remote or ("", 0)
-    return {
+    entry = {
         "pageref": PAGE,
-        "startedDateTime": _instant(fetched, start),
+        "startedDateTime": _instant(outcome, start),
         "time": _milliseconds(end - start),
         "request": request,
         "response": response,
         "cache": {},
         "timings": timings,
-        "serverIPAddress": host,
-        "connection": str(port),
-        "_was_pushed": was_pushed,
     }
+    if remote is None:
+        return entry
+    return entry | {"serverIPAddress": remote[0], "connection": str(remote[1])}
 
 
-def _request(method: str, url: str, fields: Sequence[Field]) -> dict[str, Any]:
+def _request(method: str, url: str, fields: Sequence[Field], version: str) -> dict[str, Any]:
     return {
         "method": method,
         "url": url,
-        "httpVersion": HTTP_VERSION,
+        "httpVersion": version,
         "cookies": _cookies(fields, b"cookie"),
         "headers": _pairs(fields),
         "queryString": [
@@ -106,7 +113,7 @@ def _request(method: str, url: str, fields: Sequence[Field]) -> dict[str, Any]:
     }
 
 
-def _response(response: ClientResponse | None, body_bytes: int) -> dict[str, Any]:
+def _response(response: Reply | None, body_bytes: int, version: str) -> dict[str, Any]:
     """A response; for one that never came, status 0 as browsers write it."""
     status = 0 if response is None else response.status
     fields = [] if response is None else response.headers.raw
@@ -114,7 +121,7 @@ def _response(response: ClientResponse | None, body_bytes: int) -> dict[str, Any
     return {
         "status": status,
         "statusText": HTTPStatus(status).phrase if status in set(HTTPStatus) else "",
-        "httpVersion": HTTP_VERSION,
+        "httpVersion": version,
         "cookies": _cookies(fields, b"set-cookie"),
         "headers": _pairs(fields),
         "content": {"size": body_bytes, "mimeType": headers.get("content-type", "")},
@@ -124,25 +131,29 @@ def _response(response: ClientResponse | None, body_bytes: int) -> dict[str, Any
     }
 
 
-def _timings(
-    started: float,
-    first_byte: float | None,
-    ended: float,
-    looked_up: float | None = None,
-    connected: float | None = None,
+def _timings(exchange: Exchange, end: float) -> dict[str, float]:
+    """The phases of a request, in milliseconds; they add up to its time."""
+    first = end if exchange.first_byte is None else exchange.first_byte
+    wait, receive = first - exchange.started, end - first
+    if exchange.connected is None:
+        return _phases(blocked=exchange.started - exchange.begun, wait=wait, receive=receive)
+    looked_up = exchange.begun if exchange.looked_up is None else exchange.looked_up
+    return _phases(
+        blocked=exchange.started - exchange.connected,
+        dns=looked_up - exchange.begun,
+        connect=exchange.connected - looked_up,
+        wait=wait,
+        receive=receive,
+    )
+
+
+def _phases(
+    *, blocked: float | None = None, dns: float | None = None, connect: float | None = None, wait: float, receive: float
 ) -> dict[str, float]:
-    """The phases of an entry, in milliseconds; they add up to its time. The handshake of QUIC is that of TLS."""
-    first = ended if first_byte is None else first_byte
-    handshake = UNKNOWN if connected is None else _milliseconds(connected - (looked_up or 0.0))
-    return {
-        "blocked": UNKNOWN if connected is None else _milliseconds(started - connected),
-        "dns": UNKNOWN if looked_up is None else _milliseconds(looked_up),
-        "connect": handshake,
-        "ssl": handshake,
-        "send": 0,
-        "wait": _milliseconds(first - started),
-        "receive": _milliseconds(ended - first),
-    }
+    """Phases as HAR has them, of seconds. The handshake of QUIC is that of TLS."""
+    phases = {"blocked": blocked, "dns": dns, "connect": connect, "ssl": connect, "send": 0, "wait": wait}
+    told = {name: UNKNOWN if phase is None else _milliseconds(phase) for name, phase in phases.items()}
+    return told | {"receive": _milliseconds(receive)}
 
 
 def _cookies(fields: Sequence[Field], name: bytes) -> list[dict[str, str]]:
@@ -161,8 +172,8 @@ def _pairs(fields: Sequence[Field]) -> list[dict[str, str]]:
     return [{"name": text(name), "value": text(value)} for name, value in fields]
 
 
-def _instant(fetched: Fetched, seconds: float) -> str:
-    return datetime.fromtimestamp(fetched.started_at + seconds, UTC).isoformat(timespec="microseconds")
+def _instant(outcome: Outcome, seconds: float) -> str:
+    return datetime.fromtimestamp(outcome.started_at + seconds, UTC).isoformat(timespec="microseconds")
 
 
 def _milliseconds(seconds: float) -> float:

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from h3push.cli.failures import CommandFailed, ExitCode
-from h3push.cli.fetch import Fetched
-from h3push.cli.pushes import PushRecord
-from h3push.client.response import ClientResponse
+from h3push.cli.outcome import Fetched, Outcome, PushRecord, Reply
 from h3push.http.fields import Field
 from h3push.http.headers import Headers
 
@@ -19,9 +17,10 @@ def to_json(fetched: Fetched, failure: CommandFailed | None) -> str:
         document |= _response_to_json(fetched.response)
     document |= {
         "body_bytes": 0 if fetched.last is None else fetched.last.body_bytes,
-        "time_total": round(fetched.time_total, 6),
-        "pushes": [_push_to_json(push) for push in fetched.pushes],
-        "push_counts": dict(fetched.push_counts()),
+        "time_total": round(fetched.time_total - fetched.started, 6),
+        "pushed": fetched.last is not None and fetched.last.push is not None,
+        "pushes": [_push_to_json(push) for push in fetched.outcome.pushes_with(fetched)],
+        "push_counts": dict(fetched.outcome.push_counts()),
     }
     if failure is not None:
         document["error"] = error_to_json(failure)
@@ -34,7 +33,7 @@ def error_to_json(failure: CommandFailed) -> dict[str, Any]:
     return {"kind": kind, "message": failure.message, "exit_code": int(failure.exit_code)}
 
 
-def _response_to_json(response: ClientResponse) -> dict[str, Any]:
+def _response_to_json(response: Reply) -> dict[str, Any]:
     interim = [{"status": status, "headers": _fields_to_json(headers)} for status, headers in response.informational]
     return {
         "status": response.status,
@@ -57,30 +56,31 @@ def _push_to_json(push: PushRecord) -> dict[str, Any]:
         "body_bytes": push.body_bytes,
         "body_sha256": push.body_sha256,
         "state": push.state,
+        "claimed": push.claimed,
         "reason": push.reason or None,
     }
 
 
-def head_lines(status: int, fields: Sequence[Field]) -> list[str]:
+def head_lines(http_version: str, status: int, fields: Sequence[Field]) -> list[str]:
     """Give a response's header section as curl shows it."""
-    return [f"HTTP/3 {status}", *(f"{text(name)}: {text(value)}" for name, value in fields)]
+    return [f"HTTP/{http_version} {status}", *(f"{text(name)}: {text(value)}" for name, value in fields)]
 
 
-def response_heads(response: ClientResponse) -> list[list[str]]:
+def response_heads(response: Reply) -> list[list[str]]:
     """Give the header sections in the order in which they came: 103 and its kin, then the final one."""
     sections = [*response.informational, (response.status, response.headers)]
-    return [head_lines(status, headers.raw) for status, headers in sections]
+    return [head_lines(response.http_version, status, headers.raw) for status, headers in sections]
 
 
-def push_lines(fetched: Fetched) -> list[str]:
+def push_lines(outcome: Outcome) -> list[str]:
     """Give a table with a line for each push, and at the end of a line why it was not fulfilled; then the counts."""
-    counts = fetched.push_counts()
+    counts = outcome.mark_counts()
     if not counts:
         return ["* nothing was pushed"]
-    summary = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    unrecorded = fetched.unrecorded.total()
+    summary = ", ".join(f"{count} {mark}" for mark, count in sorted(counts.items()))
+    unrecorded = outcome.unrecorded.total()
     more = [f"* {unrecorded} of them are not in the table: they are too many"] if unrecorded else []
-    return [*_table(fetched.pushes), f"* {counts.total()} promised: {summary}", *more]
+    return [*_table(outcome.pushes), f"* {counts.total()} promised: {summary}", *more]
 
 
 def _table(pushes: Iterable[PushRecord]) -> list[str]:
@@ -89,7 +89,7 @@ def _table(pushes: Iterable[PushRecord]) -> list[str]:
         status = "-" if push.status is None else str(push.status)
         promised, done = (f"{instant:.4f} s" if instant is not None else "-" for instant in (push.promised, push.done))
         line = f"{push.push_id:>4}  {status:>6}  {push.body_bytes:>11}  {promised:>10}  {done:>10}"
-        line += f"  {push.state:<9}  {push.url or 'no request came'}"
+        line += f"  {push.mark:<9}  {push.url or 'no request came'}"
         lines.append(f"{line}  ({push.reason})" if push.reason else line)
     return lines
 

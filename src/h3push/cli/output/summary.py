@@ -1,15 +1,15 @@
 """Everything that `h3push get` tells when a fetch is over, whether it went well or not."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from click.exceptions import Exit
 
 from h3push.cli.failures import CommandFailed, ExitCode, file_failure, say
-from h3push.cli.fetch import Fetched
 from h3push.cli.options.arguments import Arguments
+from h3push.cli.outcome import Fetched, Outcome
 from h3push.cli.output.har import har
 from h3push.cli.output.report import push_lines, to_json
 from h3push.cli.output.svg import svg
@@ -20,31 +20,31 @@ from h3push.cli.output.write_out import Facts, Template
 class Summary:
     """Tells what the flags ask for. A `-w` that makes no sense is refused when it is made, before anything is fetched."""
 
-    def __init__(self, arguments: Arguments) -> None:
-        self.fetched = Fetched(arguments.url)
-        """The last attempt."""
-        self.retries = 0
-        """Attempts before it."""
+    def __init__(self, arguments: Arguments, outcome: Outcome) -> None:
         self._arguments = arguments
+        self._outcome = outcome
         self._template = None if arguments.write_out is None else Template.of(arguments.write_out)
 
-    def tell(self, failure: CommandFailed | None, path: Path | None) -> None:
-        """Print and write it; `path` is the file of the content."""
-        arguments, fetched = self._arguments, self.fetched
+    def tell(self, failures: Sequence[CommandFailed | None]) -> None:
+        """Print and write what there is about all URLs together; `failures`: one for each."""
+        arguments, outcome = self._arguments, self._outcome
         if arguments.verbose:
-            say("\n".join(push_lines(fetched)))
+            say("\n".join(push_lines(outcome)))
         if arguments.waterfall and sys.stderr is not None:
             with suppress(OSError):
-                print_waterfall(rows_of(fetched), file=sys.stderr)
+                print_waterfall(rows_of(outcome), file=sys.stderr)
         if arguments.har is not None:
-            _write(arguments.har, lambda: har(fetched))
+            _write(arguments.har, lambda: har(outcome))
         if arguments.svg is not None:
-            _write(arguments.svg, lambda: svg(rows_of(fetched), fetched.url))
+            _write(arguments.svg, lambda: svg(rows_of(outcome), outcome.transfers[0].url))
         if arguments.json:
-            _put(to_json(fetched, failure) + "\n")
+            for fetched, failure in zip(outcome.transfers, failures, strict=True):
+                _put(to_json(fetched, failure) + "\n")
+
+    def tell_of(self, fetched: Fetched, failure: CommandFailed | None, path: Path | None, retries: int) -> None:
+        """Print what `-w` wants to know about one URL; `path` is the file of its content."""
         if self._template is not None:
-            facts = Facts(fetched, failure, path, self.retries)
-            out, err = self._template.fill(facts)
+            out, err = self._template.fill(Facts(fetched, failure, path, retries))
             _put(out)
             if err:
                 say(err)

@@ -7,7 +7,7 @@ from h3push.cli.output.waterfall import Row, milliseconds, shortened
 
 ROW_HEIGHT = 22
 """Distance from row to row, in pixels like all that follows."""
-TOP, LEFT, RIGHT = 64, 430, 150
+TOP, LEFT, RIGHT = 64, 430, 200
 """Space above the first row, left of the bars for names, and right of them for numbers."""
 BAR_SPACE = 620
 """Width of the whole time."""
@@ -51,14 +51,15 @@ def _row(root: Element, top: float, row: Row, end: float) -> None:
     _bar(group, top, row.started, first, end, colour, WAITING_OPACITY)
     if row.first_byte is not None:
         _bar(group, top, first, row.ended, end, colour, "1")
-    numbers = f"{milliseconds(row.ended)}, {row.note or f'{row.body_bytes:,} B'}"
+    mark = f", {row.mark}" if row.mark else ""
+    numbers = f"{milliseconds(row.ended)}, {row.note or f'{row.body_bytes:,} B'}{mark}"
     _text(group, LEFT + BAR_SPACE + 10, baseline, numbers)
 
 
 def _words(row: Row) -> str:
     arrived = "" if row.first_byte is None else f", arriving from {milliseconds(row.first_byte)}"
     how = "promised" if row.pushed else "asked for"
-    ended = row.note or "complete"
+    ended = row.note or (f"complete and {row.mark}" if row.mark else "complete")
     return f"{row.path}: {how} at {milliseconds(row.started)}{arrived}, {ended} at {milliseconds(row.ended)}"
 
 

@@ -2,7 +2,7 @@
 
 response                    bytes       begin         end
 GET  /                      6,575      0.0 ms    104.2 ms  ░░░░░░░░░░░░░░░░░░░░░░░░████████
-push /styles/guide.css      2,702      0.1 ms    105.0 ms  ░░░░░░░░░░░░░░░░░░░░░░░░████████
+push /styles/guide.css      2,702      0.1 ms    105.0 ms  ░░░░░░░░░░░░░░░░░░░░░░░░████████  claimed
 push /unwanted.png              0      0.1 ms      0.2 ms  ✗  cancelled
 """
 
@@ -14,8 +14,7 @@ from typing import TextIO
 
 import rich_click as click
 
-from h3push.cli.fetch import Exchange, Fetched
-from h3push.cli.pushes import PushRecord
+from h3push.cli.outcome import Exchange, Outcome, PushRecord
 from h3push.http.url import target_of
 
 WAITING, ARRIVING, ENDED_EARLY = "░", "█", "✗"
@@ -48,12 +47,18 @@ class Row:
     """How it was asked for."""
     note: str = ""
     """Empty when it is whole; else the end that it had: cancelled, refused, failed."""
+    mark: str = ""
+    """Of a push that is whole: `claimed` when it answered a request, `unclaimed` when none came."""
 
 
-def rows_of(fetched: Fetched) -> list[Row]:
-    """Give a row for every request and every push but those that were refused, in the order in which they began."""
-    rows = [_requested(exchange, fetched.time_total) for exchange in fetched.exchanges]
-    rows += [_pushed(push, push.promised, fetched.time_total) for push in fetched.pushes if push.promised is not None]
+def rows_of(outcome: Outcome) -> list[Row]:
+    """Give a row for every request and every push but those that were refused, in the order in which they began.
+
+    What a push answered has the row of the push alone: nothing was sent for it.
+    """
+    exchanges = [exchange for fetched in outcome.transfers for exchange in fetched.exchanges if exchange.push is None]
+    rows = [_requested(exchange, outcome.time_total) for exchange in exchanges]
+    rows += [_pushed(push, push.promised, outcome.time_total) for push in outcome.pushes if push.promised is not None]
     return sorted(rows, key=lambda row: row.started)
 
 
@@ -71,6 +76,7 @@ def _requested(exchange: Exchange, end: float) -> Row:
 
 
 def _pushed(push: PushRecord, promised: float, end: float) -> Row:
+    is_whole = push.state == "fulfilled"
     return Row(
         path=target_of(push.url),
         pushed=True,
@@ -79,7 +85,8 @@ def _pushed(push: PushRecord, promised: float, end: float) -> Row:
         first_byte=push.first_byte,
         ended=end if push.done is None else push.done,
         method=push.method,
-        note="" if push.state == "fulfilled" else push.state,
+        note="" if is_whole else push.state,
+        mark=push.mark if is_whole else "",
     )
 
 
@@ -91,13 +98,14 @@ def waterfall(rows: Sequence[Row], begin: float = 0.0) -> list[str]:
     lines = [f"{'response':<{width}}  {'bytes':>9}  {'begin':>10}  {'end':>10}  "]
     for name, row in zip(names, rows, strict=True):
         times = f"{milliseconds(row.started - begin):>10}  {milliseconds(row.ended - begin):>10}"
-        note = f"  {row.note}" if row.note else ""
+        word = row.note or row.mark
+        note = f"  {word}" if word else ""
         lines.append(f"{name:<{width}}  {row.body_bytes:>9,}  {times}  {bar(row, begin, end)}{note}")
     return lines
 
 
 def print_waterfall(rows: Sequence[Row], begin: float = 0.0, file: TextIO | None = None) -> None:
-    """Print the lines to `file` (standard output): pushed rows green on a terminal (unless NO_COLOR), else plain text."""
+    """Print the lines to `file` (standard output): in colour on a terminal (unless NO_COLOR)."""
     file = file or sys.stdout
     lines: Iterable[str] = waterfall(rows, begin)
     if not can_encode(file.encoding):
@@ -110,6 +118,8 @@ def print_waterfall(rows: Sequence[Row], begin: float = 0.0, file: TextIO | None
 def _colour(row: Row) -> str | None:
     if row.note:
         return "red"
+    if row.mark == "unclaimed":
+        return "yellow"
     return "green" if row.pushed else None
 
 

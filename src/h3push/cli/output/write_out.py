@@ -9,8 +9,8 @@ from pathlib import Path
 import rich_click as click
 
 from h3push.cli.failures import CommandFailed, ExitCode, file_failure
-from h3push.cli.fetch import Fetched
 from h3push.cli.options.redirects import location_of
+from h3push.cli.outcome import Fetched, PushRecord
 from h3push.cli.output.report import response_heads, text
 
 ESCAPES = {"\\n": "\n", "\\r": "\r", "\\t": "\t", "\\\\": "\\"}
@@ -34,7 +34,17 @@ class Facts:
     def total(self) -> float:
         """Seconds to the end of the response; without one, to the failure."""
         last = self.fetched.last
-        return self.fetched.time_total if last is None or last.done is None else last.done
+        end = self.fetched.time_total if last is None or last.done is None else last.done
+        return self.since_turn(end)
+
+    @property
+    def pushes(self) -> list[PushRecord]:
+        """All pushes so far, whatever URL they came with."""
+        return self.fetched.outcome.pushes
+
+    def since_turn(self, instant: float | None) -> float:
+        """Give seconds from when the URL's turn came; 0 for what did not happen."""
+        return 0.0 if instant is None else max(0.0, instant - self.fetched.started)
 
     def header(self, name: str) -> str:
         """Give a field of the last response; empty without it."""
@@ -70,23 +80,40 @@ class Facts:
 
     def start_of_last(self) -> float:
         """Give when the last request went out."""
-        return 0.0 if self.fetched.last is None else self.fetched.last.started
+        return self.since_turn(None if self.fetched.last is None else self.fetched.last.started)
+
+    def first_byte(self) -> float:
+        """Give when the last response began."""
+        return self.since_turn(None if self.fetched.last is None else self.fetched.last.first_byte)
+
+    def connected(self) -> float:
+        """Give when the last connection was there."""
+        return self.since_turn(max((one.connected or 0.0 for one in self.fetched.exchanges), default=None))
+
+    def looked_up(self) -> float:
+        """Give when the last address was known."""
+        return self.since_turn(max((one.looked_up or 0.0 for one in self.fetched.exchanges), default=None))
+
+    def http_version(self) -> str:
+        """Give the version of the last response, as curl writes it."""
+        return "0" if self.fetched.response is None else self.fetched.response.http_version
 
 
 def _seconds(value: float | None) -> str:
     return f"{value or 0.0:.6f}"
 
 
-def _push_bytes(facts: Facts, *, used: bool) -> int:
-    return sum(push.body_bytes for push in facts.fetched.pushes if (push.state == "fulfilled") is used)
+def _push_bytes(facts: Facts, *, is_wasted: bool = False) -> int:
+    return sum(push.body_bytes for push in facts.pushes if not (is_wasted and push.claimed))
 
 
 def _first_push(facts: Facts) -> float | None:
-    return min((push.promised for push in facts.fetched.pushes if push.promised is not None), default=None)
+    return min((push.promised for push in facts.pushes if push.promised is not None), default=None)
 
 
 def _remote(facts: Facts, position: int) -> str:
-    return "" if facts.fetched.remote is None else str(facts.fetched.remote[position])
+    last = facts.fetched.last
+    return "" if last is None or last.remote is None else str(last.remote[position])
 
 
 VARIABLES: dict[str, Callable[[Facts], object]] = {
@@ -96,9 +123,9 @@ VARIABLES: dict[str, Callable[[Facts], object]] = {
     "filename_effective": lambda facts: facts.path or "",
     "http_code": Facts.status,
     "http_connect": lambda _: "000",
-    "http_version": lambda facts: "3" if facts.fetched.response else "0",
+    "http_version": Facts.http_version,
     "method": lambda facts: facts.fetched.last.request.method if facts.fetched.last else "",
-    "num_connects": lambda facts: int(facts.fetched.connected is not None),
+    "num_connects": lambda facts: facts.fetched.connects,
     "num_headers": lambda facts: len(facts.fetched.response.headers.raw) if facts.fetched.response else 0,
     "num_redirects": lambda facts: max(0, len(facts.fetched.exchanges) - 1),
     "num_retries": lambda facts: facts.retries,
@@ -111,22 +138,22 @@ VARIABLES: dict[str, Callable[[Facts], object]] = {
     "size_header": Facts.header_bytes,
     "speed_download": lambda facts: round(facts.downloaded() / facts.total) if facts.total else 0,
     "ssl_verify_result": Facts.verify_result,
-    "time_appconnect": lambda facts: _seconds(facts.fetched.connected),
-    "time_namelookup": lambda facts: _seconds(facts.fetched.looked_up),
-    "time_connect": lambda facts: _seconds(facts.fetched.connected),
+    "time_appconnect": lambda facts: _seconds(facts.connected()),
+    "time_namelookup": lambda facts: _seconds(facts.looked_up()),
+    "time_connect": lambda facts: _seconds(facts.connected()),
     "time_pretransfer": lambda facts: _seconds(facts.start_of_last()),
     "time_redirect": lambda facts: _seconds(facts.start_of_last() if len(facts.fetched.exchanges) > 1 else 0.0),
-    "time_starttransfer": lambda facts: _seconds(facts.fetched.last.first_byte if facts.fetched.last else None),
+    "time_starttransfer": lambda facts: _seconds(facts.first_byte()),
     "time_total": lambda facts: _seconds(facts.total),
     "url": lambda facts: facts.fetched.url,
     "url_effective": lambda facts: facts.fetched.last.request.url if facts.fetched.last else facts.fetched.url,
-    # ours
-    "num_pushes": lambda facts: facts.fetched.push_counts().total(),
-    "num_pushes_used": lambda facts: sum(push.state == "fulfilled" for push in facts.fetched.pushes),
-    "push_bytes": lambda facts: sum(push.body_bytes for push in facts.fetched.pushes),
-    "push_bytes_wasted": lambda facts: _push_bytes(facts, used=False),
+    # ours: of all URLs so far
+    "num_pushes": lambda facts: facts.fetched.outcome.push_counts().total(),
+    "num_pushes_used": lambda facts: sum(push.claimed for push in facts.pushes),
+    "push_bytes": _push_bytes,
+    "push_bytes_wasted": lambda facts: _push_bytes(facts, is_wasted=True),
     "time_first_push": lambda facts: _seconds(_first_push(facts)),
-    "time_all_pushes": lambda facts: _seconds(facts.fetched.time_total),
+    "time_all_pushes": lambda facts: _seconds(facts.since_turn(facts.fetched.time_total)),
 }
 """Names that stand in `%{...}`; curl's first."""
 SWITCHES = frozenset({"stdout", "stderr", "onerror"})
