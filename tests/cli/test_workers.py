@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -514,3 +514,40 @@ def test_metrics_of_a_dead_worker_are_not_lost(serving):
 
     asyncio.run(main())
     assert server.end()[0] == 0
+
+
+def test_a_changed_file_is_served_anew(serving, app_dir):
+    """--reload: connections begin all the time, and none is refused while the application changes, or while it is broken."""
+    server = serving("--reload", "--reload-delay", "0.05")
+    server.line("reloading when files change in")
+    sample = app_dir / "sample.py"
+
+    async def main():
+        ended, seen = asyncio.Event(), []
+
+        async def visit():
+            while not ended.is_set():
+                async with server.connect() as client:
+                    with suppress(h3push.RequestNotProcessed):  # the GOAWAY was faster; it is safe to repeat
+                        seen.append((await client.get("/")).headers["version"])
+
+        visits = [asyncio.create_task(visit()) for _ in range(2)]
+        await until(lambda: seen)
+        sample.write_text(APP.replace('b"one"', 'b"two"'))
+        await line(server, "sample.py changed")
+        await line(server, "reloaded: new connections go to 1 new worker\n")
+        sample.write_text("import")
+        await line(server, "sample.py changed")
+        await line(server, "sample:app cannot be loaded")
+        await line(server, "the workers from before go on")
+        sample.write_text(APP.replace('b"one"', 'b"six"'))
+        await line(server, "reloaded: new connections go to 1 new worker\n")
+        async with server.connect() as client:
+            assert (await client.get("/")).headers["version"] == "six"
+        await until(lambda: "six" in seen)
+        ended.set()
+        await asyncio.gather(*visits)
+        assert list(dict.fromkeys(seen)) == ["one", "two", "six"]
+
+    asyncio.run(main())
+    assert server.end() == (0, "")

@@ -7,6 +7,7 @@ import asyncio
 import random
 import signal
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from h3push.cli.beside import tcp_line
 from h3push.cli.failures import CommandFailed, bind_failure, file_failure
 from h3push.cli.metrics import MetricsPort
+from h3push.cli.reload import GRACE, FileAlarm
 from h3push.cli.run import Run, ready_line, say, say_expiry
 from h3push.cli.run import run as run_alone
 from h3push.cli.service import load_certificate, server_settings
@@ -37,13 +39,15 @@ def run(options: ServeOptions) -> int:
     """Serve until a signal comes, in as many processes as are wanted; the exit code."""
     from h3push.server.shared_port import SteeringUnavailable
 
-    if options.processes.workers > 1 or options.processes.limit_max_requests is not None:
+    processes, reloads = options.processes, options.development.reload
+    if processes.workers > 1 or processes.limit_max_requests is not None or reloads:
         try:
             return _supervisor(options).run()
         except SteeringUnavailable as error:
             say(f"one process serves, for several need what this system lacks: {error.strerror or error}")
-            if options.processes.limit_max_requests is not None:
-                say("--limit-max-requests has no effect here: nobody could take over")
+            if processes.limit_max_requests is not None or reloads:
+                flag = "--reload" if reloads else "--limit-max-requests"
+                say(f"{flag} has no effect here: nobody could take over")
     run_alone(options)
     return 0
 
@@ -90,6 +94,7 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
     has_tcp, line = tcp_line(options)
     _import_ahead()
     raise_descriptor_limit()
+    alarm = FileAlarm(options) if options.development.reload else None
     bound = _bind(options, has_tcp)
     address = options.metrics.address
     metrics = None if address is None else MetricsPort(address, 2 * options.processes.workers)
@@ -115,6 +120,9 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
         say_expiry(files)
 
     supervisor.started = started
+    if alarm is not None:
+        alarm.start()
+        supervisor.alarm = alarm
     if metrics is not None:
         supervisor.ended = metrics.page.clear_gauges
     supervisor.look_after = lambda: _is_renewed(options, files)
@@ -161,6 +169,8 @@ def _is_renewed(options: ServeOptions, files: CertificateFiles) -> bool:
 
 def _work(options: ServeOptions, place: "Place", metrics: MetricsPort | None) -> int:
     """Be one of the workers."""
+    if options.development.reload:
+        sys.dont_write_bytecode = True  # Python takes it for a source of the same second and size
     asyncio.run(WorkerRun(options, place, metrics).serve())
     return 0
 
@@ -195,7 +205,8 @@ class WorkerRun(Run):
         order = await orders.get()
         if order is Order.MAKE_WAY:
             await asyncio.sleep(SETTLE)
-        grace = {Order.MAKE_WAY: MAKE_WAY_GRACE, Order.STOP: None, Order.STOP_NOW: 0.0}[order]
+        make_way = GRACE if self._options.development.reload else MAKE_WAY_GRACE
+        grace = {Order.MAKE_WAY: make_way, Order.STOP: None, Order.STOP_NOW: 0.0}[order]
         stopping = asyncio.create_task(self._service.shutdown(grace))
         hurrying = asyncio.create_task(self._hurry(orders, stopping))
         with suppress(asyncio.CancelledError):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Protocol
 
 from h3push.server.place import Order, Report
 
@@ -76,6 +77,22 @@ class Worker:
         os.close(self.watched)
         self.link.close()
         return os.waitstatus_to_exitcode(status)
+
+
+class Alarm(Protocol):
+    """Asks for reloads, from outside of the supervisor."""
+
+    is_over: bool
+    """True when it will ring no more."""
+
+    def fileno(self) -> int:
+        """Readable when there is something to read for `rings`."""
+
+    def rings(self) -> bool:
+        """Read what came; True when it asks for a reload."""
+
+    def close(self) -> None:
+        """It is not needed any more."""
 
 
 @dataclass(slots=True, eq=False)

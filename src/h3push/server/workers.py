@@ -27,7 +27,7 @@ from functools import partial
 
 from h3push import _quic
 from h3push.server.place import Address, Link, Order, Place, Report, Secrets, new_ticket_key
-from h3push.server.processes import Post, SignalPipe, Stage, Worker, ending, fork, steering_table
+from h3push.server.processes import Alarm, Post, SignalPipe, Stage, Worker, ending, fork, steering_table
 from h3push.server.shared_port import SteeredSockets
 from h3push.server.vacant import VacantSockets
 
@@ -75,6 +75,8 @@ class Supervisor:
         """Called once, when all workers serve."""
         self.look_after: Callable[[], bool] = _never
         """Called every `look_interval` seconds; True asks for a reload."""
+        self.alarm: Alarm | None = None
+        """Asks for a reload when it rings."""
         self.ended: Callable[[int], None] = _nobody
         """Called when a worker's process has ended, with the number of its sockets."""
         self.look_interval = 24 * 3600.0
@@ -113,6 +115,8 @@ class Supervisor:
     def _supervise(self) -> None:
         self._signals = SignalPipe()
         self._selector.register(self._signals.fileno(), selectors.EVENT_READ, self._signalled)
+        if self.alarm is not None:
+            self._selector.register(self.alarm, selectors.EVENT_READ, self._alarmed)
         for number in range(2 * len(self._posts)):
             self._vacant.take(number)
         self._look_at = time.monotonic() + self.look_interval
@@ -230,7 +234,8 @@ class Supervisor:
         if self._announced < 0:
             self.started()
         elif self._announced < self._generation:
-            self._say(f"reloaded: new connections go to {len(self._posts)} new workers")
+            count = len(self._posts)
+            self._say(f"reloaded: new connections go to {count} new worker{'s' if count > 1 else ''}")
         self._announced = self._generation
 
     def _steer(self) -> None:
@@ -303,6 +308,13 @@ class Supervisor:
         for post in self._posts:
             post.wanted, post.not_before, post.failures = True, 0.0, 0
 
+    def _alarmed(self) -> None:
+        assert self.alarm is not None
+        if self.alarm.rings():
+            self._reload()
+        if self.alarm.is_over:
+            self._selector.unregister(self.alarm)
+
     def _stop(self, order: Order) -> None:
         self._stopping = True
         for worker in self._workers():
@@ -312,6 +324,8 @@ class Supervisor:
         self._selector.close()
         self._vacant.forget()
         self._signals.close()
+        if self.alarm is not None:
+            self.alarm.close()
         for group in self._groups:
             group.shutdown()
         for one in self._listening.values():

@@ -12,6 +12,7 @@ from h3push.cli.serving.application import Application
 from h3push.cli.serving.binding import Binding
 from h3push.cli.serving.certificates import CertificateFiles, Certificates
 from h3push.cli.serving.delivery import Delivery
+from h3push.cli.serving.development import Development
 from h3push.cli.serving.flag import Subject
 from h3push.cli.serving.limits import Limits, Timeouts, WebSockets
 from h3push.cli.serving.logs import Logs
@@ -29,6 +30,7 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "site": Site,
     "delivery": Delivery,
     "processes": Processes,
+    "development": Development,
     "logs": Logs,
     "metrics": Metrics,
     "timeouts": Timeouts,
@@ -58,6 +60,8 @@ class ServeOptions:
     """The things that go with a page."""
     processes: Processes
     """How many processes."""
+    development: Development
+    """Reloading, while it is being written."""
     logs: Logs
     """The logs."""
     metrics: Metrics
@@ -83,6 +87,7 @@ class ServeOptions:
         options = cls(target=target, **subjects)
         for one in subjects.values():
             one.check()
+        options.check_reload()
         options.check_target()
         return options
 
@@ -98,6 +103,17 @@ class ServeOptions:
     def certificate_files(self) -> CertificateFiles:
         """The certificate as it is now; made or renewed for development. Raises `CommandFailed`."""
         return self.certificates.find(self.binding.host)
+
+    def check_reload(self) -> None:
+        """Refuse to reload what needs no reload, and several workers of what is being written."""
+        if self.development.reload and self.directory is not None:
+            raise click.UsageError(
+                "--reload goes with an application: files of a directory are served as they are now."
+            )
+        if self.development.reload and self.processes.workers > 1:
+            raise click.UsageError(
+                "--reload and --workers exclude each other: one process serves what is being written."
+            )
 
     def check_target(self) -> None:
         """Refuse a target that is no directory and does not look like `module:app`, and flags of the other kind."""
