@@ -95,14 +95,18 @@ class ServerTls:
         identities: Sequence[tuple[bytes, bytes]],
         *,
         alpn: Sequence[bytes] | None = None,
+        client_ca: bytes | None = None,
+        require_client: bool = True,
         early_data: bool = False,
         ticket_key: bytes | None = None,
         key_log_file: _Path | None = None,
     ) -> ServerTls:
         """`identities`: (certificate chain PEM, private key PEM) pairs, picked by SNI against the names in the leaf
         certificate (wildcards too); the first serves unknown and missing names. `alpn` None: `[b"h3"]`.
-        `early_data` lets clients send 0-RTT. `key_log_file`: NSS key log (SSLKEYLOGFILE), appended, and made for its owner
-        alone (0600); `OSError` with its name when it cannot be opened. Sessions for resumption live in the object, or with
+        `client_ca`: PEM of the authorities of clients' certificates, which are asked for then; `require_client` refuses
+        those who have none. `early_data` lets clients send 0-RTT. `key_log_file`: NSS key log (SSLKEYLOGFILE), appended, and
+        made for its owner alone (0600); `OSError` with its name when it cannot be opened. Sessions for resumption live in
+        the object, or with
         `ticket_key` (32 bytes or more, shared by the servers of a port) in tickets, which excludes `early_data`."""
 
 @final

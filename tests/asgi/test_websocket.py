@@ -65,7 +65,8 @@ def test_the_scope_says_what_asgi_asks_for() -> None:
     assert (seen["subprotocols"], seen["root_path"]) == (["a", "b"], "/app")
     assert seen["headers"][0] == (b"host", b"origin.example")
     assert (b"x", b"y") in seen["headers"]
-    assert seen["extensions"] == {"websocket.http.response": {}}
+    assert seen["extensions"].keys() == {"websocket.http.response", "tls"}
+    assert seen["extensions"]["tls"]["tls_version"] == 0x0304
     assert "state" not in seen
 
 

@@ -21,6 +21,7 @@ import pytest
 import h3push
 from h3push.cli import workers
 from h3push.cli.failures import ExitCode
+from h3push.cli.serving.development import Development
 from h3push.cli.serving.processes import Processes
 from h3push.server.certificates import development_certificates
 from h3push.server.shared_port import SteeringUnavailable
@@ -443,7 +444,8 @@ def test_where_the_system_cannot_steer_one_process_serves(monkeypatch, capsys):
 
     monkeypatch.setattr(workers, "_supervisor", unavailable)
     monkeypatch.setattr(workers, "run_alone", served.append)
-    options = SimpleNamespace(processes=Processes(workers=4, limit_max_requests=1000))
+    processes = Processes(workers=4, limit_max_requests=1000)
+    options = SimpleNamespace(processes=processes, development=Development(), is_supervised=True)
     assert workers.run(options) == 0
     assert served == [options]
     assert capsys.readouterr().err == (

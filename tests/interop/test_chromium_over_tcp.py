@@ -8,6 +8,7 @@ import pytest
 
 import h3push
 from h3push.server.certificates import DevelopmentCertificates
+from h3push.server.identities import read_identities
 from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.side import find_backend
 
@@ -69,7 +70,7 @@ def test_chromium_over_http2(certificates: DevelopmentCertificates, tmp_path: Pa
         )
         kind = find_backend("uvicorn")
         assert kind is not None
-        serve_tcp_too(server, kind, certificates.certfile, certificates.keyfile)
+        serve_tcp_too(server, kind, read_identities([(certificates.certfile, certificates.keyfile)]))
         async with server:
             port = server.address[1]
             log = await browse(

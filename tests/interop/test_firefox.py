@@ -16,6 +16,7 @@ import h3push
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.server.certificates import DevelopmentCertificates
+from h3push.server.identities import read_identities
 from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.side import find_backend
 
@@ -121,7 +122,7 @@ def test_firefox_comes_back_over_http3(certificates: DevelopmentCertificates, tm
         )
         kind = find_backend("uvicorn")
         assert kind is not None
-        serve_tcp_too(server, kind, certificates.certfile, certificates.keyfile)
+        serve_tcp_too(server, kind, read_identities([(certificates.certfile, certificates.keyfile)]))
         async with server, firefox(tmp_path / "profile", certificates.cafile) as session:
             url = f"https://localhost:{server.address[1]}"
             return [await load(session, f"{url}/{number}.html") for number in range(6)]

@@ -13,6 +13,7 @@ import pytest
 import h3push
 from h3push.server.access_log import AccessLog
 from h3push.server.certificates import DevelopmentCertificates, development_certificates
+from h3push.server.identities import read_identities
 from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.side import find_backend
 
@@ -64,7 +65,11 @@ async def world(
     kind = find_backend(tcp)  # type: ignore[arg-type]
     assert kind is not None
     side = serve_tcp_too(
-        service, kind, certificates.certfile, certificates.keyfile, redirect_port=redirect_port, alt_svc=alt_svc
+        service,
+        kind,
+        read_identities([(certificates.certfile, certificates.keyfile)]),
+        redirect_port=redirect_port,
+        alt_svc=alt_svc,
     )
     async with service:
         port = service.address[1]

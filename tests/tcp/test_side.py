@@ -11,6 +11,7 @@ import h3push
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.server.certificates import development_certificates
+from h3push.server.identities import read_identities
 from h3push.tcp import side as side_module
 from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.redirect import RedirectApplication
@@ -139,12 +140,12 @@ def test_new_connections_get_the_new_certificate(served: Any, tmp_path: Any) -> 
 
     async def scenario(world: Any) -> None:
         before = await certificate(world.port)
-        world.side.load_certificate(made.certfile, made.keyfile)
+        world.side.load_certificates(read_identities([(made.certfile, made.keyfile)]), None)
         after = await certificate(world.port)
         assert before != after
         (tmp_path / "broken.pem").write_text("no certificate")
         with pytest.raises(ValueError, match=r"broken\.pem"):
-            world.side.load_certificate(tmp_path / "broken.pem", made.keyfile)
+            world.side.load_certificates(read_identities([(tmp_path / "broken.pem", made.keyfile)]), None)
         assert await certificate(world.port) == after
 
     served(page_with_push, scenario)
@@ -235,7 +236,7 @@ def test_a_taken_tcp_port_is_an_error_that_names_it(certificates: Any) -> None:
             )
             kind = find_backend("uvicorn")
             assert kind is not None
-            serve_tcp_too(service, kind, certificates.certfile, certificates.keyfile)
+            serve_tcp_too(service, kind, read_identities([(certificates.certfile, certificates.keyfile)]))
             with pytest.raises(OSError, match="in use") as caught:
                 await service.open()
             assert caught.value.where == f"TCP port {port} of 127.0.0.1"  # type: ignore[attr-defined]
@@ -264,7 +265,7 @@ def test_a_free_port_is_free_for_both(certificates: Any, monkeypatch: pytest.Mon
         )
         kind = find_backend("uvicorn")
         assert kind is not None
-        serve_tcp_too(service, kind, certificates.certfile, certificates.keyfile)
+        serve_tcp_too(service, kind, read_identities([(certificates.certfile, certificates.keyfile)]))
         async with service:
             assert service.address[1] == listened[-1] != listened[0]
 
@@ -299,7 +300,7 @@ def test_a_plain_handler_is_for_http3_alone(certificates: Any) -> None:
         lambda _request: h3push.Response(200), certfile=certificates.certfile, keyfile=certificates.keyfile
     )
     with pytest.raises(TypeError, match="not a plain handler"):
-        serve_tcp_too(server, kind, certificates.certfile, certificates.keyfile)
+        serve_tcp_too(server, kind, read_identities([(certificates.certfile, certificates.keyfile)]))
 
 
 def test_a_tunnel_is_not_for_applications(served: Any) -> None:

@@ -7,7 +7,7 @@ use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 use super::convert::{file_error, file_path, seconds};
 use crate::{
     settings::{Congestion, Settings},
-    tls::{self, TlsError},
+    tls::{self, ClientCertificates, TlsError},
 };
 
 fn raised(error: TlsError) -> PyErr {
@@ -35,17 +35,23 @@ pub struct ServerTls {
 #[pymethods]
 impl ServerTls {
     #[new]
-    #[pyo3(signature = (identities, *, alpn=None, early_data=false, ticket_key=None, key_log_file=None))]
+    #[pyo3(signature = (identities, *, alpn=None, client_ca=None, require_client=true, early_data=false, ticket_key=None,
+        key_log_file=None))]
+    #[allow(clippy::too_many_arguments)] // keywords, in Python
     fn new(
         identities: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
         alpn: Option<Vec<Bound<'_, PyBytes>>>,
+        client_ca: Option<&[u8]>,
+        require_client: bool,
         early_data: bool,
         ticket_key: Option<&[u8]>,
         key_log_file: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let identities: Vec<_> = identities.iter().map(|(chain, key)| (chain.as_bytes(), key.as_bytes())).collect();
         let key_log_file = key_log_file.map(file_path).transpose()?;
-        let config = tls::server(&identities, protocols(alpn), early_data, ticket_key, key_log_file.as_deref());
+        let clients = client_ca.map(|authorities| ClientCertificates { authorities, required: require_client });
+        let config =
+            tls::server(&identities, protocols(alpn), clients, early_data, ticket_key, key_log_file.as_deref());
         let config = config.map_err(raised)?;
         Ok(Self { config, secret: tls::secret_of(&identities).map_err(raised)? })
     }

@@ -28,7 +28,7 @@ use rustls::{
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     quic::Suite,
-    server::ServerSessionMemoryCache,
+    server::{ServerSessionMemoryCache, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
 use self::{certificates::ByName, tickets::SharedTickets, trust::Given};
@@ -100,10 +100,20 @@ pub fn secret_of(identities: &[IdentityPem<'_>]) -> Result<Vec<u8>, TlsError> {
     }
 }
 
+/// The clients that a server lets in by their certificates.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientCertificates<'a> {
+    /// PEM of the authorities that may have signed them.
+    pub authorities: &'a [u8],
+    /// True to refuse a client without one.
+    pub required: bool,
+}
+
 /// Make a server's settings.
 pub fn server(
     identities: &[IdentityPem<'_>],
     alpn: Vec<Vec<u8>>,
+    clients: Option<ClientCertificates<'_>>,
     early_data: bool,
     ticket_key: Option<&[u8]>,
     key_log_file: Option<&Path>,
@@ -115,7 +125,11 @@ pub fn server(
     let builder = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3");
-    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(resolver));
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => builder.with_client_cert_verifier(client_verifier(clients)?),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = checked_alpn(alpn)?;
     config.max_early_data_size = if early_data { u32::MAX } else { 0 };
     match ticket_key {
@@ -126,6 +140,13 @@ pub fn server(
         config.key_log = Arc::new(KeyLogFile::open(path)?);
     }
     Ok(Arc::new(config))
+}
+
+fn client_verifier(clients: ClientCertificates<'_>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let roots = Arc::new(authorities(clients.authorities)?);
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
+    let builder = if clients.required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|error| TlsError::Value(format!("the authorities of clients cannot be used: {error}")))
 }
 
 /// Make a client's settings.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from h3push.asgi.cycle import Cycle, CycleState
 from h3push.asgi.push import marker_of
-from h3push.asgi.scope import build_scope
-from h3push.asgi.types import ASGIApplication, ClientGoneError, Scope
+from h3push.asgi.scope import build_scope, facts_of
+from h3push.asgi.types import TLS, ASGIApplication, ClientGoneError, Scope
 from h3push.delivery.page import DeliveryState, PageDelivery
 from h3push.plans.planner import Planner
 from h3push.runtime.settings import ServerSettings
@@ -111,7 +111,11 @@ class ASGIHandler:
         cycle = WebSocketCycle(request, offer)
         self.websockets.add(cycle)
         scope = build_websocket_scope(
-            request, offer, root_path=self.settings.root_path, state=self.state, extensions={DENIAL: {}}
+            request,
+            offer,
+            root_path=self.settings.root_path,
+            state=self.state,
+            extensions={DENIAL: {}, TLS: facts_of(request).tls.copy()},
         )
         failed = True
         try:

@@ -42,7 +42,7 @@ def build_scope(
         offers_push: whether the client takes pushes for this request.
     """
     head = request.head
-    facts = request.connection.tied.get(ConnectionFacts) or _remember_facts(request)
+    facts = facts_of(request)
     raw_path, _, query = (head.path or b"").partition(b"?")
     extensions: dict[str, Any] = {
         EARLY_HINT: {},
@@ -95,7 +95,11 @@ def takes_trailers(fields: Sequence[Field]) -> bool:
     return b"te" in dict(fields) and any(name == b"te" and b"trailers" in value.lower() for name, value in fields)
 
 
-def _remember_facts(request: Request) -> ConnectionFacts:
+def facts_of(request: Request) -> ConnectionFacts:
+    """The facts of a request's connection, found out once."""
+    known: ConnectionFacts | None = request.connection.tied.get(ConnectionFacts)
+    if known is not None:
+        return known
     facts = ConnectionFacts(request.connection.local_address, _read_tls_facts(request))
     request.connection.tied[ConnectionFacts] = facts
     return facts
@@ -106,17 +110,19 @@ def _read_tls_facts(request: Request) -> dict[str, Any]:
     cipher = info.get("cipher_suite")
     chain = info.get("peer_certificates")
     certificates = chain if isinstance(chain, list) else []
+    identities, name = request.connection.identities, info.get("server_name")
+    shown = None if identities is None else identities.find(name if isinstance(name, str) else None)
     return {
-        "server_cert": None,
+        "server_cert": None if shown is None else shown.leaf,
         "client_cert_chain": [ssl.DER_cert_to_PEM_cert(one) for one in certificates],
-        "client_cert_name": _subject(certificates[0]) if certificates else None,
+        "client_cert_name": subject_of(certificates[0]) if certificates else None,
         "client_cert_error": None,
         "tls_version": TLS_1_3,
         "cipher_suite": cipher if isinstance(cipher, int) else None,
     }
 
 
-def _subject(der: bytes) -> str:
+def subject_of(der: bytes) -> str:
     """The name in a client's certificate (RFC 4514). cryptography is imported here because few servers ask for certificates."""
     from cryptography import x509
 

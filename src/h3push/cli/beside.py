@@ -4,11 +4,12 @@ import os
 from typing import TYPE_CHECKING
 
 from h3push.cli.failures import CommandFailed
-from h3push.cli.serving.certificates import CertificateFiles
+from h3push.cli.service import trusted_clients
 from h3push.cli.serving.options import ServeOptions
 
 if TYPE_CHECKING:
     from h3push.asgi.serve import ASGIServer
+    from h3push.server.identities import Identities
     from h3push.server.server import Server
 
 HTTP3_ALONE = (
@@ -30,7 +31,7 @@ def tcp_line(options: ServeOptions) -> tuple[bool, str | None]:
     return True, str(kind.abilities)
 
 
-def add_tcp(service: "Server | ASGIServer", options: ServeOptions, files: CertificateFiles) -> str | None:
+def add_tcp(service: "Server | ASGIServer", options: ServeOptions, identities: "Identities") -> str | None:
     """Give a server its TCP side, as the options say; the line to say at start, if any."""
     from h3push.tcp.assembly import serve_tcp_too
     from h3push.tcp.side import TcpUnavailable, find_backend
@@ -42,8 +43,8 @@ def add_tcp(service: "Server | ASGIServer", options: ServeOptions, files: Certif
         serve_tcp_too(
             service,
             kind,
-            files.certfile,
-            files.keyfile,
+            identities,
+            clients=trusted_clients(options),
             alt_svc=options.over_tcp.alt_svc,
             redirect_port=options.over_tcp.redirect_http,
             key_log_file=os.environ.get("SSLKEYLOGFILE") or None,

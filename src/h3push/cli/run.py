@@ -14,7 +14,7 @@ import rich_click as click
 from h3push.cli.beside import add_tcp
 from h3push.cli.failures import CommandFailed, bind_failure
 from h3push.cli.metrics import MetricsPort
-from h3push.cli.service import load_certificate, make_controller, make_service
+from h3push.cli.service import make_controller, make_service, quic_tls, read_certificates, trusted_clients
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions
 
@@ -41,13 +41,14 @@ class Run:
 
         self._options = options
         self._files = options.certificate_files()
-        tls = load_certificate(self._files, None if place is None else place.ticket_key)
+        identities = read_certificates(options, self._files)
+        tls = quic_tls(options, identities, None if place is None else place.ticket_key)
         options.logs.begin()
         self._learned = make_controller(options)
         self._service = make_service(options, tls, self._learned)
         self._server = self._service if isinstance(self._service, Server) else self._service.server
-        self._server.place = place
-        self._said_of_tcp = add_tcp(self._service, options, self._files)
+        self._server.place, self._server.identities = place, identities
+        self._said_of_tcp = add_tcp(self._service, options, identities)
         self._metrics_port: MetricsPort | None = None
         self._metrics: MetricsListener | None = None
         if place is None and (address := options.metrics.address) is not None:
@@ -121,13 +122,14 @@ class Run:
 
     def _use(self, files: CertificateFiles) -> None:
         """Use a certificate for new connections, over UDP and TCP."""
-        tls = load_certificate(files)
+        identities = read_certificates(self._options, files)
+        tls = quic_tls(self._options, identities)
         if self._server.companion is not None:
             try:
-                self._server.companion.load_certificate(files.certfile, files.keyfile)
+                self._server.companion.load_certificates(identities, trusted_clients(self._options))
             except ValueError as error:
                 raise CommandFailed(str(error)) from None
-        self._server.set_tls(tls)
+        self._server.set_tls(tls, identities)
 
     def _watch_certificate(self) -> None:
         """Warn of a certificate that expires soon, now and once a day; renew one of `--dev` instead."""
@@ -152,9 +154,10 @@ def say_expiry(files: CertificateFiles) -> None:
     """Warn of a certificate that expires soon."""
     from h3push.server.certificates import expiry_notice
 
-    notice = expiry_notice(files.certfile)
-    if notice is not None:
-        say(notice)
+    for certfile, _ in files.pairs:
+        notice = expiry_notice(certfile)
+        if notice is not None:
+            say(notice)
 
 
 def what_is_waited_for(server: "Server") -> str | None:

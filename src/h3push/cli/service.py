@@ -25,16 +25,41 @@ if TYPE_CHECKING:
     from h3push.plans.planner import Planner
     from h3push.runtime.settings import ServerSettings
     from h3push.server.access_log import AccessLog
+    from h3push.server.identities import Identities
     from h3push.server.server import Server
+    from h3push.server.tls import TrustedClients
 
 
-def load_certificate(files: CertificateFiles, ticket_key: bytes | None = None) -> "_quic.ServerTls":
-    """A server's TLS settings, with the key log that `SSLKEYLOGFILE` asks for."""
-    from h3push.server.tls import load_tls
+def read_certificates(options: ServeOptions, files: CertificateFiles) -> "Identities":
+    """Read certificates and keys; a password that is needed and missing is asked for."""
+    from h3push.server.identities import read_identities
 
     try:
-        log = os.environ.get("SSLKEYLOGFILE") or None
-        return load_tls(files.certfile, files.keyfile, ticket_key=ticket_key, key_log_file=log)
+        return read_identities(files.pairs, options.certificates.password)
+    except ValueError as error:
+        raise CommandFailed(str(error)) from None
+
+
+def trusted_clients(options: ServeOptions) -> "TrustedClients | None":
+    """The clients whose certificates are taken; `None`: nobody is asked for one."""
+    from h3push.server.tls import ClientAuth, TrustedClients
+
+    given = options.certificates
+    return None if given.client_ca is None else TrustedClients(given.client_ca, ClientAuth(given.client_auth))
+
+
+def quic_tls(options: ServeOptions, identities: "Identities", ticket_key: bytes | None = None) -> "_quic.ServerTls":
+    """A server's TLS settings, with the key log that `SSLKEYLOGFILE` asks for."""
+    from h3push.server.tls import make_tls
+
+    try:
+        return make_tls(
+            identities,
+            clients=trusted_clients(options),
+            early_data=options.certificates.early_data,
+            ticket_key=ticket_key,
+            key_log_file=os.environ.get("SSLKEYLOGFILE") or None,
+        )
     except ValueError as error:
         raise CommandFailed(str(error)) from None
 
@@ -46,6 +71,7 @@ def server_settings(options: ServeOptions) -> "ServerSettings":
     settings = ServerSettings(
         max_pushes_per_request=options.delivery.push_limit,
         push_hold_out=options.delivery.hold_out,
+        early_data=options.certificates.early_data,
         **options.timeouts.settings(),
         **options.limits.settings(),
         **options.websockets.settings(),

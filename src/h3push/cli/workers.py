@@ -9,16 +9,15 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h3push.cli.beside import tcp_line
-from h3push.cli.failures import CommandFailed, bind_failure, file_failure
+from h3push.cli.failures import CommandFailed, bind_failure
 from h3push.cli.metrics import MetricsPort
 from h3push.cli.reload import GRACE, FileAlarm
 from h3push.cli.run import Run, ready_line, say, say_expiry
 from h3push.cli.run import run as run_alone
-from h3push.cli.service import load_certificate, server_settings
+from h3push.cli.service import quic_tls, read_certificates, server_settings
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions
 
@@ -40,7 +39,7 @@ def run(options: ServeOptions) -> int:
     from h3push.server.shared_port import SteeringUnavailable
 
     processes, reloads = options.processes, options.development.reload
-    if processes.workers > 1 or processes.limit_max_requests is not None or reloads:
+    if options.is_supervised:
         try:
             return _supervisor(options).run()
         except SteeringUnavailable as error:
@@ -90,7 +89,8 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
     from h3push.server.workers import Supervisor
 
     files = options.certificate_files()
-    tls = load_certificate(files)
+    identities = read_certificates(options, files)
+    tls = quic_tls(options, identities)
     has_tcp, line = tcp_line(options)
     _import_ahead()
     raise_descriptor_limit()
@@ -103,7 +103,7 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
         [one.steered for one in bound],
         options.processes.workers,
         lambda place: _work(options, place, metrics),
-        secrets=Secrets.derive(_read(files.keyfile), bound[0].local_address()),
+        secrets=Secrets.derive(identities[0].key, bound[0].local_address()),
         tls=tls,
         listening={address: one for port in bound for address, one in port.listening.items()},
         grace=(settings.graceful_timeout or 0.0) + (settings.linger_timeout or 0.0),
@@ -148,13 +148,6 @@ def _bind(options: ServeOptions, with_tcp: bool) -> list[PortSockets]:
         raise
     except OSError as error:
         raise bind_failure(error, options.binding.host, options.binding.port) from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise file_failure(error, "read", path) from None
 
 
 def _is_renewed(options: ServeOptions, files: CertificateFiles) -> bool:

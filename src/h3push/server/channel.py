@@ -25,6 +25,7 @@ from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ServerSettings
 from h3push.server.counters import ServerCounters
 from h3push.server.drain_guard import DrainGuard, OpenResponse
+from h3push.server.identities import Identities
 
 KEEP_ALIVE = 5.0
 """Seconds between two PINGs while a response is pending, at most: QUIC does not tell the client's idle time-out, and none that is
@@ -74,6 +75,8 @@ class Channel(ABC):
         """Pushed responses that wait for their stream."""
         self.tied: dict[object, Any] = {}
         """State that others tie to this connection, each under a key of its own; gone with the connection."""
+        self.identities: Identities | None = None
+        """The certificates that the server had when the connection began, where they are known."""
         self.next_look: float | None = None
         """When what is pending is looked at next, in loop time; `None` while nothing is."""
         self._endpoint = endpoint

@@ -1,7 +1,9 @@
 """A listener beside HTTP/3: the same application over TCP, on the same port number, for clients that know no other way yet."""
 
-from pathlib import Path
 from typing import Protocol
+
+from h3push.server.identities import Identities
+from h3push.server.tls import TrustedClients
 
 
 class Companion(Protocol):
@@ -23,8 +25,8 @@ class Companion(Protocol):
     def release(self) -> None:
         """Let every address go; harmless when that is done already."""
 
-    def load_certificate(self, certfile: Path, keyfile: Path) -> None:
-        """Use another certificate for connections that begin from now on. `ValueError` with a sentence when it cannot be used."""
+    def load_certificates(self, identities: Identities, clients: TrustedClients | None) -> None:
+        """Use others for connections that begin from now on. `ValueError` with a sentence when they cannot be used."""
 
     @property
     def responses_under_way(self) -> int:

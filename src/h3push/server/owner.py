@@ -10,6 +10,7 @@ from h3push.runtime.inbox import UnreadBudget
 from h3push.runtime.settings import ServerSettings
 from h3push.server.access_log import AccessLog
 from h3push.server.counters import ServerCounters
+from h3push.server.identities import Identities
 from h3push.server.runner import Handler
 from h3push.server.tls import CertificateRefusals
 
@@ -23,6 +24,7 @@ class ConnectionOwner(Protocol):
     access_log: AccessLog | None
     authorities: Authorities | None
     refusals: CertificateRefusals
+    identities: Identities | None
     is_shutting_down: bool
     unread: UnreadBudget
     date: Callable[[], Field | None]

@@ -25,9 +25,10 @@ from h3push.server.companion import Companion
 from h3push.server.connection import ServerConnection
 from h3push.server.counters import ServerCounters
 from h3push.server.date import DateField
+from h3push.server.identities import Identities, read_identities
 from h3push.server.place import Place
 from h3push.server.runner import Handler
-from h3push.server.tls import CertificateRefusals, load_tls
+from h3push.server.tls import CertificateRefusals, make_tls
 
 _NOT_RUNNING = "the server does not run: use it in `async with`"
 
@@ -73,6 +74,8 @@ class Server:
         """Another listener, which is bound, started and shut down with this one; set it before `open`."""
         self.place: Place | None = None
         """Where this process is one of several workers: what it listens on, instead of host and port; set it before `open`."""
+        self.identities: Identities | None = None
+        """The certificates of `tls`, where they are known: applications are told which one a client was shown."""
         self._bind = (host, port)
         self._tls = tls
         self._io: Literal["loop", "thread"] = io
@@ -134,9 +137,9 @@ class Server:
                 raise
         return driver
 
-    def set_tls(self, tls: _quic.ServerTls) -> None:
+    def set_tls(self, tls: _quic.ServerTls, identities: Identities | None = None) -> None:
         """Use other TLS settings for connections that begin from now on, such as a renewed certificate."""
-        self._tls = tls
+        self._tls, self.identities = tls, identities
         for endpoint in self._endpoints:
             endpoint.driver.set_server_tls(tls)
 
@@ -298,11 +301,13 @@ def serve(
     Raises:
         ValueError: no certificate, or one that cannot be used; the sentence says why.
     """
+    identities: Identities | None = None
     if tls is None and driver is None:
         if certfile is None or keyfile is None:
             raise ValueError("HTTP/3 needs a certificate: give certfile= and keyfile= (PEM), or tls=")
-        tls = load_tls(certfile, keyfile, early_data=settings is not None and settings.early_data)
-    return Server(
+        identities = read_identities([(certfile, keyfile)])
+        tls = make_tls(identities, early_data=settings is not None and settings.early_data)
+    server = Server(
         handler,
         host,
         port,
@@ -313,3 +318,5 @@ def serve(
         io=io,
         driver=driver,
     )
+    server.identities = identities
+    return server

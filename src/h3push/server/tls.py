@@ -2,13 +2,32 @@
 
 import logging
 import os
-from pathlib import Path
+from dataclasses import dataclass
+from enum import Enum
 
 from h3push import _quic
+from h3push.server.identities import FilePath, Identities, file_sentence, read_identities, read_pem
 
 logger = logging.getLogger("h3push.server")
 
-FilePath = str | os.PathLike[str]
+
+class ClientAuth(Enum):
+    """Certificates of clients."""
+
+    OPTIONAL = "optional"
+    """A client may show one; if it does, an authority must have signed it."""
+    REQUIRED = "required"
+    """A client without one is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedClients:
+    """Which certificates of clients are taken."""
+
+    cafile: FilePath
+    """The authorities, PEM."""
+    auth: ClientAuth = ClientAuth.REQUIRED
+    """The rule for clients without one."""
 
 
 def load_tls(
@@ -31,31 +50,44 @@ def load_tls(
     Raises:
         ValueError: a file that cannot be read or used; the sentence names it.
     """
-    chain = _read_pem(certfile, "certificate")
-    key = _read_pem(keyfile, "private key")
+    identities = read_identities([(certfile, keyfile)])
+    return make_tls(identities, early_data=early_data, ticket_key=ticket_key, key_log_file=key_log_file)
+
+
+def make_tls(
+    identities: Identities,
+    *,
+    clients: TrustedClients | None = None,
+    early_data: bool = False,
+    ticket_key: bytes | None = None,
+    key_log_file: FilePath | None = None,
+) -> _quic.ServerTls:
+    """Make TLS settings for several certificates, and for clients that show one. The rest as for `load_tls`."""
+    authorities = None if clients is None else read_pem(clients.cafile, "authorities of clients")
     try:
-        log = None if key_log_file is None else os.fspath(key_log_file)
-        return _quic.ServerTls([(chain, key)], early_data=early_data, ticket_key=ticket_key, key_log_file=log)
+        return _quic.ServerTls(
+            [(one.chain, one.key) for one in identities],
+            client_ca=authorities,
+            require_client=clients is not None and clients.auth is ClientAuth.REQUIRED,
+            early_data=early_data,
+            ticket_key=ticket_key,
+            key_log_file=None if key_log_file is None else os.fspath(key_log_file),
+        )
     except ValueError as error:
-        raise ValueError(f"{os.fspath(certfile)} and {os.fspath(keyfile)} cannot be used: {error}") from None
+        raise ValueError(_unusable(identities, clients, error)) from None
     except OSError as error:  # the only file that is opened below
         assert key_log_file is not None
-        raise ValueError(_sentence("write the key log", key_log_file, error)) from None
+        raise ValueError(file_sentence("write the key log", key_log_file, error)) from None
 
 
-def _read_pem(path: FilePath, what: str) -> bytes:
-    """Read a PEM file. A truncated one is found here, because parsers do not say clearly what is wrong with it."""
-    try:
-        pem = Path(path).read_bytes()
-    except OSError as error:
-        raise ValueError(_sentence(f"read the {what}", path, error)) from None
-    if pem.count(b"-----BEGIN ") != pem.count(b"-----END "):
-        raise ValueError(f"the {what} {os.fspath(path)} is cut off: a section of it has no end")
-    return pem
-
-
-def _sentence(what: str, path: FilePath, error: OSError) -> str:
-    return f"cannot {what} {os.fspath(path)}: {(error.strerror or str(error)).lower()}"
+def _unusable(identities: Identities, clients: TrustedClients | None, error: ValueError) -> str:
+    """Name the files that are wrong: with several certificates, the first that does not work alone."""
+    for one in identities:
+        try:
+            _quic.ServerTls([(one.chain, one.key)])
+        except ValueError as reason:
+            return f"{one.certfile} and {one.keyfile} cannot be used: {reason}"
+    return f"{os.fspath(clients.cafile)} cannot be used: {error}" if clients is not None else str(error)
 
 
 TLS_ALERT = 0x100

@@ -8,6 +8,7 @@ the client can take. Rows go to the one access log, counts to the one `ServerCou
 """
 
 import logging
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from h3push.asgi.types import (
     H3PUSH,
     INFORMATIONAL,
     PUSH,
+    TLS,
     TRAILERS,
     ASGIApplication,
     ClientGoneError,
@@ -39,6 +41,7 @@ from h3push.server.server import Server
 from h3push.tcp.lifespan import answer_lifespan
 from h3push.tcp.request import Outbox, TcpRequest
 from h3push.tcp.row import TcpRow
+from h3push.tcp.tls import tls_extension
 from h3push.tcp.websocket import TcpWebSocket
 
 logger = logging.getLogger("h3push.server")
@@ -58,6 +61,8 @@ class TcpSettings:
     """Ask the planners when the answer is 200, as for files, instead of before the application runs."""
     push_event: bool = True
     """Offer ASGI's push event where the server does."""
+    tls: Callable[[Send], ssl.SSLObject | None] = lambda _send: None
+    """The TLS of the connection that a request's `send` belongs to."""
     takes_pushes: Callable[[Send], bool] = lambda _send: False
     """True when the client of a request whose server offers the push event agreed to pushes, which ASGI has no word for."""
 
@@ -123,6 +128,9 @@ class TcpApplication:
         return [] if date is None or has_field(fields, b"date") else [date]
 
     async def _run_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tls = tls_extension(self.settings.tls(send))
+        if tls is not None:
+            scope["extensions"] = {**(scope.get("extensions") or {}), TLS: tls}
         socket = TcpWebSocket(self.server, scope, receive, send)
         error: BaseException | None = None
         try:
@@ -163,6 +171,9 @@ class TcpExchange:
             extensions[PUSH] = {}
         if TRAILERS in offered:
             extensions[TRAILERS] = {}
+        tls = tls_extension(owner.settings.tls(send))
+        if tls is not None:
+            extensions[TLS] = tls
         scope["extensions"] = extensions
 
     async def run(self) -> None:

@@ -1,24 +1,23 @@
 """Gives a server of HTTP/3 its TCP side: from what it serves to how that is run over HTTP/1.1 and HTTP/2."""
 
-import os
-from pathlib import Path
-
 from h3push.asgi.serve import ASGIServer
 from h3push.files.app import DirectoryApp
 from h3push.files.handler import DirectoryHandler
+from h3push.server.identities import Identities
 from h3push.server.server import Server
+from h3push.server.tls import TrustedClients
 from h3push.tcp.application import TcpSettings
 from h3push.tcp.backend import BackendKind
 from h3push.tcp.side import TcpSide
-from h3push.tcp.tls import make_context
+from h3push.tcp.tls import TcpTls
 
 
 def serve_tcp_too(
     service: Server | ASGIServer,
     kind: BackendKind,
-    certfile: str | os.PathLike[str],
-    keyfile: str | os.PathLike[str],
+    identities: Identities,
     *,
+    clients: TrustedClients | None = None,
     alt_svc: str | None = None,
     redirect_port: int | None = None,
     key_log_file: str | None = None,
@@ -28,8 +27,8 @@ def serve_tcp_too(
     Args:
         service: of an application (`serve_asgi`), or of a directory.
         kind: the server for TCP, as `find_backend` found it.
-        certfile: certificate chain, PEM; the one that HTTP/3 uses.
-        keyfile: its private key, PEM.
+        identities: the certificates; those that HTTP/3 shows.
+        clients: whose certificates are taken, where clients are asked for them.
         alt_svc: the value of Alt-Svc; `None`: HTTP/3 at this very port; "" sends none.
         redirect_port: plain HTTP on this port is answered with a redirect.
         key_log_file: the secrets of all connections are appended to it (NSS key log).
@@ -38,7 +37,8 @@ def serve_tcp_too(
         ValueError: the certificate cannot be used.
         TypeError: a plain handler, which is written for HTTP/3 alone.
     """
-    context = make_context(Path(certfile), Path(keyfile), list(kind.abilities.versions), key_log_file=key_log_file)
+    tls = TcpTls(list(kind.abilities.versions), key_log_file)
+    tls.load(identities, clients)
     if isinstance(service, ASGIServer):
         run = service.handler
         return TcpSide(
@@ -46,12 +46,13 @@ def serve_tcp_too(
             run.app,
             run.delivery,
             kind,
-            context,
+            tls,
             TcpSettings(
                 root_path=run.settings.root_path,
                 planners=run.settings.planners,
                 push_event=run.settings.push_event,
                 takes_pushes=kind.takes_pushes,
+                tls=kind.tls,
             ),
             state=lambda: run.state,
             alt_svc=alt_svc,
@@ -65,8 +66,8 @@ def serve_tcp_too(
         DirectoryApp(handler.directory),
         handler.delivery,
         kind,
-        context,
-        TcpSettings(planners=handler.planners, whole_pages=True, takes_pushes=kind.takes_pushes),
+        tls,
+        TcpSettings(planners=handler.planners, whole_pages=True, takes_pushes=kind.takes_pushes, tls=kind.tls),
         state=_no_state,
         alt_svc=alt_svc,
         redirect_port=redirect_port,

@@ -73,6 +73,10 @@ class BackendKind:
         """True when the client behind an application's `send` agreed to pushes."""
         return self.abilities.pushes and _enables_push(send)
 
+    def tls(self, send: Send) -> ssl.SSLObject | None:
+        """The TLS of the connection behind an application's `send`, for which ASGI has no word; `None` without."""
+        return _tls_of(send)
+
 
 def _enables_push(send: Send) -> bool:
     """The client's SETTINGS_ENABLE_PUSH (RFC 9113 section 6.5.2). Hypercorn offers the push event whatever it is, so we look.
@@ -83,3 +87,15 @@ def _enables_push(send: Send) -> bool:
     protocol = getattr(getattr(stream, "send", None), "__self__", None)
     settings = getattr(getattr(protocol, "connection", None), "remote_settings", None)
     return bool(getattr(settings, "enable_push", False))
+
+
+def _tls_of(send: Send) -> ssl.SSLObject | None:
+    """Uvicorn's cycles and WebSockets have the transport; in Hypercorn, each layer's `send` is bound to the one below it."""
+    layer = getattr(send, "__self__", None)
+    for _ in range(4):
+        transport = getattr(layer, "transport", None) or getattr(layer, "writer", None)
+        if transport is not None:
+            found = transport.get_extra_info("ssl_object")
+            return found if isinstance(found, ssl.SSLObject) else None
+        layer = getattr(getattr(layer, "send", None), "__self__", None)
+    return None

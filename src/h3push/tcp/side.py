@@ -2,20 +2,20 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal
 
 from h3push.asgi.types import ASGIApplication
 from h3push.delivery.page import DeliveryState
+from h3push.server.identities import Identities
 from h3push.server.server import Server
+from h3push.server.tls import TrustedClients
 from h3push.tcp.application import TcpApplication, TcpSettings
 from h3push.tcp.backend import Abilities, Backend, BackendKind
 from h3push.tcp.redirect import RedirectApplication
 from h3push.tcp.sockets import listen
-from h3push.tcp.tls import load_certificate
+from h3push.tcp.tls import TcpTls
 
 TcpChoice = Literal["auto", "uvicorn", "hypercorn", "off"]
 """The values of `--tcp`."""
@@ -59,7 +59,7 @@ class TcpSide:
         app: the application.
         delivery: state and counters of pushes and hints, over all versions.
         kind: the server for TCP.
-        context: TLS, with the names of `kind`'s versions.
+        tls: TLS, with the names of `kind`'s versions.
         settings: how the application is run.
         state: gives the lifespan's state.
         alt_svc: the value of Alt-Svc; `None`: HTTP/3 at this very port; "" sends none.
@@ -72,7 +72,7 @@ class TcpSide:
         app: ASGIApplication,
         delivery: DeliveryState,
         kind: BackendKind,
-        context: ssl.SSLContext,
+        tls: TcpTls,
         settings: TcpSettings,
         *,
         state: Callable[[], dict[str, Any] | None],
@@ -85,7 +85,7 @@ class TcpSide:
         """The application as it runs over TCP."""
         self._server = server
         self._kind = kind
-        self._context = context
+        self._tls = tls
         self._alt_svc = alt_svc
         self._redirect_port = redirect_port
         self._port = 0
@@ -123,7 +123,7 @@ class TcpSide:
     async def start(self) -> None:
         """Begin to accept."""
         make, settings = self._kind.make, self._server.settings
-        self._backends = [make(self.application, self._sockets, self._context, settings)]
+        self._backends = [make(self.application, self._sockets, self._tls.context, settings)]
         if self._plain_sockets:
             self._backends.append(make(RedirectApplication(self._port), self._plain_sockets, None, settings))
         for backend in self._backends:
@@ -142,9 +142,9 @@ class TcpSide:
             one.close()
         self._sockets, self._plain_sockets = [], []
 
-    def load_certificate(self, certfile: Path, keyfile: Path) -> None:
-        """Use another certificate for new connections."""
-        load_certificate(self._context, certfile, keyfile)
+    def load_certificates(self, identities: Identities, clients: TrustedClients | None) -> None:
+        """Use others for new connections."""
+        self._tls.load(identities, clients)
 
     def _alternative_service(self) -> bytes | None:
         if self._alt_svc is None:

@@ -1,37 +1,110 @@
-"""TLS for the TCP side, from the files that QUIC uses too."""
+"""TLS for the TCP side, with the certificates that QUIC shows too.
 
-import os
+Theory of operation. A listener has one context for good, which carries no certificate of its own to speak of: as soon as a
+client's first message is there, OpenSSL asks which context to go on with, and gets the one of the identity that the client names.
+To load other certificates is to put other contexts into that table, so connections that are open keep theirs.
+"""
+
 import ssl
-from pathlib import Path
+from typing import Any
+
+from h3push.asgi.scope import subject_of
+from h3push.server.identities import Identities, Identity
+from h3push.server.tls import ClientAuth, TrustedClients
+
+VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+"""OpenSSL's names of TLS versions -> their numbers (RFC 8446 section 4.1.2)."""
 
 
-def make_context(
-    certfile: Path, keyfile: Path, versions: list[str], *, key_log_file: str | None = None
-) -> ssl.SSLContext:
-    """Make a server's TLS context.
+class IdentityContext(ssl.SSLContext):
+    """A context that shows one certificate, and knows which."""
 
-    Args:
-        certfile: certificate chain, PEM.
-        keyfile: its private key, PEM.
+    identity: Identity
+    """The certificate and its key."""
+    ciphers: dict[str, int]
+    """OpenSSL's names of cipher suites -> their numbers."""
+
+
+class TcpTls:
+    """TLS of one listener.
+
+    Arguments:
         versions: names of HTTP's versions in ALPN, the best first: "h2", "http/1.1".
         key_log_file: the secrets of all connections are appended to it.
-
-    Raises:
-        ValueError: the files cannot be used; the sentence names them.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(versions)
-    if key_log_file is not None:
-        context.keylog_filename = key_log_file
-    load_certificate(context, certfile, keyfile)
-    return context
+
+    def __init__(self, versions: list[str], key_log_file: str | None = None) -> None:
+        self._versions = versions
+        self._key_log_file = key_log_file
+        self._identities = Identities()
+        self._contexts: dict[Identity, IdentityContext] = {}
+        self.context = self._bare()
+        """The context to listen with."""
+        self.context.sni_callback = self._choose
+
+    def load(self, identities: Identities, clients: TrustedClients | None) -> None:
+        """Use these for connections that begin from now on. `ValueError` with a sentence when they cannot be used."""
+        contexts = {one: self._context_of(one, clients) for one in identities}
+        self._contexts, self._identities = contexts, identities
+        # OpenSSL looks at these two before it asks.
+        self.context.verify_mode = contexts[identities[0]].verify_mode
+        _load_chain(self.context, identities[0])
+
+    def _choose(self, tls: ssl.SSLObject, server_name: str | None, _context: ssl.SSLContext) -> None:
+        tls.context = self._contexts[self._identities.find(server_name)]
+
+    def _context_of(self, identity: Identity, clients: TrustedClients | None) -> IdentityContext:
+        context = self._bare()
+        context.identity = identity
+        context.ciphers = {one["name"]: int(one["id"]) & 0xFFFF for one in context.get_ciphers()}
+        _load_chain(context, identity)
+        if clients is not None:
+            required = clients.auth is ClientAuth.REQUIRED
+            try:
+                context.load_verify_locations(clients.cafile)
+            except (OSError, ssl.SSLError) as error:
+                raise ValueError(f"{clients.cafile} cannot be used over TCP: {error}") from None
+            context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+        return context
+
+    def _bare(self) -> IdentityContext:
+        context = IdentityContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(self._versions)
+        if self._key_log_file is not None:
+            context.keylog_filename = self._key_log_file
+        return context
 
 
-def load_certificate(context: ssl.SSLContext, certfile: Path, keyfile: Path) -> None:
-    """Use a certificate for connections that begin from now on. `ValueError` when the files cannot be used."""
+def _load_chain(context: ssl.SSLContext, identity: Identity) -> None:
     try:
-        context.load_cert_chain(certfile, keyfile)
+        context.load_cert_chain(identity.certfile, identity.keyfile, identity.password)
     except (OSError, ssl.SSLError) as error:
-        names = f"{os.fspath(certfile)} and {os.fspath(keyfile)}"
+        names = f"{identity.certfile} and {identity.keyfile}"
         raise ValueError(f"{names} cannot be used over TCP: {error}") from None
+
+
+def tls_extension(tls: ssl.SSLObject | None) -> dict[str, Any] | None:
+    """ASGI's `tls` extension for one connection; `None` without TLS."""
+    context = None if tls is None else tls.context
+    if tls is None or not isinstance(context, IdentityContext):
+        return None
+    cipher = tls.cipher()
+    chain = [] if context.verify_mode is ssl.CERT_NONE else _chain_of(tls)
+    return {
+        "server_cert": context.identity.leaf,
+        "client_cert_chain": [ssl.DER_cert_to_PEM_cert(one) for one in chain],
+        "client_cert_name": subject_of(chain[0]) if chain else None,
+        "client_cert_error": None,
+        "tls_version": VERSIONS.get(tls.version() or ""),
+        "cipher_suite": None if cipher is None else context.ciphers.get(cipher[0]),
+    }
+
+
+def _chain_of(tls: ssl.SSLObject) -> list[bytes]:
+    """The client's certificates, DER; before Python 3.13, its own alone."""
+    whole = getattr(tls, "get_unverified_chain", None)
+    if whole is not None:
+        return list(whole())
+    leaf = tls.getpeercert(binary_form=True)
+    return [] if leaf is None else [leaf]

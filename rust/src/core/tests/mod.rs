@@ -45,12 +45,12 @@ fn named(names: &[&str]) -> Certificate {
 fn server_tls(early_data: bool) -> Arc<rustls::ServerConfig> {
     let ours = certificate();
     let identity = (ours.chain.as_bytes(), ours.key.as_bytes());
-    tls::steady(&tls::server(&[identity], vec![b"h3".to_vec()], early_data, None, None).expect("settings"))
+    tls::steady(&tls::server(&[identity], vec![b"h3".to_vec()], None, early_data, None, None).expect("settings"))
 }
 
 fn client_tls(early_data: bool) -> Arc<rustls::ClientConfig> {
     let trust = Some(certificate().chain.as_bytes());
-    tls::client(trust, true, vec![b"h3".to_vec()], early_data, None, None).expect("settings")
+    tls::client(trust, true, vec![b"h3".to_vec()], None, early_data, None, None).expect("settings")
 }
 
 fn address(side: usize) -> SocketAddr {

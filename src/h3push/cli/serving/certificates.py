@@ -1,8 +1,11 @@
 """Certificates: files of the user's own, or one made for development."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
@@ -12,24 +15,63 @@ from h3push.cli.serving.flag import FILE, Subject, flag
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """The files of a certificate, of its key, and of the authority that a client has to trust."""
+    """The files of certificates and keys, and of the authority that a client has to trust."""
 
-    certfile: Path
-    """Certificate chain, PEM."""
-    keyfile: Path
-    """Its key, PEM."""
+    pairs: tuple[tuple[Path, Path], ...]
+    """Certificate chain and key, PEM, of each."""
     cafile: Path | None = None
     """The authority's certificate, where we know it."""
+
+    @property
+    def certfile(self) -> Path:
+        """The first certificate, which clients without SNI are shown."""
+        return self.pairs[0][0]
+
+
+class ClientAuthType(click.Choice[str]):
+    """`required` or `optional`, or uvicorn's number for it (that of `ssl.VerifyMode`)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read one."""
+        return super().convert({"2": "required", "1": "optional"}.get(str(value), value), param, ctx)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificates(Subject):
-    """The certificate."""
+    """Certificates of the server, and of its clients."""
 
     heading = "Certificates"
 
-    certfile: Path | None = flag("--certfile FILE", "Certificate chain (PEM).", also="--ssl-certfile", type=FILE)
-    keyfile: Path | None = flag("--keyfile FILE", "Its private key (PEM).", also="--ssl-keyfile", type=FILE)
+    certfile: tuple[Path, ...] = flag(
+        "--certfile FILE",
+        "Certificate chain (PEM); several are chosen by their names.",
+        also="--ssl-certfile",
+        type=FILE,
+        multiple=True,
+    )
+    keyfile: tuple[Path, ...] = flag(
+        "--keyfile FILE", "Its private key (PEM), one for each.", also="--ssl-keyfile", type=FILE, multiple=True
+    )
+    keyfile_password: str | None = flag(
+        "--keyfile-password TEXT", "Password of an encrypted key; others can see it.", also="--ssl-keyfile-password"
+    )
+    keyfile_password_file: Path | None = flag(
+        "--keyfile-password-file FILE", "The file of this password.  [default: it is asked for]", type=FILE
+    )
+    client_ca: Path | None = flag(
+        "--client-ca FILE",
+        "Ask clients for certificates of these authorities.",
+        also="--ssl-ca-certs --ca-certs",
+        type=FILE,
+    )
+    client_auth: str = flag(
+        "--client-auth HOW",
+        "optional: let in clients that show none.",
+        also="--ssl-cert-reqs --cert-reqs",
+        default="required",
+        type=ClientAuthType(["required", "optional"]),
+    )
+    early_data: bool = flag("--early-data", "Answer repeatable requests in 0-RTT.")
     dev: bool = flag("--dev", "Make a development CA and a certificate, once, and use them.")
     name: tuple[str, ...] = flag(
         "--name HOST", "Add a name to the certificate of --dev; may be repeated.", multiple=True
@@ -44,16 +86,44 @@ class Certificates(Subject):
             raise click.UsageError("--dev-dir and --name go with --dev.")
         if self.dev and (self.certfile or self.keyfile):
             raise click.UsageError("Give --dev or --certfile and --keyfile, not both.")
-        if not self.dev and (self.certfile is None or self.keyfile is None):
+        if not self.dev and not (self.certfile and self.keyfile):
             raise click.UsageError("HTTP/3 needs a certificate: give --dev, or --certfile and --keyfile.")
+        if len(self.certfile) != len(self.keyfile):
+            raise click.UsageError(
+                f"Each --certfile needs its --keyfile: there are {len(self.certfile)} and {len(self.keyfile)}."
+            )
+        if self.keyfile_password is not None and self.keyfile_password_file is not None:
+            raise click.UsageError("Give --keyfile-password or --keyfile-password-file, not both.")
 
     def find(self, host: str) -> CertificateFiles:
-        """Find the certificate; make or renew one for development. Raises `CommandFailed`."""
+        """Find the certificates; make or renew one for development. Raises `CommandFailed`."""
         if self.dev:
             return development_files(self.dev_dir, (host, *self.name))
-        assert self.certfile is not None
-        assert self.keyfile is not None
-        return CertificateFiles(self.certfile, self.keyfile)
+        return CertificateFiles(tuple(zip(self.certfile, self.keyfile, strict=True)))
+
+    def password(self) -> bytes:
+        """The password of encrypted keys, from the command line, its file, or whoever sits there. Raises `CommandFailed`."""
+        if self.keyfile_password is not None:
+            return self.keyfile_password.encode()
+        if self.keyfile_password_file is not None:
+            try:
+                return self.keyfile_password_file.read_bytes().rstrip(b"\r\n")
+            except OSError as error:
+                raise file_failure(error, "read the password", self.keyfile_password_file) from None
+        return _ask_password(self.keyfile)
+
+
+@cache
+def _ask_password(keyfiles: tuple[Path, ...]) -> bytes:
+    """Ask once: workers, and a reload, use the same answer."""
+    names = " and ".join(map(str, keyfiles))
+    if not sys.stdin or not sys.stdin.isatty():
+        raise CommandFailed(
+            f"the private key {names} is encrypted: give its password with --keyfile-password-file "
+            "or in H3PUSH_KEYFILE_PASSWORD"
+        )
+    answer: str = click.prompt(f"Password of {names}", hide_input=True, err=True)
+    return answer.encode()
 
 
 def development_files(directory: Path | None, names: Sequence[str]) -> CertificateFiles:
@@ -69,4 +139,4 @@ def development_files(directory: Path | None, names: Sequence[str]) -> Certifica
         raise CommandFailed(str(error)) from None
     except ValueError as error:
         raise CommandFailed(f"no certificate can be made for {', '.join(names)}: {error}") from None
-    return CertificateFiles(made.certfile, made.keyfile, made.cafile)
+    return CertificateFiles(((made.certfile, made.keyfile),), made.cafile)

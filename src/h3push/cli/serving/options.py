@@ -89,6 +89,8 @@ class ServeOptions:
             one.check()
         options.check_reload()
         options.check_target()
+        if options.certificates.early_data and options.is_supervised:
+            raise click.UsageError("--early-data goes with one process: several could not tell a replay.")
         return options
 
     @property
@@ -99,6 +101,12 @@ class ServeOptions:
         is_module = all(part.isidentifier() for part in module.split("."))
         is_application = is_module and not path.is_dir() and (":" in self.target or self.application.factory)
         return None if is_application else path
+
+    @property
+    def is_supervised(self) -> bool:
+        """True when a supervisor has the port: for several workers, for one that gives way in time, and to reload."""
+        processes = self.processes
+        return processes.workers > 1 or processes.limit_max_requests is not None or self.development.reload
 
     def certificate_files(self) -> CertificateFiles:
         """The certificate as it is now; made or renewed for development. Raises `CommandFailed`."""
