@@ -90,17 +90,23 @@ def _development_context(directory: Path | None, names: list[str]) -> ssl.SSLCon
     from h3push.cli.serving.certificates import development_files
 
     files = development_files(directory, names)
-    return _context(files.certfile, files.keyfile)
+    return _context(*files.pairs[0])
 
 
 def _context(certfile: Path, keyfile: Path) -> ssl.SSLContext:
     """TLS towards programs."""
-    from h3push.tcp.tls import make_context
+    from h3push.server.identities import read_identities
+    from h3push.tcp.tls import TcpTls
 
+    def no_password() -> bytes:
+        raise CommandFailed(f"the private key {keyfile} is encrypted: the relay needs one that is not")
+
+    tls = TcpTls(list(_backend().abilities.versions))
     try:
-        return make_context(certfile, keyfile, list(_backend().abilities.versions))
+        tls.load(read_identities([(certfile, keyfile)], no_password), None)
     except ValueError as error:
         raise CommandFailed(str(error)) from None
+    return tls.context
 
 
 def _backend() -> "BackendKind":

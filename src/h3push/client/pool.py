@@ -122,9 +122,7 @@ class Pool:
         absorb = self._absorb if shared and store is not None else None
         self._absorbing: set[asyncio.Task[None]] = set()
         self._pushes = (
-            None
-            if push == "off"
-            else PushCache(bounds, store, ask, shared=shared, absorb=absorb, on_unused=on_unused)
+            None if push == "off" else PushCache(bounds, store, ask, shared=shared, absorb=absorb, on_unused=on_unused)
         )
         self.connections = Connections(
             dial or _dial(cafile, verify, cert, early_data, client_settings),
