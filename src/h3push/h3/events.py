@@ -2,6 +2,8 @@
 
 Every `receive_*` call on `H3ServerConnection` or `H3ClientConnection` returns a list of these. Message events carry
 `push_id`: `None` on a request stream, the push ID on a push stream, so that one code path serves both.
+
+They are not to be changed, and nothing does. They are not frozen, which would triple the price of making one.
 """
 
 from dataclasses import dataclass
@@ -38,7 +40,7 @@ FAILURES = frozenset({CancelledBy.FAILED, CancelledBy.MALFORMED, CancelledBy.TIM
 """Endings that nobody wanted; by the others somebody called the push off."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SettingsReceived:
     """The peer's SETTINGS arrived (RFC 9114 section 7.2.4)."""
 
@@ -46,7 +48,7 @@ class SettingsReceived:
     """The peer's settings, defaults filled in."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RequestReceived:
     """A complete request header section arrived (server)."""
 
@@ -58,7 +60,7 @@ class RequestReceived:
     """True when no content and no trailers follow."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class InformationalResponseReceived:
     """An interim response, status 1xx (client; RFC 9114 section 4.1)."""
 
@@ -70,7 +72,7 @@ class InformationalResponseReceived:
     """The push, on a push stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ResponseReceived:
     """The final response header section (client)."""
 
@@ -84,7 +86,7 @@ class ResponseReceived:
     """The push, on a push stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class DataReceived:
     """A piece of content, as it came in; pieces have no meaning of their own."""
 
@@ -98,7 +100,7 @@ class DataReceived:
     """The push, on a push stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TrailersReceived:
     """A trailer section; it is told when the message is complete, so it is always the last event of a message."""
 
@@ -110,7 +112,7 @@ class TrailersReceived:
     """The push, on a push stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class StreamReset:
     """The peer abandoned sending a message (RESET_STREAM); what arrived before is incomplete."""
 
@@ -122,7 +124,7 @@ class StreamReset:
     """The push, on a push stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class StopSendingReceived:
     """The peer does not want the rest of what we send on a stream; our sending side is reset already."""
 
@@ -134,7 +136,7 @@ class StopSendingReceived:
     """The push, on a push stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class MessageFailed:
     """A received message was malformed or over a limit. The stream has been dealt with; the connection lives on."""
 
@@ -146,7 +148,7 @@ class MessageFailed:
     """The push, on a push stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RequestTooLarge:
     """A request's header section passed the limit (RFC 9114 section 4.2.2): answer 431, or 414. Its content is not delivered."""
 
@@ -156,7 +158,7 @@ class RequestTooLarge:
     """True when the path alone passed the limit: 414 says so (RFC 9110 section 15.5.15)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class MaxPushIdReceived:
     """The client raised the limit on push IDs (server; RFC 9114 section 7.2.7)."""
 
@@ -164,7 +166,7 @@ class MaxPushIdReceived:
     """The largest push ID that may be used, inclusive."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PushPromiseReceived:
     """A promise arrived on a request stream (client; RFC 9114 section 7.2.5).
 
@@ -181,7 +183,7 @@ class PushPromiseReceived:
     """True when this push ID was promised before."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PushCancelled:
     """A push ended before it was complete; it is told once for each push ID.
 
@@ -197,7 +199,7 @@ class PushCancelled:
     """The code of RESET_STREAM or STOP_SENDING, where there was one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PushFulfilled:
     """The client has the whole response of a push (server): all of its stream was acknowledged."""
 
@@ -205,7 +207,7 @@ class PushFulfilled:
     """The push."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PushRefused:
     """A push never came about (client): its promise is not used, or it was called off first. Told once for each push ID.
 
@@ -220,7 +222,7 @@ class PushRefused:
     """Why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PriorityUpdated:
     """The client (re)prioritised a request or a push (server; RFC 9218). It has been applied to the transport already."""
 
@@ -232,7 +234,7 @@ class PriorityUpdated:
     """The new priority."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class GoawayReceived:
     """The peer is shutting down (RFC 9114 section 5.2)."""
 
@@ -240,7 +242,7 @@ class GoawayReceived:
     """From a server: requests with this stream ID or above were not processed. From a client: a push ID."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RequestUnprocessed:
     """A request of ours certainly had no effect (client): the server's GOAWAY excludes it. Safe to retry elsewhere."""
 
@@ -248,7 +250,7 @@ class RequestUnprocessed:
     """The request."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class StreamDrained:
     """A stream has fallen to the low-water mark: more may be written without piling up."""
 
@@ -256,7 +258,7 @@ class StreamDrained:
     """The stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class StreamCreditReceived:
     """The peer raised its limit on streams that we open: what failed with `NoStreamCredit` may be tried again."""
 
@@ -264,7 +266,7 @@ class StreamCreditReceived:
     """True: push streams; False: request streams."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ConnectionTerminated:
     """The connection is over; it is the last event. Every open stream and push has ended with it."""
 

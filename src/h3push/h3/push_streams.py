@@ -130,10 +130,21 @@ class PushStreams(ResponseStreams):
             refusal = PushRefusal.GOING_AWAY if self.is_closed else PushRefusal.RESPONSE_ENDED
             self._pushes.counters.refused[refusal] += 1
             return refusal
-        if sender.push_id is not None or sender.state is MessageState.TUNNEL:
+        if sender.push_id is not None or sender.state is _TUNNEL:
             raise _no_carrier(sender)
         initiating = sender.request
         return self._pushing.promise(stream_id, request, initiating.authority if initiating is not None else None)
+
+    def gather_promises(self, stream_id: int) -> None:
+        """Hold back what is promised on a stream from now on, until `write_promises`: a page's promises are one write then.
+
+        Nothing else may be written to that stream meanwhile.
+        """
+        self._pushing.gather(stream_id)
+
+    def write_promises(self) -> None:
+        """Write what was held back."""
+        self._pushing.write_gathered()
 
     def why_not_push(self, stream_id: int) -> PushRefusal | None:
         """Why a promise on the stream of a request would be refused now, whatever it promises; None: it would go out."""
@@ -173,7 +184,7 @@ class PushStreams(ResponseStreams):
         Returns the stream ID; raises what `open_push_stream` and `send_whole_response` do, and then nothing has been opened.
         """
         push = self._pushes.get(push_id)
-        if not is_plain(push.request, status, content) or self._sections.encoder.uses_table:
+        if self._sections.encoder.uses_table or not is_plain(push.request, status, content):
             self._check_whole_response(push.request, status, fields, content)
             stream_id = self.open_push_stream(push_id, priority)
             self.send_whole_response(stream_id, status, fields, content)
@@ -212,6 +223,9 @@ class PushStreams(ResponseStreams):
     def drop_push(self, stream_id: int) -> None:
         """Forget the response of a push (called by pushes)."""
         self._senders.pop(stream_id, None)
+
+
+_TUNNEL = MessageState.TUNNEL
 
 
 def _no_carrier(sender: ResponseSender) -> StreamStateError:

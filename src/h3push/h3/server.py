@@ -131,10 +131,9 @@ class H3ServerConnection(PushStreams):
             self._forget_if_done(stream_id)
 
     def _acknowledged(self, stream_id: int) -> None:
-        push_id = self._pushes.push_of(stream_id)
-        if push_id is not None:
-            self._pushes.apply(push_id, ServerPushInput.ACKNOWLEDGED)
-            self._events.append(PushFulfilled(push_id))
+        push = self._pushes.acknowledged(stream_id)
+        if push is not None:
+            self._events.append(PushFulfilled(push.push_id))
             self._flood.earn()
 
     def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:

@@ -295,3 +295,25 @@ def reachable(table, start):
                 found.add(target)
                 todo.append(target)
     return found
+
+
+@pytest.mark.parametrize("state", ServerPushState)
+def test_a_push_sent_whole_takes_the_two_steps_of_the_table(state):
+    """What is done in one step for nearly every push is OPEN_STREAM and END, and where the table has no row there is none."""
+    stepwise, at_once = server_in(state), server_in(state)
+    if (state, ServerPushInput.OPEN_STREAM) not in SERVER_PUSH:
+        if state is not ServerPushState.UNPROMISED:
+            with pytest.raises(StreamStateError):
+                at_once.check_opening(at_once.get(0))
+        return
+    stepwise.apply(0, ServerPushInput.OPEN_STREAM)
+    stepwise.opened(stepwise.get(0), 15)
+    stepwise.apply(0, ServerPushInput.END)
+    at_once.check_opening(at_once.get(0))
+    at_once.sent_whole(at_once.get(0), 15, 0)
+    assert at_once.get(0) == stepwise.get(0)
+    assert at_once.unopened == stepwise.unopened == 0
+    for book in stepwise, at_once:
+        assert book.push_of(15) == 0
+        assert book.acknowledged(15) is book.get(0)
+        assert book.push_of(15) is None

@@ -79,6 +79,8 @@ class PushSender:
     """
 
     __slots__ = (
+        "_gathered",
+        "_gathering",
         "_own_streams",
         "_owner",
         "_pushes",
@@ -108,6 +110,8 @@ class PushSender:
         self._sections = sections
         self._shutdown = shutdown
         self._stream_credit = 0
+        self._gathering: int | None = None
+        self._gathered: list[bytes] = []
 
     # ---------------------------------------------------------------- credit
 
@@ -151,17 +155,33 @@ class PushSender:
 
         Returns the push, or why nothing was promised.
         """
-        known = known_promise(request)
+        pushes, known = self._pushes, known_promise(request)
         refusal = known.refusal
         if refusal is None:
-            refusal = self.why_no_credit() if self._pushes.speaks_for(request.authority, asked) else _AUTHORITY
+            refusal = self.why_no_credit() if pushes.speaks_for(request.authority, asked) else _AUTHORITY
         if refusal is not None:
-            self._pushes.counters.refused[refusal] += 1
+            pushes.counters.refused[refusal] += 1
             return refusal
         section = self._sections.encode_known(stream_id, known)
-        push = self._pushes.promise(request, known.fields)
-        self._transport.write(stream_id, encode_push_promise(push.push_id, section), False)
+        push = pushes.promise(request, known.fields)
+        frame = encode_push_promise(push.push_id, section)
+        if stream_id == self._gathering:
+            self._gathered.append(frame)
+        else:
+            self._transport.write(stream_id, frame, False)
         return push
+
+    def gather(self, stream_id: int) -> None:
+        """Hold back what is promised on a stream from now on, for `write_gathered` to write it in one piece."""
+        self._gathering = stream_id
+
+    def write_gathered(self) -> None:
+        """Write what was held back."""
+        stream_id, frames = self._gathering, self._gathered
+        self._gathering = None
+        if stream_id is not None and frames:
+            self._gathered = []
+            self._transport.write(stream_id, b"".join(frames), False)
 
     def repeat_promise(self, stream_id: int, request: RequestHead, push_id: int) -> int:
         """Promise a push again, on a further stream; returns the push ID."""
@@ -177,32 +197,39 @@ class PushSender:
     def open_stream(self, push_id: int, priority: Priority | None) -> int:
         """Open the stream of a push for a response to be sent on it; returns the stream ID."""
         push = self._pushes.get(push_id)
-        stream_id, priority = self._open(push, priority)
+        self._pushes.check_opening(push)
+        priority = self._priority_of(push, priority)
+        stream_id = self._open(push, priority)
+        self._pushes.advance(push, ServerPushInput.OPEN_STREAM)
+        self._pushes.opened(push, stream_id)
         self._owner.begin_push(stream_id, ResponseSender(push.request, priority, push_id, push_id))
         self._transport.write(stream_id, push_stream_header(push_id), False)
         return stream_id
 
     def send_whole(self, push: ServerPush, head: bytes, content: bytes, priority: Priority | None) -> int:
         """Open the stream of a push, send all of its response and the end; returns the stream ID."""
-        stream_id, _ = self._open(push, priority)
+        self._pushes.check_opening(push)
+        stream_id = self._open(push, self._priority_of(push, priority))
+        self._pushes.sent_whole(push, stream_id, len(content))
         self._transport.write(stream_id, push_stream_header(push.push_id) + head + content, True)
-        self._pushes.counters.content_bytes += len(content)
-        self._pushes.advance(push, ServerPushInput.END)
         return stream_id
 
-    def _open(self, push: ServerPush, priority: Priority | None) -> tuple[int, Priority]:
-        """Open the stream of a push, with its priority; nothing is written to it yet."""
-        self._pushes.check(push, ServerPushInput.OPEN_STREAM)
-        stream_id = self._transport.open_stream(True) if self._has_stream_credit(1) else None
+    def _priority_of(self, push: ServerPush, priority: Priority | None) -> Priority:
+        """The priority of a push: what the client asked for, what our caller gave, what the promised request says."""
+        if self.priorities:
+            asked = self.priorities.pop(push.push_id, None)
+            if asked is not None:
+                return asked
+        return requested_priority(push.request) if priority is None else priority
+
+    def _open(self, push: ServerPush, priority: Priority) -> int:
+        """Open a stream for a push; nothing is written to it yet, and the book does not know of it."""
+        stream_id = self._transport.open_stream(True) if self._stream_credit > 0 or self._has_stream_credit(1) else None
         if stream_id is None:  # promised in time, so the connection is over, and we are about to be told
             raise error_of(PushRefusal.NO_STREAM_CREDIT, push.request)
-        self._pushes.advance(push, ServerPushInput.OPEN_STREAM)
         self._stream_credit -= 1
-        self._pushes.opened(push, stream_id)
-        given = self.priorities.pop(push.push_id, None) if self.priorities else None
-        priority = given or priority or requested_priority(push.request)
         self._transport.set_priority(stream_id, transport_priority(priority, order=push.push_id, pushed=True))
-        return stream_id, priority
+        return stream_id
 
     # ---------------------------------------------------------------- calling off
 

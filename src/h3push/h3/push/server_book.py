@@ -14,10 +14,14 @@ from h3push.h3.push.rules import PushRefusal
 from h3push.h3.push.states import SERVER_PUSH, ServerPushAction, ServerPushInput, ServerPushState
 from h3push.http.fields import Fields, RequestHead
 
-_PROMISE = ServerPushInput.PROMISE
-_PROMISED = ServerPushState.PROMISED
+_PROMISE, _OPEN_STREAM, _END = ServerPushInput.PROMISE, ServerPushInput.OPEN_STREAM, ServerPushInput.END
+_ACKNOWLEDGED = ServerPushInput.ACKNOWLEDGED
+_UNPROMISED, _PROMISED = ServerPushState.UNPROMISED, ServerPushState.PROMISED
 _FULFILLED = ServerPushState.FULFILLED
 """FULFILLED and what is behind it, CANCELLED, are the ends."""
+_FIRST_PROMISE = SERVER_PUSH[_UNPROMISED, _PROMISE][0]
+_SENT_WHOLE = SERVER_PUSH[SERVER_PUSH[_PROMISED, _OPEN_STREAM][0], _END][0]
+"""Two steps of the table at once, for nearly every push: from PROMISED by OPEN_STREAM and END."""
 _BY_CLIENT = (CancelledBy.PEER, CancelledBy.GOAWAY)
 
 
@@ -31,7 +35,7 @@ class ServerPush:
     """The promised request."""
     fields: Fields
     """The field section of the promise, for repeats."""
-    state: ServerPushState = ServerPushState.UNPROMISED
+    state: ServerPushState = _UNPROMISED
     """Where it stands."""
     stream_id: int | None = None
     """Its push stream, once open."""
@@ -59,7 +63,7 @@ class ServerPushBook:
         self._live: dict[int, ServerPush] = {}
         self._finished: OrderedDict[int, ServerPush] = OrderedDict()
         self._remembered = max(1, config.remembered_pushes)  # the last one that ended is still to be acted on
-        self._by_stream: dict[int, int] = {}
+        self._by_stream: dict[int, ServerPush] = {}
 
     def __len__(self) -> int:
         """How many pushes are promised or under way."""
@@ -106,11 +110,11 @@ class ServerPushBook:
 
     def promise(self, request: RequestHead, fields: Fields) -> ServerPush:
         """Use the next push ID for a new promise; the caller has asked for credit and sends it."""
-        push = ServerPush(self.next_push_id, request, fields)
-        self.next_push_id += 1
-        self._live[push.push_id] = push
+        push_id = self.next_push_id
+        push = self._live[push_id] = ServerPush(push_id, request, fields, _FIRST_PROMISE, None, 1)
+        self.next_push_id = push_id + 1
         self.counters.promised += 1
-        self.advance(push, ServerPushInput.PROMISE)
+        self.unopened += 1
         return push
 
     def repeat_promise(self, push_id: int) -> ServerPush:
@@ -131,11 +135,27 @@ class ServerPushBook:
     def opened(self, push: ServerPush, stream_id: int) -> None:
         """Its push stream is open."""
         push.stream_id = stream_id
-        self._by_stream[stream_id] = push.push_id
+        self._by_stream[stream_id] = push
+
+    def sent_whole(self, push: ServerPush, stream_id: int, content: int) -> None:
+        """Its push stream is open, and its response with so many bytes of content written to the end; the caller has `check`ed."""
+        push.state = _SENT_WHOLE
+        push.stream_id = stream_id
+        self._by_stream[stream_id] = push
+        self.unopened -= 1
+        self.counters.content_bytes += content
+
+    def acknowledged(self, stream_id: int) -> ServerPush | None:
+        """Everything on a stream was acknowledged; the push that this ends, or None."""
+        push = self._by_stream.get(stream_id)
+        if push is not None:
+            self.advance(push, _ACKNOWLEDGED)
+        return push
 
     def push_of(self, stream_id: int) -> int | None:
         """The push under way whose push stream this is, or None."""
-        return self._by_stream.get(stream_id)
+        push = self._by_stream.get(stream_id)
+        return None if push is None else push.push_id
 
     def apply(self, push_id: int, happened: ServerPushInput, by: CancelledBy | None = None) -> ServerPushAction:
         """Move a push; `by` says who ends it, if this ends it. Raises `StreamStateError` when the table has no row."""
@@ -177,10 +197,10 @@ class ServerPushBook:
         self._by_stream.clear()
         self.unopened = 0
 
-    def check(self, push: ServerPush, happened: ServerPushInput) -> None:
-        """Raise `StreamStateError` when the table has no row for this."""
-        if (push.state, happened) not in SERVER_PUSH:
-            raise _impossible(push, happened)
+    def check_opening(self, push: ServerPush) -> None:
+        """Raise `StreamStateError` when a push has no stream to be opened."""
+        if push.state is not _PROMISED:
+            raise _impossible(push, _OPEN_STREAM)
 
     def advance(self, push: ServerPush, happened: ServerPushInput, by: CancelledBy | None = None) -> ServerPushAction:
         """Move a push that is at hand; otherwise as `apply`."""
@@ -211,11 +231,12 @@ class ServerPushBook:
             self.counters.cancelled_by_peer += 1
         else:
             self.counters.cancelled += 1
-        self._finished[push.push_id] = self._live.pop(push.push_id)
-        if push.stream_id is not None:
-            self._by_stream.pop(push.stream_id, None)
-        while len(self._finished) > self._remembered:
-            self._finished.popitem(last=False)
+        finished, push_id, stream_id = self._finished, push.push_id, push.stream_id
+        finished[push_id] = self._live.pop(push_id)
+        if stream_id is not None:
+            self._by_stream.pop(stream_id, None)
+        if len(finished) > self._remembered:
+            finished.popitem(last=False)
 
 
 def _impossible(push: ServerPush, happened: ServerPushInput) -> StreamStateError:
