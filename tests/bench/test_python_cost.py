@@ -14,4 +14,4 @@ def test_each_operation_is_measured() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     told = [line.split()[0] for line in done.stdout.splitlines()]
-    assert told == ["request", "distinct", "push", "asgi", "static"]
+    assert told == ["request", "distinct", "push", "at_hand", "asgi", "static", "site"]

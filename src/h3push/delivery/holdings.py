@@ -37,6 +37,10 @@ class Holdings:
     def __len__(self) -> int:
         return len(self._held)
 
+    def __contains__(self, key: Key) -> bool:
+        """True for what is remembered, fresh or stale."""
+        return key in self._held
+
     def holds(self, key: Key, now: float) -> bool:
         """True while a push of the resource would be waste."""
         until = self._held.get(key)

@@ -25,12 +25,13 @@ from h3push.delivery.decision import (
     promised_fields,
     refused_by_request,
 )
+from h3push.delivery.heads import PromisedHeads, remember
 from h3push.delivery.hints import PageHints
 from h3push.delivery.holdings import Holdings, Key
 from h3push.errors import LocalProtocolError
 from h3push.h3.events import CancelledBy
 from h3push.h3.push.rules import NO_CREDIT, NOT_AGREED, PushRefusal
-from h3push.http.fields import Field, Fields
+from h3push.http.fields import Field, Fields, RequestHead
 from h3push.http.semantics import freshness_lifetime, names_validator
 from h3push.plans.links import SortedLinks
 from h3push.plans.plan import PlannedResource, PlanSource, PushPlan
@@ -44,9 +45,9 @@ _ARM = object()
 """Key of a connection's group, for all deliveries of a server."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, which would triple its price
 class Delivered:
-    """The outcome for one resource."""
+    """The outcome for one resource. Not to be changed."""
 
     path: str
     """The path, percent-encoded where it could be understood."""
@@ -64,6 +65,8 @@ class DeliveryState:
 
     counters: DeliveryCounters = field(default_factory=DeliveryCounters)
     """Counts of every outcome so far."""
+    heads: PromisedHeads = field(default_factory=PromisedHeads)
+    """The promised requests that were made before."""
     push_wait: float = 0.0
     """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
     the time anew. Only for clients whose limit has moved before: with a fixed number of pushes none would come. 0: what has no
@@ -127,6 +130,8 @@ class PageDelivery:
     _held: tuple[PushPlan, ...] = ()
     _hints: PageHints | None = None
     _holdings: Holdings | None = None
+    _agreed: bool = False
+    _heads: dict[str, RequestHead] | None = None
 
     def __init__(self, request: Request, state: DeliveryState) -> None:
         self.request = request
@@ -158,8 +163,15 @@ class PageDelivery:
     # plans in
 
     def carry_out(self, plan: PushPlan, *, moment: Moment | None = None) -> list[Delivered]:
-        """Deliver every resource of a plan; `moment` when it is later than one can see from the request."""
+        """Deliver every resource of a plan, its promises in one write; `moment` when it is later than the request shows."""
         self.counters.left_out += plan.left_out
+        self.request.gather_promises()
+        try:
+            return self._carry_out(plan, moment)
+        finally:
+            self.request.write_promises()
+
+    def _carry_out(self, plan: PushPlan, moment: Moment | None) -> list[Delivered]:
         controller = self._state.controller
         judged = None
         if controller is not None:
@@ -304,45 +316,67 @@ class PageDelivery:
     def _try_push(
         self, resource: PlannedResource, *, credentials: bool = False, deferred: bool = False
     ) -> tuple[PushRefusal | None, Push | None]:
-        refusal = self._refusal(resource)
+        request = self.request
+        key = self._key(resource.method, resource.path)
+        refusal = self._refusal(resource, key)
         if refusal is not None:
             return refusal, None
-        arm = self.request.arm = self._state.arm(self.request)
+        arm = request.arm = self._state.arm(request)
         if arm is not None and arm != "push":
             return PushRefusal.HOLD_OUT, None
-        fields = promised_fields(self.request.head.fields, resource.fields, credentials=credentials)
         try:
-            push = self.request.push_nowait(
-                resource.path, method=resource.method, headers=fields, priority=resource.priority, deferred=deferred
-            )
+            push = self._push(resource, credentials, deferred)
         except (LocalProtocolError, ValueError):
             return PushRefusal.MALFORMED, None
         if push.refusal is not None:
             return push.refusal, None
-        key = self._key(resource.method, push.path)
-        self.request.budget.promised.add(key)
-        if self.holdings is not None:
-            self.holdings.hold(key)
+        if push.path != resource.path:
+            key = self._key(resource.method, push.path)
+        request.budget.promised.add(key)
+        holdings = self.holdings
+        if holdings is not None:
+            holdings.hold(key)
         if self._state.controller is not None:
-            self._state.controller.promised(self.request, push, deferred=deferred)
+            self._state.controller.promised(request, push, deferred=deferred)
         return None, push
+
+    def _push(self, resource: PlannedResource, credentials: bool, deferred: bool) -> Push:
+        """Promise a resource, as it was promised before where nothing is special about it."""
+        request, path, priority = self.request, resource.path, resource.priority
+        is_plain = not resource.fields and not credentials and resource.method == "GET"
+        if self._heads is None:
+            copied = tuple(promised_fields(request.head.fields, ()))
+            self._heads = self._state.heads.of((request.head.authority, copied))
+        if is_plain:
+            head = self._heads.get(path)
+            if head is not None:
+                return request.push_head(path, head, priority, deferred=deferred)
+        fields = promised_fields(request.head.fields, resource.fields, credentials=credentials)
+        push = request.push_nowait(path, method=resource.method, headers=fields, priority=priority, deferred=deferred)
+        if is_plain and push.head is not None and push.path == path:
+            remember(self._heads, path, push.head)
+        return push
 
     def _holds(self, resource: PlannedResource) -> bool:
         """True when the connection was given a resource before, and a push of it would be waste."""
-        key = self._key(resource.method, resource.path)
-        return self.holdings is not None and self.holdings.holds(key, self._now())
+        return self._holds_key(self._key(resource.method, resource.path))
 
-    def _refusal(self, resource: PlannedResource) -> PushRefusal | None:
-        if names_validator(resource.fields):
+    def _holds_key(self, key: Key) -> bool:
+        holdings = self.holdings
+        return holdings is not None and key in holdings and holdings.holds(key, self._now())
+
+    def _refusal(self, resource: PlannedResource, key: Key) -> PushRefusal | None:
+        if resource.fields and names_validator(resource.fields):
             return PushRefusal.VALIDATOR
-        refused = self._refused_by_request()
-        if refused is not None:
-            return refused
-        refused = self.request.push_refusal
-        if refused in NOT_AGREED:
-            return refused
-        promised = self._key(resource.method, resource.path) in self.request.budget.promised
-        return PushRefusal.HAS_IT if promised or self._holds(resource) else None
+        if not self._agreed:
+            refused = self._refused_by_request()
+            if refused is not None:
+                return refused
+            refused = self.request.push_refusal
+            if refused in NOT_AGREED:
+                return refused
+            self._agreed = True  # neither the request nor what both ends agreed to changes any more
+        return PushRefusal.HAS_IT if self._holds_key(key) or key in self.request.budget.promised else None
 
     def _done(
         self, resource: PlannedResource, way: Way, refusal: PushRefusal | None, push: Push | None = None

@@ -100,7 +100,11 @@ class Directory:
 
     def answer(self, request: Request) -> Answer:
         """Decide what to answer."""
-        return self.decide(request.method, request.path, _looked_at(request.head.fields))
+        return self.answer_head(request.method, request.path, request.head.fields)
+
+    def answer_head(self, method: str, target: str, fields: Iterable[Field]) -> Answer:
+        """Decide what to answer to a request with these fields."""
+        return self.decide(method, target, _looked_at(fields))
 
     def decide(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         """Decide what to answer, `headers` by lower-case name. Small files are read at once. Never raises for what was asked."""

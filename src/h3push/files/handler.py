@@ -29,11 +29,14 @@ from h3push.plans.cache import PlanCache, PlanCacheSettings
 from h3push.plans.page import PageScanSettings
 from h3push.plans.plan import PushPlan
 from h3push.plans.planner import Planner, ScanPlanner
+from h3push.server.promised import PromisedPush
 from h3push.server.request import Request
 from h3push.server.response import Response
 
 if TYPE_CHECKING:
     from h3push.control.controller import Controller
+
+_OK = HTTPStatus.OK.value
 
 logger = logging.getLogger("h3push.server")
 
@@ -64,9 +67,12 @@ class DirectoryHandler:
         """The directory that is served."""
         self.delivery = DeliveryState(push_wait=push_wait, controller=controller)
         """State and counters of pushes and hints, over all connections."""
+        self._given = planners
+        self._pages: DirectoryPages | None = None
         self._scans: ScanPlanner | None = None
         if scan_settings is not None:
-            self._scans = ScanPlanner(DirectoryPages(directory), scan_settings, cache_settings)
+            self._pages = DirectoryPages(directory)
+            self._scans = ScanPlanner(self._pages, scan_settings, cache_settings)
         if controller is not None:
             planners = (controller.plan, *planners)
         self.planners: tuple[Planner, ...] = planners if self._scans is None else (*planners, self._scans)
@@ -87,13 +93,28 @@ class DirectoryHandler:
         if request.method == "CONNECT":
             return Response(HTTPStatus.NOT_IMPLEMENTED)  # a 2xx would open a tunnel
         answer = self.directory.answer(request)
-        plans = self._plans(request) if answer.status == HTTPStatus.OK else []
+        plans = self._plans(request) if answer.status == _OK else []
         delivery = self._begin_delivery(request, plans) if plans else None
         if delivery is None:
             self.delivery.asked(request)
         if self._send(request, answer, delivery):
             return None
         return self._send_waiting(request, answer, delivery)
+
+    def at_hand(self, push: PromisedPush) -> Response | None:
+        """The response to a promise of a small file with which nothing goes; `None` for all others, which take the way above."""
+        path = push.path
+        if self.delivery.controller is not None:  # it wants to see the request
+            return None
+        if push.head.method != b"GET" or (self._pages is not None and self._pages.is_page(path.partition("?")[0])):
+            return None
+        if self._given and any(planner(push.request) is not None for planner in self._given):
+            return None
+        answer = self.directory.answer_head("GET", path, push.head.fields)
+        content = answer.content
+        if answer.status != _OK or isinstance(content, FileContent):
+            return None
+        return Response.wrap(answer.status, answer.fields, content)
 
     def _plans(self, request: Request) -> list[PushPlan]:
         if request.method != "GET":

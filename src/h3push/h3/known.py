@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from h3push.errors import LocalProtocolError
 from h3push.h3.config import H3Config
 from h3push.h3.push.rules import PushRefusal, refusal_of
+from h3push.h3.urgency import requested_priority
 from h3push.http.fields import Fields, RequestHead, holds_secret, request_fields, response_fields, section_size
 from h3push.http.priority import Priority
 
@@ -55,10 +56,12 @@ class KnownSection:
 class KnownPromise(KnownSection):
     """The header section of a promise that has been checked."""
 
-    __slots__ = ("refusal",)
+    __slots__ = ("priority", "refusal")
 
     def __init__(self, request: RequestHead) -> None:
         super().__init__(request_fields(request), request.content_length)
+        self.priority = requested_priority(request)
+        """The priority that it asks for."""
         self.refusal: PushRefusal | None = refusal_of(request)
         """Why nobody may promise it."""
 
@@ -86,7 +89,7 @@ class Remembered(dict[Key, Value], Generic[Key, Value]):
 requests = Remembered[bytes, tuple[RequestHead, Priority]]()
 """Requests that came whole, without content, in a section that needs no dynamic table; with the priority that they ask for."""
 _responses = Remembered[tuple[object, ...], KnownSection]()
-_promises = Remembered[tuple[object, ...], KnownPromise]()
+_promises = Remembered[RequestHead, KnownPromise]()
 
 
 def may_look_up(config: H3Config) -> bool:
@@ -106,12 +109,12 @@ def known_response(status: int, fields: Fields) -> KnownSection:
 
 def known_promise(request: RequestHead) -> KnownPromise:
     """A promised request's header section, checked; raises `LocalProtocolError` as `request_fields` does."""
-    method, scheme, authority, path, fields, content_length, protocol = request
-    key = (method, scheme, authority, path, protocol, content_length, *fields)
-    known = _promises.get(key)
+    if type(request.fields) is not tuple:
+        request = request._replace(fields=tuple(request.fields))
+    known = _promises.get(request)
     if known is None:
         known = KnownPromise(request)
-        _promises.remember(key, known.fields, known)
+        _promises.remember(request, known.fields, known)
     return known
 
 

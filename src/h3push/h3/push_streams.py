@@ -6,7 +6,7 @@ These are the calls; `h3.push.server` carries them out, and `h3.push.server_book
 from h3push.errors import ErrorCode, StreamStateError
 from h3push.h3.config import H3Config
 from h3push.h3.events import Event
-from h3push.h3.known import known_response
+from h3push.h3.known import KnownSection, known_response
 from h3push.h3.message import MessageState
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.rules import PushRefusal, error_of
@@ -184,14 +184,20 @@ class PushStreams(ResponseStreams):
         Returns the stream ID; raises what `open_push_stream` and `send_whole_response` do, and then nothing has been opened.
         """
         push = self._pushes.get(push_id)
-        if self._sections.encoder.uses_table or not is_plain(push.request, status, content):
-            self._check_whole_response(push.request, status, fields, content)
-            stream_id = self.open_push_stream(push_id, priority)
-            self.send_whole_response(stream_id, status, fields, content)
-            return stream_id
-        # Without a table it does not matter which stream a section is encoded for.
-        head = self._sections.head_of_whole(0, known_response(status, fields), len(content))
-        return self._pushing.send_whole(push, head, content, priority)
+        if not self._sections.encoder.uses_table and is_plain(push.request, status, len(content)):
+            return self._pushing.send_whole(push, known_response(status, fields), content, priority)
+        self._check_whole_response(push.request, status, fields, content)
+        stream_id = self.open_push_stream(push_id, priority)
+        self.send_whole_response(stream_id, status, fields, content)
+        return stream_id
+
+    def send_push_at_hand(
+        self, push: ServerPush, status: int, known: KnownSection, content: bytes, priority: Priority | None = None
+    ) -> int | None:
+        """The same for a header section from `known_response`; `None`, and nothing done, when one write is not enough."""
+        if not is_plain(push.request, status, len(content)):
+            return None
+        return self._pushing.send_whole(push, known, content, priority)
 
     def cancel_push(self, push_id: int, error_code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
         """Call a push off: CANCEL_PUSH, and RESET_STREAM with `error_code` when its stream is open.

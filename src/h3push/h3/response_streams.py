@@ -89,7 +89,11 @@ class ResponseStreams(H3Connection[ResponseSender]):
         Returns and raises as those do.
         """
         sender = self._senders.get(stream_id)
-        if sender is None or sender.state is not MessageState.START or not is_plain(sender.request, status, content):
+        if (
+            sender is None
+            or sender.state is not MessageState.START
+            or not is_plain(sender.request, status, len(content))
+        ):
             if sender is not None and sender.state is MessageState.START and sender.request is not None:
                 self._check_whole_response(sender.request, status, fields, content)  # before anything of it goes out
             waiting = self.send_response(stream_id, status, fields, not content)
@@ -154,8 +158,11 @@ def check_final(status: int) -> None:
         raise LocalProtocolError(f"a final response has a status of 200 to 599, not {status}")
 
 
-def is_plain(request: RequestHead | None, status: int, content: bytes) -> bool:
+def is_plain(request: RequestHead | None, status: int, size: int) -> bool:
     """True for a final response with content that nothing makes special, of a size that is written in one piece."""
-    if request is None or request.method in _SPECIAL_METHODS or status not in _PLAIN_STATUSES:
-        return False
-    return 0 < len(content) <= JOINED_WRITE
+    return (
+        0 < size <= JOINED_WRITE
+        and status in _PLAIN_STATUSES
+        and request is not None
+        and request.method not in _SPECIAL_METHODS
+    )

@@ -122,6 +122,13 @@ class FieldSections:
             raise
         return frame_header(FrameType.HEADERS, len(section)) + section
 
+    def check_whole(self, known: KnownSection, size: int) -> None:
+        """Raise what `head_of_whole` would raise."""
+        announced = known.content_length
+        if announced is not None and announced != size:
+            raise StreamStateError(f"{size} bytes of content, but Content-Length says {announced}")
+        self.check_known_size(known)
+
     def head_of_whole(self, stream_id: int, known: KnownSection, size: int) -> bytes:
         """HEADERS frame and header of the DATA frame, for a message that goes out in one piece.
 

@@ -130,11 +130,18 @@ class H3ServerConnection(PushStreams):
         else:
             self._forget_if_done(stream_id)
 
+    def push_acknowledged(self, stream_id: int) -> int | None:
+        """Take the acknowledgment of a stream as `receive_acknowledged` does; the ID of the push that this fulfils."""
+        push = None if self.is_closed else self._pushes.acknowledged(stream_id)
+        if push is None:
+            return None
+        self._flood.earn()
+        return push.push_id
+
     def _acknowledged(self, stream_id: int) -> None:
-        push = self._pushes.acknowledged(stream_id)
-        if push is not None:
-            self._events.append(PushFulfilled(push.push_id))
-            self._flood.earn()
+        push_id = self.push_acknowledged(stream_id)
+        if push_id is not None:
+            self._events.append(PushFulfilled(push_id))
 
     def _message_reset(self, receiver: MessageReceiver, error_code: int) -> None:
         if receiver.stream_id in self._senders:

@@ -43,6 +43,8 @@ URGENCY = {Stage.BLOCKING: 1, Stage.FONT: 2, Stage.DEFERRED: 4, Stage.IMAGE: 5}
 """Urgency (RFC 9218 section 4.1; 0 is first, 7 last, 3 the default) of each stage. They order pushes among
 themselves: the server sends what was requested before anything that was pushed, whatever its urgency."""
 
+_PRIORITIES = {stage: Priority(urgency=urgency, incremental=stage is Stage.IMAGE) for stage, urgency in URGENCY.items()}
+
 
 class PlanSource(Enum):
     """The source of the knowledge that a page needs its resources."""
@@ -85,7 +87,7 @@ class PlannedResource:
         """The priority to push it with; images come in little by little, the rest is of use when it is whole."""
         if self.wanted_priority is not None:
             return self.wanted_priority
-        return Priority(urgency=URGENCY[self.stage], incremental=self.stage is Stage.IMAGE)
+        return _PRIORITIES[self.stage]
 
 
 @dataclass(frozen=True, slots=True)

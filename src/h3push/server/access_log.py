@@ -23,6 +23,7 @@ from h3push.errors import Timeout
 from h3push.h3.events import CancelledBy, ConnectionTerminated
 from h3push.http.push_report import FIELD, PushReport, parse_push_report
 from h3push.server.log_row import Outcome, Row
+from h3push.server.promised import Logged, PromisedPush
 from h3push.server.request import Request
 from h3push.server.views import Place, ReportedPushes, View, Views
 
@@ -125,13 +126,18 @@ class ConnectionLog:
         self.name = name
         """The connection's name in the log."""
 
-    def begin(self, request: Request) -> None:
-        """Open a row for a request that has arrived."""
+    def begin(self, request: Logged) -> "OpenRow":
+        """Open a row for a request that has arrived, or for a push that is about to be answered."""
         place = self._views.place(request, _view_of_initiator(request), self.clock())
         said = request.headers.get(FIELD)
         report = None if said is None else self._reported(said)
-        row = request.writer.row = OpenRow(self, request, place, report)
+        row = OpenRow(self, request, place, report)
+        if isinstance(request, PromisedPush):
+            request.row = row
+        else:
+            request.writer.row = row
         self._open[row] = None
+        return row
 
     def _reported(self, said: str) -> PushReport:
         pushes = self._views.reported(parse_push_report(said))
@@ -182,7 +188,7 @@ class ConnectionLog:
         return [row for row in self._open if row.is_sent_on(stream_id)]
 
 
-def _view_of_initiator(request: Request) -> View | None:
+def _view_of_initiator(request: Logged) -> View | None:
     """The view of the page that a request was pushed with; `None` for a request that was sent."""
     row = None if request.initiator is None else request.initiator.writer.row
     return row.place.view if isinstance(row, OpenRow) else None
@@ -204,7 +210,7 @@ class OpenRow:
         "place",
     )
 
-    def __init__(self, log: ConnectionLog, request: Request, place: Place, report: PushReport | None) -> None:
+    def __init__(self, log: ConnectionLog, request: Logged, place: Place, report: PushReport | None) -> None:
         self._log = log
         self._request = request
         self._report = report
@@ -216,6 +222,11 @@ class OpenRow:
         self._written = False
         self.place = place
         """Where the response stands in its page view."""
+
+    def move_to(self, request: Request) -> None:
+        """Belong to the request that was made of a push."""
+        self._request = request
+        request.writer.row = self
 
     def began(self) -> None:
         """Note that the final header section is there."""

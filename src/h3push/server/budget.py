@@ -28,11 +28,12 @@ class PushBudget:
         max_bytes: `ServerSettings.max_push_bytes`.
     """
 
-    __slots__ = ("_carrier", "_max_promises", "max_bytes", "promised", "promises", "pushed_bytes")
+    __slots__ = ("_carrier", "max_bytes", "max_promises", "promised", "promises", "pushed_bytes")
 
     def __init__(self, carrier: Carrier, target: Target, max_promises: int, max_bytes: int) -> None:
         self._carrier = carrier
-        self._max_promises = max_promises
+        self.max_promises = max_promises
+        """Promises that the chain may make."""
         self.max_bytes = max_bytes
         """Pushed content that the chain may cause."""
         self.promises = 0
@@ -52,7 +53,7 @@ class PushBudget:
     @property
     def is_spent(self) -> bool:
         """True when nothing further may be promised."""
-        return self.promises >= self._max_promises or self.pushed_bytes >= self.max_bytes
+        return self.promises >= self.max_promises or self.pushed_bytes >= self.max_bytes
 
     def charge(self, size: int) -> bool:
         """Count pushed content; False when it is more than the chain may cause."""

@@ -19,7 +19,7 @@ from h3push.http.headers import Headers, expects_continue
 from h3push.runtime.endpoint import Endpoint
 from h3push.server.channel import Channel
 from h3push.server.content import RequestContent
-from h3push.server.drain_guard import OpenResponse, ResponseState
+from h3push.server.drain_guard import OpenResponse
 from h3push.server.early import EarlyRequests
 from h3push.server.heads import UNREAD, OpenHeads, without_malformed
 from h3push.server.owner import ConnectionOwner
@@ -52,7 +52,8 @@ class ServerConnection(Channel):
         stats = partial(endpoint.driver.stats, handle)
         self.log = None if log is None else log.connection(self.waiting, mark, endpoint.loop.time, stats)
         """Takes the rows of this connection's responses."""
-        self.pushes = ServerPushes(self, endpoint.loop, self.runner.run, server.note_end, self.log)
+        at_hand = getattr(server.handler, "at_hand", None)
+        self.pushes = ServerPushes(self, endpoint.loop, self.runner.run, at_hand, server.note_end, self.log)
         """The pushes of this connection."""
         self._authorities, self._connected = server.authorities, False
         self._heads = OpenHeads(self.settings.request_timeout)
@@ -89,7 +90,9 @@ class ServerConnection(Channel):
             if response.on_acknowledged is not None:
                 response.on_acknowledged()
         if stream_id & 2:
-            self.receive(self.core.receive_acknowledged(stream_id, self._endpoint.loop.time()))
+            push_id = self.core.push_acknowledged(stream_id)
+            if push_id is not None:
+                self.pushes.fulfilled(push_id)
         if self.server.is_shutting_down:
             self.server.note_end()
 
@@ -239,7 +242,7 @@ class ServerConnection(Channel):
         """Reset a response that its client does not take."""
         logger.info("%r: the client does not take the response (drain_timeout): it is reset", response)
         self.counters.stalled += 1
-        self.counters.failed += response.state < ResponseState.ENDED
+        self.counters.failed += not response.ended
         error = WriteTimeout(
             f"the client did not take what was sent within {self.settings.drain_timeout:g} s (drain_timeout)"
         )
@@ -310,9 +313,6 @@ class ServerConnection(Channel):
     def _push_cancelled(self, event: h3.PushCancelled) -> None:
         self.pushes.cancelled(event)
 
-    def _push_fulfilled(self, event: h3.PushFulfilled) -> None:
-        self.pushes.fulfilled(event.push_id)
-
     def _more_credit(self, _event: h3.MaxPushIdReceived | h3.StreamCreditReceived) -> None:
         self.pushes.more_credit()
 
@@ -346,7 +346,6 @@ class ServerConnection(Channel):
         h3.MaxPushIdReceived: _more_credit,
         h3.StreamCreditReceived: _more_credit,
         h3.PushCancelled: _push_cancelled,
-        h3.PushFulfilled: _push_fulfilled,
         h3.GoawayReceived: _goaway,
         h3.ConnectionTerminated: _terminated,
     }

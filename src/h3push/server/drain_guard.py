@@ -57,12 +57,18 @@ class ResponseRow(Protocol):
 class OpenResponse(Protocol):
     """A response on its way, as its connection sees it."""
 
-    state: ResponseState
-    """How far it has come."""
-    stream_id: int | None
-    """Its stream, once open."""
-    push: Push | None
-    """The push that it fulfils, if any."""
+    @property
+    def ended(self) -> bool:
+        """True when nothing more of it will be sent: its end was, or it was reset, or nobody wants it."""
+
+    @property
+    def stream_id(self) -> int | None:
+        """Its stream, once open."""
+
+    @property
+    def push(self) -> Push | None:
+        """The push that it fulfils, if any."""
+
     failed: bool
     """True when our side could not make it whole."""
     bytes_sent: int
@@ -122,7 +128,7 @@ class DrainGuard:
     def _is_stalled(self, response: OpenResponse, waiting: int, now: float) -> bool:
         seconds, taken = self._seconds, response.bytes_sent - waiting
         assert seconds is not None
-        waits_for_us = not waiting and response.state < ResponseState.ENDED
+        waits_for_us = not waiting and not response.ended
         if response.taken_at is None or waits_for_us or taken - response.taken >= LEAST_PROGRESS:
             response.taken, response.taken_at = taken, now
             return False

@@ -10,14 +10,13 @@ called again, with the promised request; its answer goes out on a push stream, w
      └──▶ UNPROMISED  no credit, not agreed, going away, too late, too many: nothing went out
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 from h3push.errors import ErrorCode
 from h3push.h3.events import CancelledBy
 from h3push.h3.push.rules import PushRefusal
-from h3push.h3.push.server_book import ServerPush
 from h3push.h3.push.states import ServerPushState
+from h3push.http.fields import RequestHead
 from h3push.http.priority import Priority
 from h3push.runtime.signal import Signal
 
@@ -44,63 +43,60 @@ class PromisedRequest(Protocol):
 
 
 class Push:
-    """One push, promised or refused."""
+    """One push, promised or refused. What is said here is that of a refused one; `server.promised` has the others."""
 
-    __slots__ = ("_call_off", "_ended", "_record", "bytes_sent", "path", "priority", "refusal", "request", "run")
+    # Class attributes are the defaults, so that a push that needs none of this pays for none of it.
+    refusal: PushRefusal | None = None
+    """Why nothing was promised; `None` when something was."""
+    bytes_sent: int = 0
+    """Content handed to QUIC so far, in bytes."""
+    _ended: Signal | None = None
 
-    def __init__(
-        self,
-        path: str,
-        record: ServerPush | None,
-        refusal: PushRefusal | None,
-        priority: Priority | None = None,
-        call_off: "Callable[[Push, int], None] | None" = None,
-    ) -> None:
-        self._record = record
-        self._call_off = call_off
-        self._ended: Signal | None = None
+    def __init__(self, path: str, refusal: PushRefusal | None, priority: Priority | None = None) -> None:
         self.path = path
         """The path that was promised, percent-encoded, with its query."""
         self.refusal = refusal
-        """Why nothing was promised; `None` when something was."""
-        self.bytes_sent = 0
-        """Content handed to QUIC so far, in bytes."""
         self.priority = priority
         """As given to `push`; pushes always come after what was requested."""
-        self.request: PromisedRequest | None = None
-        """The promised request, which the handler gets; `None` when nothing was promised."""
 
-        self.run: Callable[[], None] | None = None
-        """Has a deferred promise answered; `None` for one that is answered at once."""
+    @property
+    def request(self) -> PromisedRequest | None:
+        """The promised request, which the handler gets; `None` when nothing was promised."""
+        return None
+
+    @property
+    def head(self) -> RequestHead | None:
+        """The same as it is on the wire."""
+        return None
 
     @property
     def push_id(self) -> int | None:
         """The push ID; `None` when the push was refused."""
-        return None if self._record is None else self._record.push_id
+        return None
 
     @property
     def state(self) -> ServerPushState:
         """How far it has come; UNPROMISED when it was refused."""
-        return PushState.UNPROMISED if self._record is None else self._record.state
+        return PushState.UNPROMISED
 
     @property
     def cancelled_by(self) -> CancelledBy | None:
         """The side that ended it early, and how; `None` when nobody did. FAILED: its handler failed, or a file of it."""
-        return None if self._record is None else self._record.cancelled_by
+        return None
 
     def cancel(self, code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
         """Call it off: CANCEL_PUSH goes out, an open push stream is reset, the handler is told. Harmless when it is over.
 
         With another code than H3_REQUEST_CANCELLED the push counts as failed, at both ends.
         """
-        if self._call_off is not None and self.state not in _OVER:
-            self._call_off(self, code)
+        if self.state not in _OVER:
+            self._call_off(code)
+
+    def _call_off(self, code: int) -> None:
+        """Have the connection call it off; there is nothing to be called off of what was refused."""
 
     def start(self) -> None:
         """Have a push answered that was promised with `deferred`. Harmless when that was done, or when it is over."""
-        run, self.run = self.run, None
-        if run is not None:
-            run()
 
     async def done(self) -> ServerPushState:
         """Wait until it is FULFILLED, CANCELLED or refused (UNPROMISED), and return which."""

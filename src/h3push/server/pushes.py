@@ -1,21 +1,21 @@
 """The pushes of one connection of a server: promises, their order, their ends.
 
 Theory of operation. Where a push stands, and what became of it, is said by the core's book alone. `promise` has the core write
-the promise and queues the promised request; its handler runs when the present wake-up is over, so that what was asked for goes
-first. A pushed request has no stream until its response begins, and is answered like any other from there. It stays in `live`
-until the client has acknowledged all of it, or either side has called it off.
+the promise and queues the push, which is answered when the present wake-up is over, so that what was asked for goes first. If its
+response is at hand, it is sent there and then. Else a request is made of it, which has no stream until its response begins, and
+is answered like any other from there. A push stays in `live` until the client has acknowledged all of it, or either side has
+called it off.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 
 from h3push.errors import ErrorCode, H3PushError, PushNotAllowed, StreamFailed
 from h3push.h3.events import PushCancelled
 from h3push.h3.push.rules import NO_CREDIT, PushRefusal, error_of
 from h3push.h3.push.server_book import ServerPush
-from h3push.http.fields import RequestHead
+from h3push.http.fields import Field, RequestHead
 from h3push.http.headers import HeadersLike, declared_length, encode_headers
 from h3push.http.priority import Priority
 from h3push.http.semantics import PUSHABLE_METHODS
@@ -24,11 +24,22 @@ from h3push.runtime.credit import CreditQueue
 from h3push.server.access_log import ConnectionLog
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
+from h3push.server.promised import PromisedPush
 from h3push.server.push import Push, PushState
 from h3push.server.request import Request
+from h3push.server.response import Response
 
 MISTAKES = frozenset({PushRefusal.METHOD, PushRefusal.CONTENT, PushRefusal.SCHEME, PushRefusal.AUTHORITY})
 """Refusals that are our caller's mistake: nothing that the client does could change them."""
+
+_LIMIT = PushRefusal.LIMIT
+_PROMISED = PushState.PROMISED
+_plain_heads: dict[tuple[bytes | None, str], RequestHead] = {}
+"""Promised requests with nothing but a path, of all connections, by the authority and the path that was given."""
+MAX_PLAIN_HEADS = 1024
+"""So many are kept, none with a query, which may hold a secret; when there are more, all are forgotten."""
+MAX_PATH = 1024
+"""Longest path that is kept, in characters."""
 
 logger = logging.getLogger("h3push.server")
 
@@ -39,7 +50,8 @@ class ServerPushes:
     Args:
         connection: the connection.
         loop: runs promised requests behind what was asked for.
-        run: answers a promised request.
+        run: answers a promised request, with the response that was given for it, or by its handler.
+        at_hand: the response to a promised request that its handler knows without being called; `None`: it knows none so.
         on_end: called when a push is over.
         log: takes the rows of pushed responses.
     """
@@ -48,20 +60,22 @@ class ServerPushes:
         self,
         connection: Channel,
         loop: asyncio.AbstractEventLoop,
-        run: Callable[[Request], None],
+        run: Callable[[Request, Response | None], None],
+        at_hand: Callable[[PromisedPush], Response | None] | None,
         on_end: Callable[[], None],
         log: ConnectionLog | None,
     ) -> None:
-        self.live: dict[int, Request] = {}
-        """Promised requests whose push is neither fulfilled nor cancelled, by push ID."""
+        self.live: dict[int, PromisedPush] = {}
+        """Pushes that are neither fulfilled nor cancelled, by push ID."""
         self._log = log
         self._credit = CreditQueue()
         self._connection = connection
         self._core = connection.core
         self._loop = loop
         self._run = run
+        self._at_hand = at_hand
         self._on_end = on_end
-        self._queued: list[Request] = []
+        self._queued: list[PromisedPush] = []
 
     # promises
 
@@ -79,56 +93,67 @@ class ServerPushes:
         headers: HeadersLike | None = None,
         authority: str | None = None,
         priority: Priority | None = None,
+        response: Response | None = None,
         deferred: bool = False,
     ) -> Push:
-        """Promise a request on the stream of the request that was really sent, and queue the promised one.
+        """Promise a request on the stream of the request that was really sent, and queue the push.
 
         With `deferred` it is queued when `Push.start` is called: the client has time to call it off before it costs anything.
         """
+        if headers is None and authority is None and method == "GET":
+            head = _plain_heads.get((initiator.head.authority, path))
+            if head is not None:
+                return self.promise_head(initiator, path, head, priority, response, deferred=deferred)
         method_bytes = method.encode("latin-1")
         if method_bytes not in PUSHABLE_METHODS:  # a mistake, with credit or without
             raise PushNotAllowed(f"{method} is not safe and cacheable: push GET or HEAD only")
-        path, named = resolve_push_path(initiator.path, path)
-        fields = encode_headers(headers)
-        head = RequestHead(
-            method=method_bytes,
-            scheme=b"https",
-            authority=self._authority(initiator.head, authority or named),
-            path=path.encode("ascii"),
-            fields=fields,
-            content_length=declared_length(fields),
-        )
-        promised = self._promise(initiator.budget, head)
-        if isinstance(promised, PushRefusal):
-            return Push(path, None, promised)
-        push = Push(path, promised, None, priority, self.cancel)
-        request = push.request = Request(self._connection, self, None, head)
-        request.become_pushed(push, initiator)
-        self.live[promised.push_id] = request
-        if deferred:
-            push.run = partial(self._queue, request)
+        resolved, named = resolve_push_path(initiator.path, path)
+        fields = () if headers is None else tuple(encode_headers(headers))
+        own = initiator.head
+        wanted = own.authority if authority is None and named is None else self._authority(own, authority or named)
+        length = declared_length(fields) if fields else None
+        head = RequestHead(method_bytes, b"https", wanted, resolved.encode("ascii"), fields, length)
+        if resolved is path and not fields and authority is None and method == "GET":
+            _remember(head, path)
+        return self.promise_head(initiator, resolved, head, priority, response, deferred=deferred)
+
+    def promise_head(
+        self,
+        initiator: Request,
+        path: str,
+        head: RequestHead,
+        priority: Priority | None,
+        response: Response | None = None,
+        *,
+        deferred: bool = False,
+    ) -> Push:
+        """The same for a request that is as it goes out, for the initiator's own authority."""
+        budget = initiator.budget
+        record: ServerPush | PushRefusal
+        if budget.promises >= budget.max_promises or budget.pushed_bytes >= budget.max_bytes:
+            record = _LIMIT
+            self._core.push_counters.refused[record] += 1
         else:
-            self._queue(request)
-        self._connection.schedule_flush()
+            record = self._core.try_push_promise(budget.stream_id, head)
+        if isinstance(record, PushRefusal):
+            if record in MISTAKES:
+                raise error_of(record, head)
+            return Push(path, record)
+        budget.promises += 1
+        push = self.live[record.push_id] = PromisedPush(record, self, initiator, budget, path, priority, response)
+        if deferred:
+            push.is_deferred = True
+        else:
+            self.queue(push)
         return push
 
-    def _queue(self, request: Request) -> None:
-        """Answer a promised request behind what was asked for."""
-        if not self._queued:
-            self._loop.call_soon(self._run_queued)
-        self._queued.append(request)
-
-    def _promise(self, budget: PushBudget, head: RequestHead) -> ServerPush | PushRefusal:
-        """Have the core write a promise; its record, or why nothing was promised."""
-        if budget.is_spent:
-            self._core.push_counters.refused[PushRefusal.LIMIT] += 1
-            return PushRefusal.LIMIT
-        promised = self._core.try_push_promise(budget.stream_id, head)
-        if not isinstance(promised, PushRefusal):
-            budget.promises += 1
-        elif promised in MISTAKES:
-            raise error_of(promised, head)
-        return promised
+    def queue(self, push: PromisedPush) -> None:
+        """Have a push answered behind what was asked for."""
+        queued = self._queued
+        if not queued:
+            self._loop.call_soon(self._answer_queued)
+            self._connection.schedule_flush()
+        queued.append(push)
 
     def _authority(self, initiating: RequestHead, named: str | None) -> bytes | None:
         """The authority that a promise shows for `named`; `PushNotAllowed` when the client need not believe that it is ours."""
@@ -146,16 +171,61 @@ class ServerPushes:
         )
 
     def of(self, push: Push) -> Request | None:
-        """The promised request of a push that is not over."""
-        return None if push.push_id is None else self.live.get(push.push_id)
+        """The request that was made of a push that is not over."""
+        live = None if push.push_id is None else self.live.get(push.push_id)
+        return None if live is None else live.made
 
-    def _run_queued(self) -> None:
+    def request_of(self, push: PromisedPush) -> Request:
+        """The promised request of a push, for its handler."""
+        request = push.made
+        if request is None:
+            request = push.made = Request(self._connection, self, None, push.head)
+            request.become_pushed(push, push.initiator)
+        return request
+
+    # answers
+
+    def _answer_queued(self) -> None:
         queued, self._queued = self._queued, []
-        for request in queued:
-            if request.fulfils is not None and request.fulfils.state is PushState.PROMISED:
-                if self._log is not None:
-                    self._log.begin(request)
-                self._run(request)
+        log, at_hand, date = self._log, self._at_hand, self._connection.date()
+        for push in queued:
+            if push.record.state is not _PROMISED:
+                continue
+            row = None if log is None else log.begin(push)
+            response = push.response
+            if response is None and at_hand is not None:
+                response = at_hand(push)
+            if response is None or not self._sent(push, response, date):
+                request = self.request_of(push)
+                if row is not None:
+                    push.row = None
+                    row.move_to(request)
+                self._run(request, push.response)
+
+    def _sent(self, push: PromisedPush, response: Response, date: Field | None) -> bool:
+        """Send a response that is at hand. False, and nothing done, when it takes more than one write or something is wrong."""
+        channel, body, status, budget = self._connection, response.body, response.status, push.budget
+        if type(body) is not bytes or response.trailers is not None:
+            return False
+        size = len(body)
+        if size > channel.piece or budget.pushed_bytes + size > budget.max_bytes:
+            return False
+        try:
+            stream_id = self._core.send_push_at_hand(push.record, status, response.known(date), body, push.priority)
+        except H3PushError:  # no stream now, or a mistake that is told to whoever answers the request
+            return False
+        if stream_id is None:
+            return False
+        push.status, push.bytes_sent = status, size
+        budget.pushed_bytes += size
+        channel.guard.responses[stream_id] = push
+        if channel.next_look is None:
+            channel.look_soon()
+        row = push.row
+        if row is not None:
+            row.began()
+            row.ended()
+        return True
 
     async def wait_for_credit(self) -> None:
         """Wait until there may be more push credit."""
@@ -165,13 +235,12 @@ class ServerPushes:
 
     def fulfilled(self, push_id: int) -> None:
         """The client has all of a push."""
-        request = self.live.pop(push_id, None)
-        if request is not None and request.fulfils is not None:
-            request.fulfils.end()
+        push = self.live.pop(push_id, None)
+        if push is not None:
+            push.end()
 
-    def cancel(self, push: Push, code: int) -> None:
+    def cancel(self, push: PromisedPush, code: int) -> None:
         """Call a push off, on the wire and in its handler."""
-        assert push.push_id is not None
         self._core.cancel_push(push.push_id, code)
         self._over(push.push_id, StreamFailed("the push was called off", code))
         self._connection.schedule_flush()
@@ -182,12 +251,13 @@ class ServerPushes:
         self._over(event.push_id, StreamFailed("the client does not want the push", code))
 
     def _over(self, push_id: int, error: H3PushError) -> None:
-        request = self.live.pop(push_id, None)
-        if request is None:
+        push = self.live.pop(push_id, None)
+        if push is None:
             return
-        request.disconnect(error)
-        if request.fulfils is not None:
-            request.fulfils.end()
+        if push.stream_id is not None:
+            self._connection.guard.responses.pop(push.stream_id, None)
+        push.disconnect(error)
+        push.end()
         self._on_end()
 
     # what the client says
@@ -208,3 +278,11 @@ class ServerPushes:
             self._over(push_id, error)
         self._connection.streams.release()
         self._credit.release()
+
+
+def _remember(head: RequestHead, path: str) -> None:
+    if "?" in path or len(path) > MAX_PATH:
+        return
+    if len(_plain_heads) >= MAX_PLAIN_HEADS:
+        _plain_heads.clear()
+    _plain_heads[head.authority, path] = head

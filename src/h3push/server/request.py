@@ -43,9 +43,22 @@ class Pusher(Protocol):
         headers: HeadersLike | None = None,
         authority: str | None = None,
         priority: Priority | None = None,
+        response: Response | None = None,
         deferred: bool = False,
     ) -> Push:
         """Promise a request, or say in the push why not."""
+
+    def promise_head(
+        self,
+        initiator: "Request",
+        path: str,
+        head: RequestHead,
+        priority: Priority | None,
+        response: Response | None = None,
+        *,
+        deferred: bool = False,
+    ) -> Push:
+        """The same for a request that is as it goes out, for the initiator's own authority."""
 
     async def wait_for_credit(self) -> None:
         """Wait until there may be more push credit."""
@@ -287,9 +300,13 @@ class Request(RequestView):
         headers: HeadersLike | None = None,
         authority: str | None = None,
         priority: Priority | None = None,
+        response: Response | None = None,
         wait: bool = False,
     ) -> Push:
         """Promise the client the response to a request that it will need, and have the handler answer that request.
+
+        A `response` that is at hand is sent instead of a call of the handler, which costs less; it goes out behind what was asked
+        for, like every push.
 
         `path` may be relative to this request's, have a query, or be a whole https URL; it is percent-encoded where it has to
         be. `headers` are those of the promised request: a cache on the other side compares them (Vary), so give what the
@@ -298,7 +315,9 @@ class Request(RequestView):
         other than GET and HEAD, content, a foreign authority (RFC 9114 section 4.6).
         """
         while True:
-            push = self.push_nowait(path, method=method, headers=headers, authority=authority, priority=priority)
+            push = self.push_nowait(
+                path, method=method, headers=headers, authority=authority, priority=priority, response=response
+            )
             if not wait or push.refusal not in NO_CREDIT:
                 return push
             await self._pusher.wait_for_credit()
@@ -311,6 +330,7 @@ class Request(RequestView):
         headers: HeadersLike | None = None,
         authority: str | None = None,
         priority: Priority | None = None,
+        response: Response | None = None,
         deferred: bool = False,
     ) -> Push:
         """The same as `push`, for handlers that are plain functions.
@@ -318,8 +338,27 @@ class Request(RequestView):
         With `deferred` the promise goes out at once, and its answer when `Push.start` is called.
         """
         return self._pusher.promise(
-            self, path, method=method, headers=headers, authority=authority, priority=priority, deferred=deferred
+            self,
+            path,
+            method=method,
+            headers=headers,
+            authority=authority,
+            priority=priority,
+            response=response,
+            deferred=deferred,
         )
+
+    def push_head(self, path: str, head: RequestHead, priority: Priority | None, *, deferred: bool = False) -> Push:
+        """The same for a request that is as it goes out, for this request's own authority; `path` is its path."""
+        return self._pusher.promise_head(self, path, head, priority, deferred=deferred)
+
+    def gather_promises(self) -> None:
+        """Hold promises back until `write_promises`, to write them in one piece; nothing else may be sent meanwhile."""
+        self.connection.core.gather_promises(self.budget.stream_id)
+
+    def write_promises(self) -> None:
+        """Write the promises that were held back."""
+        self.connection.core.write_promises()
 
     async def wait_for_push_credit(self) -> None:
         """Wait until the client may have given more push credit, or gives none any more."""

@@ -1,9 +1,13 @@
 """The response that a handler returns."""
 
+from h3push.h3.known import KnownSection, known_response
 from h3push.http.content import Body, Content, known_length, normalize
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import Headers, HeadersLike, encode_headers
 from h3push.http.semantics import NO_CONTENT_STATUSES
+
+_NEVER: Field = (b"", b"")
+"""No Date field."""
 
 
 class Response:
@@ -12,7 +16,10 @@ class Response:
     Content-Length is added when the length is known and the headers do not say it.
     """
 
-    __slots__ = ("_dated", "_fields", "_raw", "body", "status", "trailers")
+    __slots__ = ("_dated", "_fields", "_known", "_known_date", "_raw", "body", "status", "trailers")
+
+    _known: KnownSection
+    """Its header section, when it was asked for with `_known_date`."""
 
     def __init__(
         self,
@@ -32,6 +39,7 @@ class Response:
         self._raw = encode_headers(headers) if _fields is None else _fields
         self._fields = _fields
         self._dated = False
+        self._known_date: Field | None = _NEVER
 
     @classmethod
     def wrap(cls, status: int, fields: Fields, content: bytes) -> "Response":
@@ -52,6 +60,13 @@ class Response:
         if fields is None:
             fields = self._complete()
         return fields if date is None or self._dated else [*fields, date]
+
+    def known(self, date: Field | None) -> KnownSection:
+        """The header section to send, checked; made once for each `date` (by identity). `LocalProtocolError` for a bad field."""
+        if date is not self._known_date:
+            self._known = known_response(self.status, self.fields(date))
+            self._known_date = date
+        return self._known
 
     def _complete(self) -> Fields:
         fields = self._raw

@@ -64,10 +64,10 @@ class HandlerRunner:
         self._on_wait = on_wait
         self._on_over = on_over
 
-    def run(self, request: Request) -> None:
-        """Call the handler; answer at once where that is possible."""
+    def run(self, request: Request, given: Response | None = None) -> None:
+        """Call the handler, unless a response is `given`; answer at once where that is possible."""
         try:
-            result = self._handler(request)
+            result = self._handler(request) if given is None else given
             if isinstance(result, Response):
                 if request.writer.respond_now(result):
                     if request.content is not None:  # else nothing is left to be cleared up

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from h3push.http.push_report import PushReport
 from h3push.http.url import origin_of, resolve, target_of
-from h3push.server.request import Request
+from h3push.server.promised import Logged
 
 QUIET = 2.0
 """Seconds without a request after which the next one begins a view: two round trips of the longest links, and longer than a
@@ -76,7 +76,7 @@ class Views:
         self._of_path: OrderedDict[str, View] = OrderedDict()
         self._reportable: OrderedDict[int, int] = OrderedDict()
 
-    def place(self, request: Request, initiator: View | None, now: float) -> Place:
+    def place(self, request: Logged, initiator: View | None, now: float) -> Place:
         """Find the view of a request that arrives at `now`, or begin one; `initiator` is the view of a pushed request's page."""
         view = initiator if initiator is not None else self._view_of(request, now)
         self._last = now
@@ -111,7 +111,7 @@ class Views:
         unused = sum(self._reportable.pop(push_id) for push_id in believed.unused)
         return ReportedPushes(believed, used, unused)
 
-    def _view_of(self, request: Request, now: float) -> View | None:
+    def _view_of(self, request: Logged, now: float) -> View | None:
         if self._latest is None or _is_document(request):
             return None
         referrer = _referrer(request)
@@ -121,7 +121,7 @@ class Views:
         return self._latest if now - self._last <= QUIET else None
 
 
-def _is_document(request: Request) -> bool:
+def _is_document(request: Logged) -> bool:
     """True when the client says that it asks for a page of its own."""
     destination = request.headers.get("sec-fetch-dest")
     if destination is not None:
@@ -129,7 +129,7 @@ def _is_document(request: Request) -> bool:
     return "text/html" in (request.headers.get("accept") or "")
 
 
-def _referrer(request: Request) -> str | None:
+def _referrer(request: Logged) -> str | None:
     """Path of the Referer, when it lies on the request's own origin."""
     value = request.headers.get("referer")
     if value is None:

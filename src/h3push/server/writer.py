@@ -82,6 +82,11 @@ class ResponseWriter:
         path = (self._head.path or b"").decode("latin-1")
         return f"<ResponseWriter {self._head.method.decode('latin-1')} {path} {self.state.name}>"
 
+    @property
+    def ended(self) -> bool:
+        """True when nothing more will be sent: its end was, or it was reset, or nobody wants it."""
+        return self.state >= _ENDED
+
     # the start
 
     def begin(self, status: int, fields: Fields, end: bool) -> int:

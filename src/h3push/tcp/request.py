@@ -21,6 +21,7 @@ from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
 from h3push.server.push import Push
 from h3push.server.request import Request
+from h3push.server.response import Response
 from h3push.server.writer import ResponseWriter
 
 EARLY_HINTS = 103
@@ -157,6 +158,7 @@ class TcpRequest(Request):
         headers: HeadersLike | None = None,
         authority: str | None = None,  # the page's own: the event has no place for another
         priority: Priority | None = None,
+        response: Response | None = None,  # the server asks the application for it
         deferred: bool = False,  # the event knows no such thing
     ) -> Push:
         """Have the server promise a request (`http.response.push`); what becomes of it, HTTP/2 servers do not say."""
@@ -164,7 +166,16 @@ class TcpRequest(Request):
         if refusal is None:
             self.budget.promises += 1
             self._outbox.put({"type": PUSH, "path": path, "headers": encode_headers(headers)})
-        return Push(path, None, refusal, priority)
+        return Push(path, refusal, priority)
+
+    def push_head(self, path: str, head: RequestHead, priority: Priority | None, *, deferred: bool = False) -> Push:
+        return self.push_nowait(path, headers=head.fields, priority=priority)
+
+    def gather_promises(self) -> None:
+        pass  # the event has one path
+
+    def write_promises(self) -> None:
+        pass
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path} HTTP/{self.http_version}>"

@@ -150,7 +150,11 @@ _PUSH_STREAM = encode_varint(StreamType.PUSH)
 
 def encode_push_promise(push_id: int, encoded_section: bytes) -> bytes:
     """Encode a whole PUSH_PROMISE frame (RFC 9114 section 7.2.5)."""
-    return encode_frame(FrameType.PUSH_PROMISE, encode_varint(push_id) + encoded_section)
+    number = encode_varint(push_id)
+    return frame_header(_PUSH_PROMISE, len(number) + len(encoded_section)) + number + encoded_section
+
+
+_PUSH_PROMISE = FrameType.PUSH_PROMISE
 
 
 def parse_push_promise(payload: bytes) -> tuple[int, bytes]:

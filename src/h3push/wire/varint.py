@@ -23,11 +23,11 @@ def encode_varint(value: int) -> bytes:
     Raises:
         ValueError: `value` is negative or larger than `VARINT_MAX`.
     """
-    if 0 <= value < 0x40:
-        return _ONE_BYTE[value]
-    if 0 <= value < 0x4000:
-        return (value | 0x4000).to_bytes(2, "big")
     if 0 <= value < 0x4000_0000:
+        if value < 0x40:
+            return _ONE_BYTE[value]
+        if value < 0x4000:
+            return (value | 0x4000).to_bytes(2, "big")
         return (value | 0x8000_0000).to_bytes(4, "big")
     if 0 <= value <= VARINT_MAX:
         return (value | 0xC000_0000_0000_0000).to_bytes(8, "big")

@@ -21,7 +21,7 @@ from typing import Protocol
 from h3push.errors import ErrorCode, LocalProtocolError
 from h3push.h3.config import H3Config
 from h3push.h3.events import CancelledBy, Event, MaxPushIdReceived, PriorityUpdated, PushCancelled
-from h3push.h3.known import known_promise
+from h3push.h3.known import KnownSection, known_promise
 from h3push.h3.own_streams import OwnStreams
 from h3push.h3.push.rules import PushRefusal, error_of
 from h3push.h3.push.server_book import ServerPush, ServerPushBook
@@ -30,7 +30,7 @@ from h3push.h3.request_receiver import ResponseSender
 from h3push.h3.sections import FieldSections
 from h3push.h3.shutdown import Shutdown
 from h3push.h3.transport import Transport
-from h3push.h3.urgency import requested_priority, transport_priority
+from h3push.h3.urgency import transport_priority
 from h3push.http.fields import RequestHead, request_fields
 from h3push.http.priority import Priority, priority_or_default
 from h3push.wire.frames import (
@@ -79,6 +79,7 @@ class PushSender:
     """
 
     __slots__ = (
+        "_asked_for",
         "_gathered",
         "_gathering",
         "_own_streams",
@@ -110,6 +111,7 @@ class PushSender:
         self._sections = sections
         self._shutdown = shutdown
         self._stream_credit = 0
+        self._asked_for = 0
         self._gathering: int | None = None
         self._gathered: list[bytes] = []
 
@@ -134,6 +136,16 @@ class PushSender:
             return PushRefusal.NO_STREAM_CREDIT
         return refusal
 
+    def _ask_for_credit(self) -> PushRefusal | None:
+        """Ask for the credit of the next promises, all that is known to be there; why there is none for a single one.
+
+        It is not taken back while neither side goes away: push IDs are never, and nobody else opens streams.
+        """
+        refusal = self.why_no_credit()
+        if refusal is None:
+            self._asked_for = min(self._pushes.allowance, self._stream_credit - self._pushes.unopened)
+        return refusal
+
     def _has_stream_credit(self, needed: int) -> bool:
         """True when so many push streams can be opened now.
 
@@ -146,7 +158,7 @@ class PushSender:
 
     def forget_credit(self) -> None:
         """Other streams may be opened now: ask QUIC again."""
-        self._stream_credit = 0
+        self._stream_credit = self._asked_for = 0
 
     # ---------------------------------------------------------------- promises and push streams
 
@@ -156,14 +168,18 @@ class PushSender:
         Returns the push, or why nothing was promised.
         """
         pushes, known = self._pushes, known_promise(request)
-        refusal = known.refusal
+        refusal, authority = known.refusal, request.authority
         if refusal is None:
-            refusal = self.why_no_credit() if pushes.speaks_for(request.authority, asked) else _AUTHORITY
+            if (authority is None or authority != asked) and not pushes.speaks_for(authority, asked):
+                refusal = _AUTHORITY
+            elif self._asked_for <= 0:
+                refusal = self._ask_for_credit()
         if refusal is not None:
             pushes.counters.refused[refusal] += 1
             return refusal
         section = self._sections.encode_known(stream_id, known)
-        push = pushes.promise(request, known.fields)
+        self._asked_for -= 1
+        push = pushes.promise(request, known.fields, known.priority)
         frame = encode_push_promise(push.push_id, section)
         if stream_id == self._gathering:
             self._gathered.append(frame)
@@ -206,12 +222,36 @@ class PushSender:
         self._transport.write(stream_id, push_stream_header(push_id), False)
         return stream_id
 
-    def send_whole(self, push: ServerPush, head: bytes, content: bytes, priority: Priority | None) -> int:
-        """Open the stream of a push, send all of its response and the end; returns the stream ID."""
-        self._pushes.check_opening(push)
+    def send_whole(self, push: ServerPush, known: KnownSection, content: bytes, priority: Priority | None) -> int:
+        """Open the stream of a push, send all of its response and the end; returns the stream ID.
+
+        Nothing has been opened when it raises for what is wrong with the response.
+        """
+        pushes, sections, push_id = self._pushes, self._sections, push.push_id
+        pushes.check_opening(push)
+        if sections.encoder.uses_table:
+            return self._send_whole_by_table(push, known, content, priority)
+        head = sections.head_of_whole(0, known, len(content))  # without a table the stream does not matter
+        if priority is None or self.priorities:
+            priority = self._priority_of(push, priority)
+        stream_id = self._open(push, priority)
+        pushes.sent_whole(push, stream_id, len(content))
+        self._transport.write(stream_id, push_stream_header(push_id) + head + content, True)
+        return stream_id
+
+    def _send_whole_by_table(
+        self, push: ServerPush, known: KnownSection, content: bytes, priority: Priority | None
+    ) -> int:
+        """The same where a section is encoded for its stream."""
+        pushes, sections = self._pushes, self._sections
+        sections.check_whole(known, len(content))
         stream_id = self._open(push, self._priority_of(push, priority))
-        self._pushes.sent_whole(push, stream_id, len(content))
+        pushes.advance(push, ServerPushInput.OPEN_STREAM)
+        pushes.opened(push, stream_id)
+        head = sections.head_of_whole(stream_id, known, len(content))
         self._transport.write(stream_id, push_stream_header(push.push_id) + head + content, True)
+        pushes.counters.content_bytes += len(content)
+        pushes.advance(push, ServerPushInput.END)
         return stream_id
 
     def _priority_of(self, push: ServerPush, priority: Priority | None) -> Priority:
@@ -220,15 +260,16 @@ class PushSender:
             asked = self.priorities.pop(push.push_id, None)
             if asked is not None:
                 return asked
-        return requested_priority(push.request) if priority is None else priority
+        return push.priority if priority is None else priority
 
     def _open(self, push: ServerPush, priority: Priority) -> int:
         """Open a stream for a push; nothing is written to it yet, and the book does not know of it."""
-        stream_id = self._transport.open_stream(True) if self._stream_credit > 0 or self._has_stream_credit(1) else None
+        transport = self._transport
+        stream_id = transport.open_stream(True) if self._stream_credit > 0 or self._has_stream_credit(1) else None
         if stream_id is None:  # promised in time, so the connection is over, and we are about to be told
             raise error_of(PushRefusal.NO_STREAM_CREDIT, push.request)
         self._stream_credit -= 1
-        self._transport.set_priority(stream_id, transport_priority(priority, order=push.push_id, pushed=True))
+        transport.set_priority(stream_id, transport_priority(priority, order=push.push_id, pushed=True))
         return stream_id
 
     # ---------------------------------------------------------------- calling off
@@ -245,6 +286,7 @@ class PushSender:
 
     def goaway_received(self, identifier: int) -> None:
         """The client takes no push with that ID or a higher one."""
+        self._asked_for = 0
         for push_id in self._pushes.excluded_by(identifier):
             action = self._pushes.apply(push_id, ServerPushInput.RECEIVE_GOAWAY, CancelledBy.GOAWAY)
             self._act(push_id, action, ErrorCode.H3_REQUEST_CANCELLED)

@@ -13,6 +13,7 @@ from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.rules import PushRefusal
 from h3push.h3.push.states import SERVER_PUSH, ServerPushAction, ServerPushInput, ServerPushState
 from h3push.http.fields import Fields, RequestHead
+from h3push.http.priority import DEFAULT_PRIORITY, Priority
 
 _PROMISE, _OPEN_STREAM, _END = ServerPushInput.PROMISE, ServerPushInput.OPEN_STREAM, ServerPushInput.END
 _ACKNOWLEDGED = ServerPushInput.ACKNOWLEDGED
@@ -21,7 +22,9 @@ _FULFILLED = ServerPushState.FULFILLED
 """FULFILLED and what is behind it, CANCELLED, are the ends."""
 _FIRST_PROMISE = SERVER_PUSH[_UNPROMISED, _PROMISE][0]
 _SENT_WHOLE = SERVER_PUSH[SERVER_PUSH[_PROMISED, _OPEN_STREAM][0], _END][0]
-"""Two steps of the table at once, for nearly every push: from PROMISED by OPEN_STREAM and END."""
+"""Two steps of the table at once, for nearly every push: from PROMISED by OPEN_STREAM and END ..."""
+assert SERVER_PUSH[_SENT_WHOLE, _ACKNOWLEDGED][0] is _FULFILLED
+"""... and from there by ACKNOWLEDGED."""
 _BY_CLIENT = (CancelledBy.PEER, CancelledBy.GOAWAY)
 
 
@@ -35,6 +38,8 @@ class ServerPush:
     """The promised request."""
     fields: Fields
     """The field section of the promise, for repeats."""
+    priority: Priority = DEFAULT_PRIORITY
+    """The priority that it asks for."""
     state: ServerPushState = _UNPROMISED
     """Where it stands."""
     stream_id: int | None = None
@@ -108,10 +113,10 @@ class ServerPushBook:
             return push.state
         return ServerPushState.CANCELLED if push_id < self.next_push_id else ServerPushState.UNPROMISED
 
-    def promise(self, request: RequestHead, fields: Fields) -> ServerPush:
+    def promise(self, request: RequestHead, fields: Fields, priority: Priority = DEFAULT_PRIORITY) -> ServerPush:
         """Use the next push ID for a new promise; the caller has asked for credit and sends it."""
         push_id = self.next_push_id
-        push = self._live[push_id] = ServerPush(push_id, request, fields, _FIRST_PROMISE, None, 1)
+        push = self._live[push_id] = ServerPush(push_id, request, fields, priority, _FIRST_PROMISE, None, 1)
         self.next_push_id = push_id + 1
         self.counters.promised += 1
         self.unopened += 1
@@ -138,7 +143,7 @@ class ServerPushBook:
         self._by_stream[stream_id] = push
 
     def sent_whole(self, push: ServerPush, stream_id: int, content: int) -> None:
-        """Its push stream is open, and its response with so many bytes of content written to the end; the caller has `check`ed."""
+        """Its push stream is open, and its response written to the end, `content` bytes of it; `check_opening` was asked."""
         push.state = _SENT_WHOLE
         push.stream_id = stream_id
         self._by_stream[stream_id] = push
@@ -148,8 +153,14 @@ class ServerPushBook:
     def acknowledged(self, stream_id: int) -> ServerPush | None:
         """Everything on a stream was acknowledged; the push that this ends, or None."""
         push = self._by_stream.get(stream_id)
-        if push is not None:
+        if push is None:
+            return None
+        if push.state is not _SENT_WHOLE:
             self.advance(push, _ACKNOWLEDGED)
+            return push
+        push.state = _FULFILLED
+        self.counters.fulfilled += 1
+        self._finish(push)
         return push
 
     def push_of(self, stream_id: int) -> int | None:
@@ -231,6 +242,9 @@ class ServerPushBook:
             self.counters.cancelled_by_peer += 1
         else:
             self.counters.cancelled += 1
+        self._finish(push)
+
+    def _finish(self, push: ServerPush) -> None:
         finished, push_id, stream_id = self._finished, push.push_id, push.stream_id
         finished[push_id] = self._live.pop(push_id)
         if stream_id is not None:

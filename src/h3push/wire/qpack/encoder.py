@@ -52,6 +52,8 @@ class FieldEncoder:
         self._capacity_limit = capacity_limit
         self._encoder = pylsqpack.Encoder()
         self._mirror = TableMirror(0)
+        self.uses_table = False
+        """True once sections may refer to a dynamic table; until then the same fields always give the same bytes."""
         self._own_range = 0
         """2 * MaxEntries as pylsqpack counts it, 0 while there is no dynamic table ..."""
         self._peer_range = 0
@@ -62,11 +64,6 @@ class FieldEncoder:
         self._last_increment = 0
         """The insert count from which pylsqpack counts increments."""
         self._unread = b""
-
-    @property
-    def uses_table(self) -> bool:
-        """True once sections may refer to a dynamic table; until then the same fields always give the same bytes."""
-        return self._own_range != 0
 
     def apply_settings(self, max_table_capacity: int, blocked_streams: int) -> bytes:
         """Use a dynamic table as far as the peer's settings and our own limit allow.
@@ -84,6 +81,7 @@ class FieldEncoder:
         capacity = min(self._capacity_limit, max_table_capacity)
         if self._own_range or capacity < ENTRY_OVERHEAD:
             return b""
+        self.uses_table = True
         self._own_range = capacity // ENTRY_OVERHEAD * 2
         self._peer_range = max_table_capacity // ENTRY_OVERHEAD * 2
         instructions = self._encoder.apply_settings(capacity, min(blocked_streams, _MAX_BLOCKED_STREAMS))
