@@ -138,12 +138,19 @@ class Outcome:
         """How many pushes have each mark."""
         return +(Counter(push.mark for push in self.pushes) + self.unrecorded)
 
+    def everything(self) -> "list[Fetched]":
+        """All URLs, and their assets."""
+        return [one for fetched in self.transfers for one in (fetched, *fetched.assets)]
+
+    def exchanges(self) -> list[Exchange]:
+        """All requests, and what pushes answered."""
+        return [exchange for fetched in self.everything() for exchange in fetched.exchanges]
+
     def exchange_of(self, initiator: SentRequest | None) -> Exchange | None:
         """The exchange that a request belongs to, once it is answered."""
-        for fetched in self.transfers:
-            for exchange in fetched.exchanges:
-                if exchange.response is not None and exchange.response.answered is initiator is not None:
-                    return exchange
+        for exchange in self.exchanges():
+            if exchange.response is not None and exchange.response.answered is initiator is not None:
+                return exchange
         return None
 
     def pushes_with(self, fetched: "Fetched") -> list[PushRecord]:
@@ -158,7 +165,7 @@ class Outcome:
 
 
 def _answered(fetched: "Fetched") -> set[int]:
-    replies = [exchange.response for exchange in fetched.exchanges]
+    replies = [exchange.response for one in (fetched, *fetched.assets) for exchange in one.exchanges]
     return {id(reply.answered) for reply in replies if reply is not None and reply.answered is not None}
 
 
@@ -176,6 +183,12 @@ class Fetched:
     """The request, and one more for each redirect that was followed."""
     time_total: float = 0.0
     """When it was over; for the last one, the last push too."""
+    assets: "list[Fetched]" = field(default_factory=list)
+    """Everything that the page names, with `--assets`, in the order in which it was found."""
+    left_out: int = 0
+    """Assets beyond the bound on their number."""
+    error: str = ""
+    """Why an asset did not come."""
 
     @property
     def connects(self) -> int:

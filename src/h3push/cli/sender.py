@@ -170,7 +170,7 @@ class Sender:
         if expectation is not None:
             expectation.end()
         fetched.exchanges.append(exchange)
-        answer = await self._pool.ask(origin, head, request.content)
+        answer = await self._pool.ask(origin, head, request.content, priority=request.priority)
         if answer.response is not None and self._options.max_pushes is not None:
             self._responses.append(answer.response)
         return PoolArrival(answer, self.taker)

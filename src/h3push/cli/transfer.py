@@ -2,9 +2,11 @@
 
 import asyncio
 
+from h3push.cli.assets import Assets
 from h3push.cli.failures import CommandFailed, ExitCode, failure_of, say
 from h3push.cli.fetch import fetch
 from h3push.cli.options.arguments import Arguments
+from h3push.cli.options.cookies import Cookies
 from h3push.cli.options.redirects import followed
 from h3push.cli.options.request import Request
 from h3push.cli.options.retries import seconds_before
@@ -22,10 +24,13 @@ class Transfer:
         arguments: the command line.
         request: the first request.
         output: takes the response.
+        cookies: those of the command.
         outcome: the command that it is a part of.
     """
 
-    def __init__(self, arguments: Arguments, request: Request, output: Output, outcome: Outcome) -> None:
+    def __init__(
+        self, arguments: Arguments, request: Request, output: Output, cookies: Cookies, outcome: Outcome
+    ) -> None:
         self.output = output
         """Takes the response."""
         self.fetched = Fetched(request.url, outcome)
@@ -36,6 +41,7 @@ class Transfer:
         """Why it failed."""
         self._arguments = arguments
         self._request = request
+        self._cookies = cookies
         self._number = len(outcome.transfers)
         outcome.transfers.append(self.fetched)
 
@@ -79,9 +85,8 @@ class Transfer:
 
     async def _attempt(self, sender: Sender, expectation: Expectation) -> tuple[CommandFailed | None, int | None]:
         """Fetch once; gives the failure, if it is one. Raises `TryAgain` for a status that may be another one next time."""
-        follow = followed(self._arguments, self._request) if self._arguments.follows_redirects else None
         try:
-            await fetch(sender, self._request, self.output, self.fetched, follow, expectation)
+            await (self._load_page if self._arguments.assets else self._fetch)(sender, expectation)
         except H3PushError as error:
             last = self.fetched.last
             return failure_of(error, begun=bool(last and last.body_bytes)), None
@@ -89,6 +94,20 @@ class Transfer:
         if not self.output.is_failure or response is None:
             return None, None
         return CommandFailed(f"the server answered {response.status}", ExitCode.HTTP_ERROR), None
+
+    async def _fetch(self, sender: Sender, expectation: Expectation) -> None:
+        follow = followed(self._arguments, self._request) if self._arguments.follows_redirects else None
+        await fetch(sender, self._request, self.output, self.fetched, follow, expectation)
+
+    async def _load_page(self, sender: Sender, expectation: Expectation) -> None:
+        """Fetch the page, and all that it names."""
+        assets = Assets(self._arguments, self._cookies, sender, self._request, self.fetched)
+        self.output.on_content = assets.feed
+        try:
+            await self._fetch(sender, expectation)
+            await assets.finish()
+        finally:
+            await assets.stop()
 
     def _may_try_again(self, failure: CommandFailed | None) -> bool:
         """A time-out before there was a response is a reason; a refused connection is none, as in curl."""

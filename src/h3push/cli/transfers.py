@@ -66,7 +66,7 @@ class Transfers:
             for request, path in zip(requests, targets, strict=True)
         ]
         self._transfers = [
-            Transfer(arguments, request, output, self._outcome)
+            Transfer(arguments, request, output, self._cookies, self._outcome)
             for request, output in zip(requests, outputs, strict=True)
         ]
         self._untold = list(self._transfers)

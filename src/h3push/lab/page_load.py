@@ -12,17 +12,16 @@ and a push that nothing on the page asked for counts as unused.
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from h3push.client.connection import ClientConnection
 from h3push.client.progress import ReceivedState
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.errors import PushCancelled
 from h3push.http.priority import Priority
-from h3push.http.url import origin_of, resolve, target_of
-from h3push.plans.css import CssImage, CssScan, FontFace, scan_css
-from h3push.plans.html import HtmlDocument, InlineStyle, Reference
-from h3push.plans.page import scan_inline, shown_images, used_fonts
+from h3push.http.url import origin_of, target_of
+from h3push.plans.discovery import Discovery
+from h3push.plans.html import Reference
 from h3push.plans.plan import PlannedResource, ResourceKind, Stage
 
 PAGE_PRIORITY = Priority(urgency=0)
@@ -94,36 +93,26 @@ async def load_page(client: ClientConnection, url: str, *, started: float | None
     return await _PageLoader(client, url).load(begun)
 
 
-@dataclass(slots=True)
-class _Discovered:
-    """Fonts and images that style sheets named, kept until every sheet is there."""
-
-    faces: list[tuple[FontFace, str]] = field(default_factory=list)
-    images: list[tuple[CssImage, str]] = field(default_factory=list)
-    families: set[str] = field(default_factory=set)
-
-
 class _PageLoader:
     def __init__(self, client: ClientConnection, url: str) -> None:
         self._client = client
         self._url = url
         self._origin = origin_of(url)
-        self._asked: set[str] = {target_of(url)}
+        self._discovery = Discovery(url)
         self._loaded: list[LoadedResource] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._sheets: set[asyncio.Task[None]] = set()
         self._promises: list[ReceivedPush] = []
         self._taken: set[ReceivedPush] = set()
-        self._styles = _Discovered()
 
     async def load(self, started: float) -> PageLoad:
         promises = asyncio.create_task(self._note_promises())
         try:
             async with await self._client.request("GET", target_of(self._url), priority=PAGE_PRIORITY) as response:
-                document = await self._load_document(response)
+                await self._load_document(response)
                 while self._sheets:
                     await self._first_of(self._sheets)
-                self._fetch_what_styles_need(document)
+                self._fetch(self._discovery.in_styles())
                 while self._tasks:
                     await self._first_of(self._tasks)
                 unused = self._cancel_unused()
@@ -151,47 +140,27 @@ class _PageLoader:
         for task in done:
             task.result()
 
-    async def _load_document(self, response: ClientResponse) -> HtmlDocument:
+    async def _load_document(self, response: ClientResponse) -> None:
         """Read the page, and fetch what it names as soon as the name is there."""
         html = b""
         async for data in response.stream():
             html += data
-            for item in HtmlDocument(self._url, html).items:
-                if isinstance(item, Reference):
-                    self._fetch(item.url, item.kind, item.stage)
+            self._fetch(self._discovery.in_markup(html))
         self._note(target_of(self._url), response, html, Stage.BLOCKING, None)
-        document = HtmlDocument(self._url, html)
-        for item in document.items:
-            if isinstance(item, InlineStyle):
-                self._read_styles(scan_inline(item), item.base)
-        return document
+        self._fetch(self._discovery.in_page(html))
 
-    def _fetch_what_styles_need(self, document: HtmlDocument) -> None:
-        used = used_fonts([face for face, _ in self._styles.faces], self._styles.families, document)
-        shown = shown_images([image for image, _ in self._styles.images], document)
-        for face, base in self._styles.faces:
-            if face in used:
-                self._fetch(resolve(base, face.url), ResourceKind.FONT, Stage.FONT)
-        for image, base in self._styles.images:
-            if image in shown:
-                self._fetch(resolve(base, image.url), ResourceKind.IMAGE, Stage.IMAGE)
+    def _fetch(self, references: Iterable[Reference]) -> None:
+        """Fetch what is of this origin."""
+        for reference in references:
+            if origin_of(reference.url) == self._origin:
+                self._fetch_one(reference)
 
-    def _read_styles(self, styles: CssScan, base: str) -> None:
-        for written in styles.imports:
-            self._fetch(resolve(base, written), ResourceKind.STYLE, Stage.BLOCKING)
-        self._styles.faces += [(face, base) for face in styles.fonts]
-        self._styles.images += [(image, base) for image in styles.images]
-        self._styles.families |= styles.families
-
-    def _fetch(self, url: str | None, kind: ResourceKind, stage: Stage) -> None:
-        """Fetch a resource of this origin, once."""
-        if url is None or origin_of(url) != self._origin or target_of(url) in self._asked:
-            return
-        path = target_of(url)
-        self._asked.add(path)
+    def _fetch_one(self, reference: Reference) -> None:
+        path = target_of(reference.url)
         push = self._promised(path)
-        task = asyncio.create_task(self._load(url, PlannedResource(path, kind, stage, ""), push))
-        for group in (self._tasks, self._sheets) if kind is ResourceKind.STYLE else (self._tasks,):
+        resource = PlannedResource(path, reference.kind, reference.stage, "")
+        task = asyncio.create_task(self._load(reference.url, resource, push))
+        for group in (self._tasks, self._sheets) if reference.kind is ResourceKind.STYLE else (self._tasks,):
             group.add(task)
             task.add_done_callback(group.discard)
 
@@ -215,7 +184,7 @@ class _PageLoader:
             content = await response.read()
         self._note(resource.path, response, content, resource.stage, push)
         if resource.kind is ResourceKind.STYLE:
-            self._read_styles(scan_css(content), url)
+            self._fetch(self._discovery.in_sheet(url, content))
 
     def _note(
         self, path: str, response: ClientResponse, content: bytes, stage: Stage, push: ReceivedPush | None

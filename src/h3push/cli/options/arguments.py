@@ -12,6 +12,7 @@ class Arguments:
     parallel: bool
     parallel_max: int
     fail_early: bool
+    assets: bool
     # the request
     request: str | None
     header: tuple[str, ...]

@@ -120,6 +120,7 @@ OUTPUT = (
 URLS = (
     _flag("-Z --parallel", "Fetch the URLs at the same time, not one after the other."),
     _flag("--parallel-max N", "So many of them at most.", type=click.IntRange(1, 65_535), default=DEFAULT_PARALLEL),
+    _flag("--assets", "Load all that each page names too, as a browser does."),
     _flag("--fail-early", "Stop at the first URL that fails, and exit with its code."),
 )
 """About several URLs."""

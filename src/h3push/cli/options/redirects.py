@@ -55,7 +55,7 @@ def followed(arguments: Arguments, first: Request) -> Callable[[Request, Reply],
             sentence = f"more than {arguments.max_redirs} redirects (--max-redirs)"
             raise CommandFailed(sentence, ExitCode.TOO_MANY_REDIRECTS)
         left -= 1
-        return _for_its_origin(arguments, first, _next(arguments, request, reply.status, url))
+        return request_for(arguments, first, _next(arguments, request, reply.status, url))
 
     return follow
 
@@ -65,8 +65,8 @@ def is_trusted(arguments: Arguments, first: str, url: str) -> bool:
     return arguments.location_trusted or origin_of(url) == origin_of(first)
 
 
-def _for_its_origin(arguments: Arguments, first: Request, request: Request) -> Request:
-    """Leave the credentials, and a Host that was given, out of what goes to another origin."""
+def request_for(arguments: Arguments, first: Request, request: Request) -> Request:
+    """Give a request as its origin may have it: no other than the first gets credentials, and a Host, that were given."""
     fields = tuple(field for field in request.fields if field[0] not in CREDENTIALS)
     if not is_trusted(arguments, first.url, request.url):
         return replace(request, fields=fields, authority=None)

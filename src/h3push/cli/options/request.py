@@ -17,6 +17,7 @@ from h3push.cli.options.fields import Field, request_fields, request_method
 from h3push.cli.options.form import FormContent
 from h3push.cli.options.url import typed_url
 from h3push.http.content import Content, FileContent
+from h3push.http.priority import Priority
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 """Media type of what `-d` sends, when no `-H` says."""
@@ -40,6 +41,8 @@ class Request:
     """Its content."""
     is_repeatable: bool = True
     """False when the content can be read once only."""
+    priority: Priority | None = None
+    """Its priority; `None` leaves that to the server."""
 
 
 @dataclass(frozen=True, slots=True)

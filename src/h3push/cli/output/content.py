@@ -1,6 +1,7 @@
 """The response of `h3push get` on its way to a file or to standard output."""
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -49,10 +50,14 @@ class Output(Sink):
         url: the URL that was asked for first.
         path: file for the content; `None`: standard output.
         cookies: what is sent, and where what is set goes.
-        progress: where bars are shown.
+        progress: where bars are shown; `None` for content that goes nowhere but to `on_content`.
     """
 
-    def __init__(self, arguments: Arguments, url: str, path: Path | None, cookies: Cookies, progress: Progress) -> None:
+    def __init__(
+        self, arguments: Arguments, url: str, path: Path | None, cookies: Cookies, progress: Progress | None
+    ) -> None:
+        self.on_content: Callable[[bytes], None] | None = None
+        """Gets the content too, decompressed, unless the status makes it a failure."""
         self.is_failure = False
         """True when the status is an error and `--fail` makes that a failure."""
         self.may_try_again = False
@@ -107,28 +112,35 @@ class Output(Sink):
         if self.may_try_again and response.status in TRY_AGAIN:
             raise TryAgain(response)
         self.is_failure = arguments.fail and response.status >= FIRST_ERROR_STATUS
-        if self.is_failure or (arguments.json and self.path is None):
+        self._decoder = None
+        if self.is_failure:
+            self.on_content = None
             return
-        self._open(response)
-        if arguments.include or arguments.head:
-            self._put("".join(f"{line}\r\n" for head in heads for line in [*head, ""]).encode())
-        if arguments.compressed and "content-encoding" in response.headers:
+        if not (self._progress is None or (arguments.json and self.path is None)):
+            self._open(response, self._progress)
+            if arguments.include or arguments.head:
+                self._put("".join(f"{line}\r\n" for head in heads for line in [*head, ""]).encode())
+        if arguments.compressed and "content-encoding" in response.headers and self._is_wanted:
             self._decoder = decoder_of(response.headers["content-encoding"])
 
     def write(self, data: bytes) -> None:
         """Take a piece of content."""
-        if self._file is None:
+        if not self._is_wanted:
             return
         if self._bar is not None:
             self._bar.advance(len(data))
         for piece in [data] if self._decoder is None else self._decoder.decode(data):
+            if self.on_content is not None:
+                self.on_content(piece)
+            if self._file is None:
+                continue
             if self._is_terminal and b"\0" in piece:
                 raise CommandFailed("this is binary content: use -o FILE, or pipe it", ExitCode.WRITE_ERROR)
             self._put(piece)
 
     def end(self) -> None:
         """See whether compressed content is whole."""
-        if self._decoder is not None and self._file is not None:
+        if self._decoder is not None:
             self._decoder.finish()
 
     def close(self) -> None:
@@ -152,7 +164,11 @@ class Output(Sink):
             where = self.path or "to standard output"
             raise file_failure(error, "write", where, ExitCode.WRITE_ERROR) from None
 
-    def _open(self, response: Reply) -> None:
+    @property
+    def _is_wanted(self) -> bool:
+        return self._file is not None or self.on_content is not None
+
+    def _open(self, response: Reply, progress: Progress) -> None:
         if self._file is not None:
             return
         if self.path is None:
@@ -167,4 +183,4 @@ class Output(Sink):
             raise file_failure(error, "write", self.path, ExitCode.WRITE_ERROR) from None
         if sys.stderr is not None and sys.stderr.isatty() and not self._arguments.silent:
             length = response.headers.get("content-length", "")
-            self._bar = self._progress.begin(self.path.name, int(length) if length.isdecimal() else None)
+            self._bar = progress.begin(self.path.name, int(length) if length.isdecimal() else None)

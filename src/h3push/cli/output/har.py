@@ -24,7 +24,7 @@ VERSIONS = {"3": "h3", "2": "h2", "1.1": "http/1.1", "1.0": "http/1.0"}
 
 def har(outcome: Outcome) -> str:
     """Give the archive as JSON. What a push answered has the entry of the push alone: nothing was sent for it."""
-    exchanges = [exchange for fetched in outcome.transfers for exchange in fetched.exchanges if exchange.push is None]
+    exchanges = [exchange for exchange in outcome.exchanges() if exchange.push is None]
     entries = [_requested(outcome, exchange) for exchange in exchanges]
     entries += [_pushed(outcome, push, push.promised) for push in outcome.pushes if push.promised is not None]
     entries.sort(key=lambda entry: str(entry["startedDateTime"]))

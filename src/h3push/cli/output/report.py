@@ -22,9 +22,37 @@ def to_json(fetched: Fetched, failure: CommandFailed | None) -> str:
         "pushes": [_push_to_json(push) for push in fetched.outcome.pushes_with(fetched)],
         "push_counts": dict(fetched.outcome.push_counts()),
     }
+    if fetched.assets:
+        document["assets"] = [_asset_to_json(asset) for asset in fetched.assets]
     if failure is not None:
         document["error"] = error_to_json(failure)
     return json.dumps(document, ensure_ascii=False)
+
+
+def _asset_to_json(asset: Fetched) -> dict[str, Any]:
+    last = asset.last
+    return {
+        "url": asset.url,
+        "status": None if last is None or last.response is None else last.response.status,
+        "body_bytes": 0 if last is None else last.body_bytes,
+        "pushed": last is not None and last.push is not None,
+        "error": asset.error or None,
+    }
+
+
+def asset_lines(outcome: Outcome) -> list[str]:
+    """Give a sentence about the pages that were loaded as a whole; before it a line for each asset that did not come."""
+    lines = [f"* {asset.url}: {asset.error}" for page in outcome.transfers for asset in page.assets if asset.error]
+    everything = [fetched.last for fetched in outcome.everything() if fetched.last is not None and not fetched.error]
+    size = sum(exchange.body_bytes for exchange in everything)
+    claimed = sum(exchange.push is not None for exchange in everything)
+    wasted = [push for push in outcome.pushes if not push.claimed]
+    told = f"{len(everything)} responses, {size:,} bytes in {outcome.time_total * 1000:.1f} ms"
+    told += f": {len(everything) - claimed} asked for, {claimed} pushed"
+    told += f"; {len(wasted)} pushes unclaimed ({sum(push.body_bytes for push in wasted):,} bytes wasted)"
+    left_out = sum(page.left_out for page in outcome.transfers)
+    more = [f"* {left_out} more were not loaded: they are too many"] if left_out else []
+    return [*lines, f"* {told}; {len(lines)} failed", *more]
 
 
 def error_to_json(failure: CommandFailed) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from h3push.cli.failures import CommandFailed, ExitCode, file_failure, say
 from h3push.cli.options.arguments import Arguments
 from h3push.cli.outcome import Fetched, Outcome
 from h3push.cli.output.har import har
-from h3push.cli.output.report import push_lines, to_json
+from h3push.cli.output.report import asset_lines, push_lines, to_json
 from h3push.cli.output.svg import svg
 from h3push.cli.output.waterfall import print_waterfall, rows_of
 from h3push.cli.output.write_out import Facts, Template
@@ -30,6 +30,8 @@ class Summary:
         arguments, outcome = self._arguments, self._outcome
         if arguments.verbose:
             say("\n".join(push_lines(outcome)))
+        if arguments.assets and not arguments.silent:
+            say("\n".join(asset_lines(outcome)))
         if arguments.waterfall and sys.stderr is not None:
             with suppress(OSError):
                 print_waterfall(rows_of(outcome), file=sys.stderr)

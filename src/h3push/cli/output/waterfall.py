@@ -56,7 +56,7 @@ def rows_of(outcome: Outcome) -> list[Row]:
 
     What a push answered has the row of the push alone: nothing was sent for it.
     """
-    exchanges = [exchange for fetched in outcome.transfers for exchange in fetched.exchanges if exchange.push is None]
+    exchanges = [exchange for exchange in outcome.exchanges() if exchange.push is None]
     rows = [_requested(exchange, outcome.time_total) for exchange in exchanges]
     rows += [_pushed(push, push.promised, outcome.time_total) for push in outcome.pushes if push.promised is not None]
     return sorted(rows, key=lambda row: row.started)
