@@ -20,6 +20,7 @@ from h3push.proxy.failures import UpstreamFailed, UpstreamFailure
 from h3push.proxy.forwarding import MAX_HOPS, Hop, hops, is_trusted, request_fields, response_fields
 from h3push.proxy.passages import Passage, Passages
 from h3push.proxy.settings import ProxySettings
+from h3push.proxy.shared_cache import SharedCache
 from h3push.proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
 from h3push.proxy.upstreams import Upstreams
 
@@ -41,6 +42,7 @@ class ProxiedExchange:
     Args:
         upstreams: who answers.
         passages: pages that pass are read by it; `None`: they are not read.
+        cache: answers what it may; `None`: upstreams answer everything.
         settings: how requests are forwarded.
         scope: ASGI's scope of the request.
         receive: the client's events.
@@ -51,6 +53,7 @@ class ProxiedExchange:
         self,
         upstreams: Upstreams,
         passages: Passages | None,
+        cache: SharedCache | None,
         settings: ProxySettings,
         scope: Scope,
         receive: Receive,
@@ -58,6 +61,7 @@ class ProxiedExchange:
     ) -> None:
         self._upstreams = upstreams
         self._passages = passages
+        self._cache = cache
         self._settings = settings
         self._scope = scope
         self._receive = receive
@@ -106,7 +110,13 @@ class ProxiedExchange:
             request = self._request(raw_path, first)
             if isinstance(request.content, bytes):
                 self._watch_from_now()
+            known = None if self._cache is None else await self._cache.known(request, authority_of(scope))
+            if known is not None:
+                await self._answer(None, known)
+                return
             upstream, response = await self._upstreams.send(request, self._interim)
+            if self._cache is not None:
+                response = await self._cache.kept(request, authority_of(scope), response)
             try:
                 await self._answer(upstream, response)
             finally:
@@ -164,11 +174,12 @@ class ProxiedExchange:
         if status == EARLY_HINTS and links and EARLY_HINT in self._extensions:
             await self._send({"type": EARLY_HINT, "links": links})
 
-    async def _answer(self, upstream: Upstream, response: UpstreamResponse) -> None:
+    async def _answer(self, upstream: Upstream | None, response: UpstreamResponse) -> None:
         """Hand an answer on, piece by piece."""
         scope, status = self._scope, response.status
         fields = response_fields(response.fields, response.version, via=self._settings.via)
-        fields = [(name, _own_url(value, upstream) if name in _URLS else value) for name, value in fields]
+        if upstream is not None:
+            fields = [(name, _own_url(value, upstream) if name in _URLS else value) for name, value in fields]
         is_whole = scope["method"] == "HEAD" or status in _WITHOUT_CONTENT
         length = 0 if is_whole else declared_length(fields)
         trailers = length is None and TRAILERS in self._extensions

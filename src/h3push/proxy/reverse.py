@@ -12,6 +12,7 @@ from h3push.plans.planner import Planner, ScanPlanner
 from h3push.proxy.exchange import ProxiedExchange, forwarded_fields, host_of
 from h3push.proxy.passages import Passages
 from h3push.proxy.settings import ProxySettings
+from h3push.proxy.shared_cache import make_cache
 from h3push.proxy.upstreams import Upstreams
 
 
@@ -31,6 +32,9 @@ class ReverseProxy:
         self.passages = Passages() if self.settings.read_pages else None
         """The pages and style sheets that passed through."""
 
+        self.cache = make_cache(self.settings)
+        """The answers that are kept; `None` when none are."""
+
     @property
     def planners(self) -> tuple[Planner, ...]:
         """The knowledge of pages that passed through before: for `serve_asgi`."""
@@ -43,7 +47,8 @@ class ReverseProxy:
         elif scope["type"] == "websocket":
             await self._tunnel(scope, receive, send)
         else:
-            await ProxiedExchange(self.upstreams, self.passages, self.settings, scope, receive, send).run()
+            own = self.upstreams, self.passages, self.cache
+            await ProxiedExchange(*own, self.settings, scope, receive, send).run()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

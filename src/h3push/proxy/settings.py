@@ -48,5 +48,9 @@ class ProxySettings:
     """Read pages that pass for what they name."""
     scan: PageScanSettings = PageScanSettings(max_work=16 * KIB)  # noqa: RUF009 - frozen
     """Bounds of one look at a page that passes: some 10 ms at most, in which nobody else is served."""
+    cached: int = 4_096
+    """Answers that are kept while they are fresh (RFC 9111, as a shared cache); 0: none."""
+    cached_bytes: int = 64 * 1024 * KIB
+    """Their content together; the one that was used longest ago goes first. One alone has an eighth at most."""
     websocket_max_size: int = 1024 * KIB
     """Largest message of a WebSocket that is taken from an upstream."""

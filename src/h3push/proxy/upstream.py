@@ -104,8 +104,10 @@ class UpstreamResponse(Protocol):
     """Names in lower case."""
     version: str
     """Version of HTTP that it came by, as Via names it."""
-    trailers: Fields
-    """After the end of the content."""
+
+    @property
+    def trailers(self) -> Fields:
+        """The trailer section, after the end of the content."""
 
     async def read(self) -> bytes:
         """The next piece of the content; b"" at its end. `UpstreamFailed` when the rest does not come."""

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from h3push.asgi.types import ASGIApplication, ClientGoneError, Receive, Scope, Send
 from h3push.client.answer import Answer, Source
 from h3push.client.pool import Pool
+from h3push.client.revalidation import names_version, not_modified, without_conditions
 from h3push.client.stored import ResponseStore
 from h3push.errors import ConnectionClosed, H3PushError
 from h3push.http.content import Content
@@ -25,7 +26,6 @@ from h3push.relay.failures import Refusal, refusal_of
 from h3push.relay.incoming import Incoming
 from h3push.relay.loads import Loads, Row
 from h3push.relay.places import Place
-from h3push.relay.revalidation import names_version, not_modified, without_conditions
 
 STATUS_PATH = "/.h3push/"
 """Below it the relay speaks of itself."""

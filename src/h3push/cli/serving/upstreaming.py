@@ -1,6 +1,6 @@
 """The way to the upstreams of `h3push proxy`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ class Upstreaming(Subject):
         "--forwarded-from NETWORK", "Believe X-Forwarded-* of these clients; may be repeated.", multiple=True
     )
     health_check: str | None = flag("--health-check PATH", "Leave out upstreams that fail at PATH, asked each 10 s.")
+    cache: bool = flag("--cache/--no-cache", "Keep fresh answers for everybody, and give them again.", default=True)
     connect_timeout: float = flag("--upstream-connect-timeout SECONDS", "For a connection.", default=5.0, type=SECONDS)
     response_timeout: float = flag(
         "--upstream-response-timeout SECONDS", "For an answer to begin; 0: none.", default=60.0, type=SECONDS
@@ -78,4 +79,6 @@ class Upstreaming(Subject):
         except ValueError as error:
             raise CommandFailed(str(error)) from None
         forwarding = ProxySettings(host=self.host_header, trusted=self.trusted_proxies, read_pages=read_pages)
+        if not self.cache:
+            forwarding = replace(forwarding, cached=0)
         return ReverseProxy(Upstreams(upstreams, settings, context, self.health_check), forwarding)
