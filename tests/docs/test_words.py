@@ -13,7 +13,13 @@ from h3push.cli.main import COMMANDS, cli
 from .pages import ROOT, blocks, inline_code, shell_lines, words, written_pages
 
 PAGES = written_pages()
-OF_OTHERS = {"--deploy-hook", "--help", "--version"}
+OF_OTHERS = {
+    "--deploy-hook",
+    "--help",
+    "--ignore-certificate-errors-spki-list",
+    "--origin-to-force-quic-on",
+    "--version",
+}
 """Options that the text names and that are another program's, or every program's."""
 
 

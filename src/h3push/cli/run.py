@@ -6,6 +6,7 @@ on stderr, for stdout has the access log.
 
 import asyncio
 import signal
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,8 @@ class Run:
             say(self._said_of_tcp)
         if self._metrics_port is not None:
             say(str(self._metrics_port))
+        over_tcp = self._server.companion is not None
+        say_commands(self._options, self._files, self._server.address[1], over_tcp=over_tcp)
         self._watch_certificate()
         await self._stop(await stop)
 
@@ -148,6 +151,16 @@ def _resolve(future: "asyncio.Future[int]", number: int) -> None:
 def say(line: str) -> None:
     """Print a line to stderr."""
     click.echo(f"h3push: {line}", err=True)
+
+
+def say_commands(options: ServeOptions, files: CertificateFiles, port: int, *, over_tcp: bool) -> None:
+    """Show whoever sits at the terminal how clients take a certificate of `--dev`, whose authority nobody knows."""
+    from h3push.cli.clients import commands
+
+    if files.cafile is not None and sys.stderr is not None and sys.stderr.isatty():
+        say("to see it, paste a line:")
+        for line in commands(files, server_url(options.binding.host, port), over_tcp=over_tcp):
+            click.echo(line, err=True)
 
 
 def say_expiry(files: CertificateFiles) -> None:

@@ -15,7 +15,7 @@ from h3push.cli.beside import tcp_line
 from h3push.cli.failures import CommandFailed, bind_failure
 from h3push.cli.metrics import MetricsPort
 from h3push.cli.reload import GRACE, FileAlarm
-from h3push.cli.run import Run, ready_line, say, say_expiry
+from h3push.cli.run import Run, ready_line, say, say_commands, say_expiry
 from h3push.cli.run import run as run_alone
 from h3push.cli.service import quic_tls, read_certificates, server_settings
 from h3push.cli.serving.certificates import CertificateFiles
@@ -117,6 +117,7 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
             say(line)
         if metrics is not None:
             say(str(metrics))
+        say_commands(options, files, bound[0].local_address()[1], over_tcp=has_tcp)
         say_expiry(files)
 
     supervisor.started = started

@@ -11,7 +11,9 @@ They are made once and used again, so that a CA stays trusted. Files in its plac
 somebody's own. Each file is written whole or not at all, and a key before its certificate. A lock keeps starting servers apart.
 """
 
+import base64
 import fcntl
+import hashlib
 import ipaddress
 import logging
 import os
@@ -106,6 +108,13 @@ def expiry_notice(certfile: Path, *, now: datetime | None = None) -> str | None:
     if ends - now < min(WARN_BEFORE, (ends - begins) / 10):
         return f"the certificate {certfile} expires on {ends:%Y-%m-%d %H:%M} UTC"
     return None
+
+
+def key_hash(certfile: Path) -> str:
+    """The hash by which Chromium takes a certificate: SHA-256 of its public key (SubjectPublicKeyInfo), in base64."""
+    key = x509.load_pem_x509_certificates(certfile.read_bytes())[0].public_key()
+    encoded = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(encoded).digest()).decode("ascii")
 
 
 _Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]

@@ -98,7 +98,9 @@ class Certificates(Subject):
     def find(self, host: str) -> CertificateFiles:
         """Find the certificates; make or renew one for development. Raises `CommandFailed`."""
         if self.dev:
-            return development_files(self.dev_dir, (host, *self.name))
+            from h3push.server.machine import machine_names
+
+            return development_files(self.dev_dir, (host, *self.name), machine_names())
         return CertificateFiles(tuple(zip(self.certfile, self.keyfile, strict=True)))
 
     def password(self) -> bytes:
@@ -126,13 +128,13 @@ def _ask_password(keyfiles: tuple[Path, ...]) -> bytes:
     return answer.encode()
 
 
-def development_files(directory: Path | None, names: Sequence[str]) -> CertificateFiles:
-    """Make or renew the development certificate for `names`. Raises `CommandFailed`."""
+def development_files(directory: Path | None, names: Sequence[str], of_machine: Sequence[str] = ()) -> CertificateFiles:
+    """Make or renew the development certificate for `names`, and those of this machine. Raises `CommandFailed`."""
     from h3push.server.certificates import AuthorityError, development_certificates, state_directory
 
     directory = directory or state_directory()
     try:
-        made = development_certificates(directory, names)
+        made = development_certificates(directory, (*names, *of_machine))
     except OSError as error:
         raise file_failure(error, "keep certificates in", directory) from None
     except AuthorityError as error:
