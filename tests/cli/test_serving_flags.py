@@ -190,7 +190,8 @@ def test_the_help_tells_the_defaults_of_the_settings():
         told = re.search(r"\[default: (.*)\]", getattr(option, "help", None) or "")
         if hasattr(settings, option.name) and option.default is None:
             text = told[1]
-            value = SIZE.convert(text, None, None) if re.match(r"\d+\w*$", text) else text
+            size = re.match(r"\d+[A-Za-z]+$", text)
+            value = SIZE.convert(text, None, None) if size else float(text) if text.isdigit() else text
             assert value == getattr(settings, option.name), option.name
 
 

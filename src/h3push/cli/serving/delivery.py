@@ -20,7 +20,7 @@ class Delivery(Subject):
 
     push: str = flag(
         "--push WHEN",
-        "auto: what a page and its style sheets need. learned[:PLAN]: what was seen to pay. off.",
+        "auto, off, or learned[:PLAN]: what was seen to pay.",
         default="auto",
     )
     push_manifest: Path | None = flag("--push-manifest FILE", "JSON that says what goes with which page.", type=FILE)
@@ -33,7 +33,7 @@ class Delivery(Subject):
     )
     push_hold_out: float | None = flag(
         "--push-hold-out PERCENT",
-        "Connections without pushes, to measure.  [default: 0; 3 with learned]",
+        "Connections without pushes; with learned 3.  [default: 0]",
         type=click.FloatRange(0, 100),
     )
     push_waste: str = flag("--push-waste PERCENT", "Bytes that learned pushes may waste, of all.", default="2%")

@@ -24,7 +24,7 @@ class Logs(Subject):
     )
     log_level: str = flag(
         "--log-level LEVEL",
-        "Log to stderr from here on; debug tells why what is pushed.",
+        "Log from here on; debug: why what is pushed.",
         default="warning",
         type=click.Choice(["debug", "info", "warning", "error"]),
     )
