@@ -182,3 +182,24 @@ def test_pages_that_differ_in_a_number_are_one_route() -> None:
     assert match.generalized("/orders/17/items") == "/orders/{1}/items"
     assert Router().match("/orders/18").filled("/orders/{1}/items") == "/orders/18/items"
     assert Router(["/blog/{1}"]).match("/blog/hello") == Match("/blog/{1}", ("hello",))
+
+
+def test_the_toll_keeps_the_share_of_pushes_in_vain() -> None:
+    """Many unused pushes, however small, make further ones dear; without any pushes the toll comes down by itself."""
+    model = Model()
+    in_vain = ViewSeen(route="/", kind=NEW, page_bytes=1, bytes=1e9, wasted=1, pushes=4, unused=2)
+    for _ in range(40):
+        model.learn(in_vain)
+    dear = model.toll
+    assert dear > 20
+    for _ in range(2_000):
+        model.learn(view("/a.css"))
+    assert model.toll < 1
+
+
+def test_what_other_routes_have_too_needs_fewer_views() -> None:
+    """A page that is new has style sheets that are not: one view of it is enough where twenty of others tell."""
+    model = taught(*[view("/site.css", route="/x")] * 30, view("/site.css", "/own.css"))
+    site, own = (model.routes["/"].candidates[path] for path in ("/site.css", "/own.css"))
+    assert model.known(site, NEW) + site.tally(NEW).trials >= 5
+    assert model.known(own, NEW) == 0

@@ -28,7 +28,6 @@ from h3push.control.model import Model, Route, ViewSeen
 from h3push.control.page import Page, PushedResponse
 from h3push.control.routes import Router
 from h3push.control.saving import INITIAL_WINDOW, RATE, ROUND_TRIP_MS, Path
-from h3push.control.tally import Tally
 from h3push.control.visitor import Visitor
 from h3push.plans.links import planned
 from h3push.plans.plan import PlannedResource, PlanSource, PushPlan
@@ -132,8 +131,8 @@ class Controller:
             return
         route = self.model.routes.get(page.match.route)
         known = None if route is None else route.candidates.get(page.match.generalized(push.path))
-        tally = Tally() if known is None else known.tally(page.kind)
-        pushed = PushedResponse(push, tally.share, 0.0 if known is None else known.size)
+        share = 0.0 if known is None else self.model.share(known, page.kind)
+        pushed = PushedResponse(push, share, 0.0 if known is None else known.size)
         request.connection.tied[self].promised(page, pushed)
         if deferred:
             asyncio.get_running_loop().call_later(page.round_trip / 1000, push.start)
@@ -149,7 +148,8 @@ class Controller:
         likely = [
             page.match.filled(one.path)
             for one in route.ordered
-            if (tally := one.tally(page.kind)).trials >= MIN_TRIALS and tally.share >= MIN_SHARE
+            if self.model.known(one, page.kind) + one.tally(page.kind).trials >= MIN_TRIALS
+            and self.model.share(one, page.kind) >= MIN_SHARE
         ]
         if not likely:
             return None
@@ -222,6 +222,8 @@ class Controller:
             idle=idle,
             taken=page.taken,
             price=self.model.price,
+            toll=self.model.toll,
+            known=self.model.known(candidate, page.kind),
         )
         if judged.verdict in {Verdict.PUSH, Verdict.NO_ROOM}:
             other = None

@@ -77,7 +77,17 @@ class Judgement:
 
 
 def judge(
-    size: float, *, uses: float, trials: float, bound: float, path: Path, idle: float, taken: float, price: float
+    size: float,
+    *,
+    uses: float,
+    trials: float,
+    bound: float,
+    path: Path,
+    idle: float,
+    taken: float,
+    price: float,
+    toll: float = 0.0,
+    known: float = 0.0,
 ) -> Judgement:
     """Judge one candidate.
 
@@ -90,11 +100,13 @@ def judge(
         idle: `path.idle`, the bytes that delay nothing that was asked for.
         taken: bytes of the candidates before it that are pushed.
         price: milliseconds that a kilobyte in vain is worth.
+        toll: milliseconds that a push in vain is worth, whatever its size.
+        known: views that tell of it elsewhere.
     """
     saved = path.saved(taken + size)
     fits = taken + size <= idle
-    threshold = break_even(saved, size, 0.0 if fits else size / path.rate, price)
-    if trials < MIN_TRIALS:
+    threshold = break_even(saved, size, 0.0 if fits else size / path.rate, price, toll)
+    if trials + known < MIN_TRIALS:
         verdict = Verdict.TOO_FEW
     elif saved <= 0:
         verdict = Verdict.SAVES_NOTHING

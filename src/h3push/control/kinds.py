@@ -11,7 +11,7 @@ class EvidenceClass(Enum):
     WARM = "warm"
     """A further view of its connection: the client holds what came with the earlier ones."""
     RETURNING = "returning"
-    """The page was asked for with validators: the client was here before."""
+    """The page was asked for with validators, or the connection's first one with a cookie: the client was here before."""
     UNKNOWN = "unknown"
     """The log does not say."""
 

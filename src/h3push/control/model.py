@@ -3,9 +3,9 @@
 There is one way in, `Model.learn`, and it takes a `ViewSeen`: a value without any person in it that can be written down. So the
 workers of a server share what they learn by telling each other what they saw (`store`), and a restart repeats it.
 
-What the routes have in common is the budget. After each view the price of a wasted byte moves: up while the share of bytes that
-was pushed in vain lies above the budget, down while it lies below. So bytes are spent where they save most, and no threshold has
-to be guessed.
+What the routes have in common are two budgets, of bytes and of pushes. After each view the price of a wasted byte moves: up while
+the share of bytes that was pushed in vain lies above the budget, down while it lies below. So bytes are spent where they save
+most, and no threshold has to be guessed.
 """
 
 import math
@@ -13,6 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 
+from h3push.control.bounds import PRIOR_VIEWS
 from h3push.control.effect import Effect
 from h3push.control.kinds import Arm, EvidenceClass
 from h3push.control.saving import PRICE_MS_PER_KB
@@ -23,6 +24,10 @@ MAX_ROUTES = 2_000
 """Routes that are known; the one that was seen longest ago is forgotten first."""
 MAX_CANDIDATES = 100
 """Candidates of a route; the one that is used least is forgotten first."""
+MAX_PATHS = 20_000
+"""Paths that are counted over all routes; the one that was met first is forgotten first."""
+ENOUGH_ELSEWHERE = 20
+"""Views of other routes from which on they say something of this one."""
 FORGET_AFTER = 500
 """Views of a route after which what none of them used is no candidate any more."""
 BLEND = 0.1
@@ -31,6 +36,12 @@ THINK_TIMES = 32
 """Think times of a route that are kept; the tenth percentile of them is what one can count on."""
 LEDGER_FADING = 1 - 1 / 200
 """Weight in the ledger of a view's bytes when the next one has come."""
+MAX_UNUSED = 0.08
+"""The share of pushes that may be in vain, beside the budget of bytes: small ones cost a push ID, a promise and work, too."""
+LOWEST_TOLL, HIGHEST_TOLL = 0.5, 10_000.0
+"""Bounds of the toll, in milliseconds."""
+FORGIVING = 0.995
+"""Factor of the toll in a view without pushes: where nothing is pushed, nothing would ever lower it."""
 STEP = 0.2
 """Speed of the price: at twice the budget it grows by so much, relatively, with each view."""
 STEEPEST = (-0.1, 0.3)
@@ -86,6 +97,10 @@ class ViewSeen:
     """All bytes that it took."""
     wasted: float = 0.0
     """Those that were pushed in vain; where nobody says, the part that is to be expected."""
+    pushes: int = 0
+    """Pushes."""
+    unused: float = 0.0
+    """Those in vain, counted likewise."""
     arm: Arm | None = None
     """The group, when something would be pushed and some connections are held out."""
     share: float = 0.0
@@ -185,6 +200,7 @@ class Route:
                 continue
             tally = candidate.tally(view.kind)
             tally.add(fate is Fate.USED)
+            expected.elsewhere(path, view.kind).add(fate is Fate.USED)
             if tally.uses:  # what is used no longer says nothing of what comes in its place
                 expected.expectation(candidate.destination, view.kind).count(fate is Fate.USED)
             if found is not None and fate is Fate.USED:
@@ -215,12 +231,20 @@ class Model:
     """By name; the one that was seen last stands last."""
     expectations: dict[tuple[str, EvidenceClass], Tally] = field(default_factory=dict)
     """By role and class: uses and trials over all routes, where a new candidate begins."""
+    paths: dict[tuple[str, EvidenceClass], Tally] = field(default_factory=dict)
+    """By path and class: the same for what several routes have."""
     price: float = PRICE_MS_PER_KB
     """Milliseconds of saving that a wasted kilobyte has to be worth."""
     bytes: float = 0.0
     """Bytes that clients took, faded."""
     wasted: float = 0.0
     """Bytes that were pushed in vain, faded."""
+    toll: float = LOWEST_TOLL
+    """Milliseconds of saving that an unused push has to be worth, whatever its size."""
+    pushes: float = 0.0
+    """Pushes, faded."""
+    unused: float = 0.0
+    """Pushes in vain, faded."""
 
     def route(self, name: str) -> Route:
         """A route; a new one when it is not known."""
@@ -239,9 +263,37 @@ class Model:
             tally = self.expectations[key] = Tally()
         return tally
 
+    def elsewhere(self, path: str, kind: EvidenceClass) -> Tally:
+        """Uses and trials of one path over all routes that have it."""
+        key = (path, kind)
+        tally = self.paths.get(key)
+        if tally is None:
+            tally = self.paths[key] = Tally()
+            if len(self.paths) > MAX_PATHS:
+                del self.paths[next(iter(self.paths))]
+        return tally
+
+    def share(self, candidate: Candidate, kind: EvidenceClass) -> float:
+        """The share of views that use a candidate: its own, and what is expected of such things before it was seen much."""
+        tally = candidate.tally(kind)
+        expected = self.expected(candidate, kind)
+        return (tally.uses + PRIOR_VIEWS * expected) / (tally.trials + PRIOR_VIEWS)
+
+    def known(self, candidate: Candidate, kind: EvidenceClass) -> float:
+        """The views that other routes' knowledge of the same path is worth: a page that is new has style sheets that are not."""
+        tally = self.paths.get((candidate.path, kind))
+        return PRIOR_VIEWS if tally is not None and tally.trials >= ENOUGH_ELSEWHERE else 0.0
+
+    def expected(self, candidate: Candidate, kind: EvidenceClass) -> float:
+        """The share of views that use such a thing: the very path, where it was seen often enough, or all of its role."""
+        tally = self.paths.get((candidate.path, kind))
+        if tally is not None and tally.trials >= ENOUGH_ELSEWHERE:
+            return tally.share
+        return self.expectation(candidate.destination, kind).share
+
     def bound(self, candidate: Candidate, kind: EvidenceClass) -> float:
         """The 5 % lower bound of the probability that a client of this class uses a candidate."""
-        return candidate.tally(kind).bound(self.expectation(candidate.destination, kind).share)
+        return candidate.tally(kind).bound(self.expected(candidate, kind))
 
     def learn(self, view: ViewSeen) -> None:
         """Take a page view."""
@@ -250,14 +302,20 @@ class Model:
         route.learn(view, self)
         self.bytes = self.bytes * LEDGER_FADING + view.bytes
         self.wasted = self.wasted * LEDGER_FADING + view.wasted
-        if self.waste <= 0:
-            self.price = DEAREST
-            return
-        change = STEP * (self.wasted_share - self.waste) / self.waste
-        change = min(STEEPEST[1], max(STEEPEST[0], change))
-        self.price = min(DEAREST, max(CHEAPEST, self.price * math.exp(change)))
+        self.pushes = self.pushes * LEDGER_FADING + view.pushes
+        self.unused = self.unused * LEDGER_FADING + view.unused
+        self.price = min(DEAREST, max(CHEAPEST, self.price * _change(self.wasted_share, self.waste)))
+        change = _change(self.unused / self.pushes, MAX_UNUSED) if view.pushes else FORGIVING
+        self.toll = min(HIGHEST_TOLL, max(LOWEST_TOLL, self.toll * change))
 
     @property
     def wasted_share(self) -> float:
         """The share of bytes that was pushed in vain of late."""
         return self.wasted / self.bytes if self.bytes else 0.0
+
+
+def _change(share: float, budget: float) -> float:
+    """The factor by which a price moves, once the share of what is in vain is compared with the budget."""
+    if budget <= 0:
+        return math.inf
+    return math.exp(min(STEEPEST[1], max(STEEPEST[0], STEP * (share - budget) / budget)))

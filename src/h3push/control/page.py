@@ -107,7 +107,7 @@ class Page:
 
     def seen(self) -> ViewSeen:
         """All that the view tells."""
-        members, total, wasted = [], 0.0, 0.0
+        members, total, wasted, unused = [], 0.0, 0.0, 0.0
         reported = any(pushed.said is not None for pushed in self.pushes.values())
         for path in self.held:
             if path not in self.responses:
@@ -118,7 +118,8 @@ class Page:
                 fate = Fate.UNUSED
             size = float(pushed.push.bytes_sent)
             total += size
-            wasted += self._wasted(pushed, fate, size)
+            part = self._in_vain(pushed, fate)
+            wasted, unused = wasted + part * size, unused + part
             if path not in self.responses or fate is Fate.GONE:
                 known = size if fate is Fate.USED and size else pushed.size
                 members.append(Seen(self.match.generalized(path), fate, known))
@@ -137,16 +138,19 @@ class Page:
             members=tuple(members),
             bytes=total,
             wasted=wasted,
+            pushes=len(self.pushes),
+            unused=unused,
             arm=self.arm,
             share=self.share,
             complete_ms=self._complete_ms(),
             stratum=f"{self.kind.value} {round(self.round_trip).bit_length()}",
         )
 
-    def _wasted(self, pushed: PushedResponse, fate: Fate, size: float) -> float:
+    def _in_vain(self, pushed: PushedResponse, fate: Fate) -> float:
+        """The part of a push that was in vain: all, nothing, or what is to be expected."""
         if pushed.called_off or fate in {Fate.UNUSED, Fate.GONE}:
-            return size
-        return (1 - pushed.expected) * size if fate is Fate.UNKNOWN else 0.0
+            return 1.0
+        return 1 - pushed.expected if fate is Fate.UNKNOWN else 0.0
 
     def _complete_ms(self) -> float | None:
         """Until the last response that the page needed had reached the client; `None` when one of them did not."""

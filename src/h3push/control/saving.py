@@ -75,7 +75,7 @@ class Path:
         return max(0.0, room) + max(0.0, min(per_round, self.window) - self.page)
 
 
-def break_even(saved: float, size: float, delay: float, price: float = PRICE_MS_PER_KB) -> float:
+def break_even(saved: float, size: float, delay: float, price: float = PRICE_MS_PER_KB, toll: float = 0.0) -> float:
     """The probability of use from which on a push pays: p = (D + s) / (saved + D + s), s the price of its bytes.
 
     Args:
@@ -83,6 +83,7 @@ def break_even(saved: float, size: float, delay: float, price: float = PRICE_MS_
         size: its bytes.
         delay: milliseconds by which it delays what was asked for (D), 0 in idle time.
         price: milliseconds that a kilobyte in vain is worth.
+        toll: milliseconds that a push in vain is worth, whatever its size.
     """
-    cost = delay + price * size / 1000
+    cost = delay + price * size / 1000 + toll
     return cost / (saved + cost) if saved + cost > 0 else 1.0

@@ -24,14 +24,15 @@ def view_to_text(view: ViewSeen) -> str:
     arm = None if view.arm is None else view.arm.value
     return _encode(
         [view.route, view.kind.value, view.page_bytes, view.think_ms, members, view.bytes, view.wasted, arm,
-         view.share, view.complete_ms, view.stratum]
+         view.share, view.complete_ms, view.stratum, view.pushes, view.unused]
     )  # fmt: skip
 
 
 def view_of_text(text: str) -> ViewSeen:
     """Read a view. Raises `SnapshotError`."""
     try:
-        route, kind, page_bytes, think_ms, members, size, wasted, arm, share, complete_ms, stratum = json.loads(text)
+        route, kind, page_bytes, think_ms, members, size, wasted, arm, share, complete_ms, *rest = json.loads(text)
+        stratum, pushes, unused = rest
         return ViewSeen(
             route=str(route),
             kind=EvidenceClass(kind),
@@ -44,6 +45,8 @@ def view_of_text(text: str) -> ViewSeen:
             share=float(share),
             complete_ms=None if complete_ms is None else float(complete_ms),
             stratum=str(stratum),
+            pushes=int(pushes),
+            unused=float(unused),
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise SnapshotError(f"no page view: {error}") from None
@@ -62,7 +65,11 @@ def model_to_text(model: Model) -> str:
             "price": model.price,
             "bytes": model.bytes,
             "wasted": model.wasted,
+            "toll": model.toll,
+            "pushes": model.pushes,
+            "unused": model.unused,
             "expectations": expectations,
+            "paths": [[path, kind.value, *_tally(tally)] for (path, kind), tally in model.paths.items()],
             "routes": [_route(route) for route in model.routes.values()],
         }
     )
@@ -100,8 +107,11 @@ def model_of_text(text: str, waste: float) -> Model:
             raise SnapshotError(f"version {said['version']}, not {VERSION}")
         model = Model(waste=waste, price=float(said["price"]))
         model.bytes, model.wasted = float(said["bytes"]), float(said["wasted"])
+        model.toll, model.pushes, model.unused = float(said["toll"]), float(said["pushes"]), float(said["unused"])
         for name, kind, *figures in said["expectations"]:
             model.expectations[str(name), EvidenceClass(kind)] = _tally_of(figures)
+        for path, kind, *figures in said["paths"]:
+            model.paths[str(path), EvidenceClass(kind)] = _tally_of(figures)
         for one in said["routes"]:
             model.routes[str(one["name"])] = _route_of(one)
     except SnapshotError:

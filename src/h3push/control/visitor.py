@@ -97,8 +97,10 @@ class Visitor:
         self._settle()
         if names_validator(request.head.fields):
             kind = EvidenceClass.RETURNING
+        elif self.page is not None:
+            kind = EvidenceClass.WARM
         else:
-            kind = EvidenceClass.NEW if self.page is None else EvidenceClass.WARM
+            kind = EvidenceClass.RETURNING if "cookie" in request.headers else EvidenceClass.NEW
         path = request.path
         match = self._router.match(path.partition("?")[0])
         page = self.page = Page(match, kind, now, round_trip, path=path, last=now)

@@ -8,7 +8,7 @@ refused in the moment that it comes.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -94,10 +94,14 @@ class Visit:
     Args:
         site: what is visited.
         cached: `:path` of the resources that the client has.
+        fields: further fields of the page's request.
     """
 
-    def __init__(self, site: Site, cached: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, site: Site, cached: frozenset[str] = frozenset(), fields: Sequence[tuple[str, str]] = ()
+    ) -> None:
         self._site = site
+        self._fields = fields
         self._cached = cached
         self._by_path = {resource.path: resource for resource in site.resources}
         self._ready = {path: asyncio.Event() for path in (site.path, *self._by_path)}
@@ -143,7 +147,7 @@ class Visit:
 
     async def _load_page(self) -> None:
         started = self._now()
-        response = await self._client.request("GET", self._site.path, priority=PAGE_PRIORITY)
+        response = await self._client.request("GET", self._site.path, headers=self._fields, priority=PAGE_PRIORITY)
         self._heed(response.headers.get_all("link"))
         received = 0
         async for data in response.stream():
