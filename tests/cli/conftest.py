@@ -1,6 +1,7 @@
 """A real server on a real socket for the command line's tests, in a thread of this process."""
 
 import asyncio
+import logging
 import threading
 from types import SimpleNamespace
 
@@ -14,6 +15,17 @@ from h3push.server.certificates import development_certificates
 from h3push.server.server import serve
 
 PAGE = b"<link rel=stylesheet href=style.css><img src='a b.png'><img src=empty.png>"
+
+
+@pytest.fixture(autouse=True)
+def loggers():
+    """Our two loggers, which are left as they were: a command sets them up for its process, which is that of all tests."""
+    found = [logging.getLogger(name) for name in ("h3push", "h3push.lifecycle")]
+    before = [(one.handlers, one.level, one.propagate) for one in found]
+    yield found
+    for one, (handlers, level, propagate) in zip(found, before, strict=True):
+        one.handlers, one.propagate = handlers, propagate
+        one.setLevel(level)
 
 
 @pytest.fixture(scope="session")

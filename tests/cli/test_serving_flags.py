@@ -186,9 +186,10 @@ def test_every_setting_of_a_server_has_its_flag():
 def test_the_help_tells_the_defaults_of_the_settings():
     """They are written where the help stands, for nothing may be imported for it."""
     settings = ServerSettings()
+    flags = {one.name for subject in (Timeouts, Limits, WebSockets) for one in fields(subject)}
     for option in serve.params:
         told = re.search(r"\[default: (.*)\]", getattr(option, "help", None) or "")
-        if hasattr(settings, option.name) and option.default is None:
+        if option.name in flags and option.default is None:
             text = told[1]
             size = re.match(r"\d+[A-Za-z]+$", text)
             value = SIZE.convert(text, None, None) if size else float(text) if text.isdigit() else text

@@ -6,6 +6,7 @@ from typing import Any
 import rich_click as click
 
 from h3push.cli.failures import CommandFailed
+from h3push.cli.serve_log import configure_logs
 from h3push.cli.serving.flag import add_flags
 from h3push.cli.serving.options import ProxyOptions
 from h3push.cli.serving.settings_file import config_option
@@ -32,7 +33,9 @@ def proxy(**given: Any) -> int:
     for library, extra in (("zttp", "proxy"), ("h2", "proxy")):
         if find_spec(library) is None:
             raise CommandFailed(f"{library} is not installed: pip install 'h3push[{extra}]'")
-    return run(ProxyOptions.of(given))
+    options = ProxyOptions.of(given)
+    configure_logs(options.logs)
+    return run(options)
 
 
 proxy.params.append(config_option())

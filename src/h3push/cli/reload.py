@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from h3push.cli.failures import CommandFailed
-from h3push.cli.run import say
+from h3push.cli.serve_log import say
 from h3push.cli.serving.options import ServeOptions
 
 NOT_INSTALLED = "--reload needs watchfiles: pip install 'h3push[reload]'"

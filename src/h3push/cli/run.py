@@ -1,7 +1,7 @@
 """One run of `h3push serve`: listen, say so, reload the certificate on SIGHUP, stop on SIGINT and SIGTERM.
 
 The first signal to stop lets what is under way finish, and Ctrl-C says what that is; the second one ends it. Everything is said
-on stderr, for stdout has the access log.
+through the log (`cli.serve_log`), on stderr, for stdout has the access log.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import rich_click as click
 from h3push.cli.beside import add_tcp
 from h3push.cli.failures import CommandFailed, bind_failure
 from h3push.cli.metrics import MetricsPort
+from h3push.cli.serve_log import say
 from h3push.cli.service import make_controller, make_service, quic_tls, read_certificates, trusted_clients
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions
@@ -44,7 +45,6 @@ class Run:
         self._files = options.certificate_files()
         identities = read_certificates(options, self._files)
         tls = quic_tls(options, identities, None if place is None else place.ticket_key)
-        options.logs.begin()
         self._learned = make_controller(options)
         self._service = make_service(options, tls, self._learned)
         self._server = self._service if isinstance(self._service, Server) else self._service.server
@@ -146,11 +146,6 @@ class Run:
 def _resolve(future: "asyncio.Future[int]", number: int) -> None:
     if not future.done():
         future.set_result(number)
-
-
-def say(line: str) -> None:
-    """Print a line to stderr."""
-    click.echo(f"h3push: {line}", err=True)
 
 
 def say_commands(options: ServeOptions, files: CertificateFiles, port: int, *, over_tcp: bool) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import rich_click as click
 
+from h3push.cli.serve_log import configure_logs
 from h3push.cli.serving.flag import add_flags
 from h3push.cli.serving.options import SUBJECTS, ServeOptions
 from h3push.cli.serving.settings_file import config_option
@@ -30,7 +31,9 @@ def serve(**given: Any) -> int:
     Each flag is also an environment variable (--port is H3PUSH_PORT) and a key of --config (port = 4433). The command line
     counts before the environment, and that before the file.
     """
-    return run(ServeOptions.of(given))
+    options = ServeOptions.of(given)
+    configure_logs(options.logs)
+    return run(options)
 
 
 serve.params.append(config_option())

@@ -197,9 +197,16 @@ def _access_log(options: ServeOptions) -> "AccessLog | None":
     import io
 
     from h3push.server.access_log import AccessLog
+    from h3push.server.log_format import row_format
 
+    template = options.logs.access_log_format
+    try:
+        render = None if template is None else row_format(template)
+    except ValueError as error:
+        raise CommandFailed(str(error)) from None
     if not options.logs.has_access_log or sys.stdout is None:
         return None
     # Without a buffer: what could not be written is gone, and is not tried again with the next row or at the end.
     stdout = io.FileIO(sys.stdout.fileno(), "w", closefd=False)
-    return AccessLog(io.TextIOWrapper(stdout, encoding="utf-8", write_through=True), options.logs.log_format)
+    stream = io.TextIOWrapper(stdout, encoding="utf-8", write_through=True)
+    return AccessLog(stream, options.logs.log_format, render=render)

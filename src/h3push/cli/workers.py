@@ -15,8 +15,9 @@ from h3push.cli.beside import tcp_line
 from h3push.cli.failures import CommandFailed, bind_failure
 from h3push.cli.metrics import MetricsPort
 from h3push.cli.reload import GRACE, FileAlarm
-from h3push.cli.run import Run, ready_line, say, say_commands, say_expiry
+from h3push.cli.run import Run, ready_line, say_commands, say_expiry
 from h3push.cli.run import run as run_alone
+from h3push.cli.serve_log import say
 from h3push.cli.service import quic_tls, read_certificates, server_settings
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions

@@ -53,13 +53,21 @@ class AccessLog:
         stream: receives the lines. Give one without a buffer: a buffer keeps part of a row that could not be written for later.
             `None`: nothing is written, as when there is an `observer` alone.
         log_format: "text" or "json".
+        render: makes a line of a row instead (`log_format.row_format`).
     """
 
-    def __init__(self, stream: TextIO | None, log_format: LogFormat = "text") -> None:
+    def __init__(
+        self,
+        stream: TextIO | None,
+        log_format: LogFormat = "text",
+        *,
+        render: Callable[[Row], str] | None = None,
+    ) -> None:
         self.observer: Observer | None = None
         """Is shown each row, whether or not it can be written."""
         self._stream = stream
         self._format = log_format
+        self._render = render or (Row.json if log_format == "json" else Row.text)
         self._said_so = False
         self._name = secrets.token_hex(4)
         self._connections = 0
@@ -90,7 +98,7 @@ class AccessLog:
         if self._stream is None:
             return
         try:
-            self._stream.write((row.json() if self._format == "json" else row.text()) + "\n")
+            self._stream.write(self._render(row) + "\n")
             self._stream.flush()
         except (BrokenPipeError, ValueError):
             self._stream = None
@@ -282,6 +290,7 @@ class OpenRow:
             push_id=request.push_id,
             initiator=None if request.initiator is None else request.initiator.path,
             user_agent=request.headers.get("user-agent"),
+            headers=request.headers,
         )
         self._add_evidence(row)
         self._log.write(self, row)

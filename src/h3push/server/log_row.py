@@ -4,6 +4,7 @@ In text, everything that a client chose is escaped: it can neither break a line 
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
@@ -78,6 +79,8 @@ class Row:
     """IDs of earlier pushes of the connection that the client says it used (`Push-Report`)."""
     pushes_unused: tuple[int, ...] | None = None
     """Those that it says it did not."""
+    headers: Mapping[str, str] | None = None
+    """The request's fields, for a format of one's own; no column."""
 
     def text(self) -> str:
         """The row as a line of text."""
@@ -97,7 +100,7 @@ class Row:
         return _encode(columns)
 
 
-_COLUMNS = tuple(column.name for column in fields(Row))
+_COLUMNS = tuple(column.name for column in fields(Row) if column.name != "headers")
 _MILLISECONDS = tuple(name for name in _COLUMNS if name.endswith("_ms"))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -41,6 +41,7 @@ class TcpRow:
                 duration_ms=self._elapsed(),
                 outcome=outcome.value,
                 user_agent=headers.get("user-agent"),
+                headers=headers,
                 think_ms=self._thought,
                 conditional="if-none-match" in headers or "if-modified-since" in headers,
             )

@@ -1,20 +1,31 @@
-"""The access log."""
+"""The logs."""
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from h3push.cli.serving.flag import Subject, flag
+from h3push.cli.serving.flag import FILE, Subject, flag
 
 if TYPE_CHECKING:
     from h3push.server.access_log import LogFormat
 
+LEVELS = {
+    "critical": logging.CRITICAL,
+    "error": logging.ERROR,
+    "warning": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": 5,
+}
+"""Values of `--log-level`, with uvicorn's "trace" below the five of logging."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logs(Subject):
-    """The access log."""
+    """The access log, and what is logged besides."""
 
     heading = "Logs"
 
@@ -22,21 +33,25 @@ class Logs(Subject):
     log_format: "LogFormat" = flag(
         "--log-format FORMAT", "Format of these lines.", default="text", type=click.Choice(["text", "json"])
     )
-    log_level: str = flag(
+    access_log_format: str | None = flag(
+        "--access-log-format TEXT", "One of your own: '%(h)s \"%(r)s\" %(s)s %(b)s'.", also="--access-logformat"
+    )
+    log_level: str | None = flag(
         "--log-level LEVEL",
-        "Log from here on; debug: why what is pushed.",
-        default="warning",
-        type=click.Choice(["debug", "info", "warning", "error"]),
+        "debug also tells why what is pushed.  [default: warning]",
+        type=click.Choice(list(LEVELS), case_sensitive=False),
+    )
+    log_config: Path | None = flag(
+        "--log-config FILE", "Configuration of logging: .ini, .json or .yaml.", also="--log-config-file", type=FILE
     )
     quiet: bool = flag("-q --quiet", "The same as --no-access-log.")
-
-    def begin(self) -> None:
-        """Have everything of h3push from this level on written to stderr."""
-        if self.log_level != "warning":  # Python's own way of last resort
-            logging.basicConfig(format="h3push: %(levelname)s: %(message)s")
-            logging.getLogger("h3push").setLevel(self.log_level.upper())
 
     @property
     def has_access_log(self) -> bool:
         """True to print a line for each response."""
         return self.access_log and not self.quiet
+
+    def check(self) -> None:
+        """Refuse two formats at once."""
+        if self.access_log_format is not None and self.log_format == "json":
+            raise click.UsageError("Give --access-log-format or --log-format json, not both.")

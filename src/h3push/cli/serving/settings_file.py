@@ -17,8 +17,8 @@ from h3push.cli.failures import CommandFailed, ExitCode, file_failure
 from h3push.cli.serving.flag import PREFIX, SETTINGS_FILE, keys_of
 
 PYPROJECT = "pyproject.toml"
-TABLE = ("tool", "h3push", "serve")
-"""Where the flags stand in a pyproject.toml."""
+TABLE = ("tool", "h3push")
+"""Where the commands' tables stand in a pyproject.toml."""
 
 
 def read_settings(context: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
@@ -35,10 +35,11 @@ def read_settings(context: click.Context, _parameter: click.Parameter, path: Pat
     document = _read(found)
     table: Any = document
     if found.name == PYPROJECT:
-        for step in TABLE:
+        path_to_table = (*TABLE, context.command.name or "")
+        for step in path_to_table:
             table = table.get(step, {}) if isinstance(table, dict) else {}
         if not isinstance(table, dict):
-            raise _mistake(found, f"{'.'.join(TABLE)} is not a table")
+            raise _mistake(found, f"{'.'.join(path_to_table)} is not a table")
     if table:
         context.meta[SETTINGS_FILE] = found
         context.default_map = _defaults(context.command, table, found)
@@ -76,7 +77,9 @@ def _defaults(command: click.Command, table: Mapping[str, Any], path: Path) -> d
         if option is None or option.name is None:
             close = difflib.get_close_matches(key, known, 1)
             hint = f", perhaps {close[0]!r}?" if close else ""
-            raise _mistake(path, f"{key!r} is no flag of h3push serve{hint or ': see h3push serve --help'}")
+            raise _mistake(
+                path, f"{key!r} is no flag of h3push {command.name}{hint or f': see h3push {command.name} --help'}"
+            )
         if option.name in values:
             raise _mistake(path, f"{key!r} says again what another key says")
         values[option.name] = _checked(option, key, value, path)
