@@ -18,6 +18,9 @@ class Sink:
     def connected(self, remote: Address, http_version: str, seconds: float) -> None:
         """Note that there is a new connection, after so many seconds."""
 
+    def falls_back(self, why: str) -> None:
+        """Note that HTTP/3 does not answer, and another version is tried."""
+
     def sending(self, request: Request, http_version: str) -> None:
         """Note that the request goes out."""
 

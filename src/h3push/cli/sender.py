@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -10,18 +11,22 @@ from typing import Protocol
 from h3push import _quic
 from h3push.cli.options.addresses import Detour
 from h3push.cli.options.request import Request
+from h3push.cli.ordinary import Ordinary
 from h3push.cli.outcome import Exchange, Fetched, PushRecord, Reply
 from h3push.cli.pushes import Expectation, PushTaker
+from h3push.client.alternatives import ANOTHER_WAY
 from h3push.client.answer import Answer
 from h3push.client.connect import connect
 from h3push.client.connection import ClientConnection
+from h3push.client.connections import Shared
 from h3push.client.handshake import Address
 from h3push.client.pool import Pool
 from h3push.client.pushes import OnPush
 from h3push.client.response import ClientResponse
 from h3push.client.session import ClientSession
+from h3push.errors import ConnectFailed
 from h3push.http.fields import RequestHead
-from h3push.http.url import origin_of, target_of
+from h3push.http.url import Origin, origin_of, target_of
 from h3push.runtime.settings import ClientSettings, PushCacheSettings
 
 HTTP_VERSION = "3"
@@ -40,6 +45,8 @@ class SenderOptions:
     """Pushes that may be under way at once; `None` takes none."""
     connect_timeout: float = 10.0
     """Seconds until there must be a connection."""
+    fallback: ssl.SSLContext | None = None
+    """TLS over TCP, where HTTP/2 and HTTP/1.1 may be used; `None`: nothing but HTTP/3."""
     push_timeout: float = 10.0
     """Once every response is complete, pushes on which nothing comes for so many seconds are called off."""
 
@@ -49,6 +56,9 @@ class Journal(Protocol):
 
     def connected(self, remote: Address, http_version: str, seconds: float) -> None:
         """There is a new connection, after so many seconds."""
+
+    def falls_back(self, why: str) -> None:
+        """HTTP/3 does not answer: another version is tried."""
 
     def sending(self, request: Request, http_version: str) -> None:
         """The request goes out."""
@@ -145,6 +155,9 @@ class Sender:
             on_unused=taker.unused,
         )
         taker.give_out = self._pool.give_out
+        self._ordinary = (
+            None if options.fallback is None else Ordinary(options.fallback, options.detour, self._settings)
+        )
 
     async def send(
         self, request: Request, fetched: Fetched, journal: Journal, expectation: Expectation | None
@@ -162,7 +175,10 @@ class Sender:
             journal.claims(request)
             fetched.exchanges.append(Exchange(request, self.since_start(None), begun))
             return PoolArrival(answer, self.taker)
-        shared = await self._pool.connections.get(origin, None)
+        shared = await self._shared(origin, journal)
+        if shared is None:
+            exchange = Exchange(request, self.since_start(None), begun)
+            return await self._send_ordinary(origin, exchange, fetched, journal, expectation)
         exchange = self._exchange(request, begun, shared.connection.session)
         if exchange.connected is not None:
             journal.connected(shared.connection.session.address[:2], HTTP_VERSION, exchange.connected - begun)
@@ -188,8 +204,43 @@ class Sender:
             self.taker.note_refusals(session.pushes.refusals, session.core.push_counters.refused.total())
         self.taker.stop()
         await self._pool.close()
+        if self._ordinary is not None:
+            await self._ordinary.close()
 
     # inside
+
+    async def _shared(self, origin: Origin, journal: Journal) -> Shared | None:
+        """The connection for an origin; `None` where HTTP/3 does not answer, and another version may."""
+        connections, alternatives = self._pool.connections, self._pool.alternatives
+        if self._ordinary is None or connections.ready(origin) is not None:
+            return await connections.get(origin, None)
+        now = asyncio.get_running_loop().time
+        if not alternatives.may_be_tried(origin, now()):
+            return None
+        try:
+            return await connections.get(origin, min(self._options.connect_timeout, self._pool.settings.head_start))
+        except ConnectFailed as failure:
+            if failure.kind not in ANOTHER_WAY:
+                raise
+            alternatives.silent(origin, now())
+            journal.falls_back(str(failure))
+            return None
+
+    async def _send_ordinary(
+        self, origin: Origin, exchange: Exchange, fetched: Fetched, journal: Journal, expectation: Expectation | None
+    ) -> Arrival:
+        """Send a request over TCP."""
+        assert self._ordinary is not None
+        if expectation is not None:
+            expectation.end()
+        began = exchange.started
+        fetched.exchanges.append(exchange)
+        arrival = await self._ordinary.send(origin, exchange, self.since_start)
+        version = arrival.reply.http_version
+        if exchange.connected is not None and exchange.remote is not None:
+            journal.connected(exchange.remote, version, exchange.connected - began)
+        journal.sending(exchange.request, version)
+        return arrival
 
     def _exchange(self, request: Request, begun: float, session: ClientSession) -> Exchange:
         """An exchange on a connection; with the times of that, if it is a new one."""

@@ -1,6 +1,7 @@
 """One run of `h3push get`: every URL, one after the other or at the same time, then everything that is told of them."""
 
 import asyncio
+import ssl
 import time
 from contextlib import ExitStack
 
@@ -12,7 +13,8 @@ from h3push.cli.options.arguments import Arguments
 from h3push.cli.options.cookies import Cookies
 from h3push.cli.options.request import make_requests
 from h3push.cli.options.targets import targets_of
-from h3push.cli.options.tls import client_tls
+from h3push.cli.options.tls import client_tls, ordinary_tls
+from h3push.cli.ordinary import ordinary_library
 from h3push.cli.outcome import Outcome
 from h3push.cli.output.content import Output
 from h3push.cli.output.progress import Progress
@@ -38,6 +40,13 @@ def run(arguments: Arguments) -> None:
         raise Exit(command.exit_code)
 
 
+def _fallback(arguments: Arguments) -> ssl.SSLContext | None:
+    if not arguments.fallback:
+        return None
+    ordinary_library()
+    return ordinary_tls(arguments)
+
+
 class Transfers:
     """All URLs of a command.
 
@@ -56,6 +65,7 @@ class Transfers:
             detour=Detour(arguments.resolve, arguments.connect_to),
             max_pushes=arguments.max_pushes if arguments.push == "accept" else None,
             connect_timeout=arguments.connect_timeout,
+            fallback=_fallback(arguments),
             push_timeout=arguments.push_timeout,
         )
         self._cookies = Cookies(arguments.cookie, arguments.cookie_jar)

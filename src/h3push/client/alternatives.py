@@ -9,7 +9,11 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from h3push.errors import ConnectFailure
 from h3push.http.url import Origin
+
+ANOTHER_WAY = frozenset({ConnectFailure.REFUSED, ConnectFailure.TIMEOUT, ConnectFailure.PROTOCOL})
+"""Failures that say that HTTP/3 is not there; the others would be the same for HTTP/1.1."""
 
 DEFAULT_MAX_AGE = 86_400
 """Seconds that an alternative is good for when it does not say (RFC 7838 section 3.1)."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from h3push import _quic
+from h3push.client.alternatives import ANOTHER_WAY
 from h3push.client.answer import Answer
 from h3push.client.connect import connect
 from h3push.client.connections import Connect
@@ -19,7 +20,7 @@ from h3push.client.pool import Pool, TakePushes
 from h3push.client.push_stats import PushStats
 from h3push.client.stored import ResponseStore
 from h3push.client.tls import Certificate, make_tls
-from h3push.errors import ConnectFailed, ConnectFailure
+from h3push.errors import ConnectFailed
 from h3push.http.url import Origin
 from h3push.httpx.library import Asked
 from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSettings
@@ -27,9 +28,6 @@ from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSetti
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 """As httpx has it: True for the authorities of the system, False for no check, a PEM file or a directory of them, or a context
 with authorities."""
-
-_ANOTHER_WAY = frozenset({ConnectFailure.REFUSED, ConnectFailure.TIMEOUT, ConnectFailure.PROTOCOL})
-"""Failures that say that HTTP/3 is not there; the others would be the same for HTTP/1.1."""
 
 
 class Sender:
@@ -118,7 +116,7 @@ class Sender:
         try:
             await pool.connections.get(origin, head_start if seconds is None else min(seconds, head_start))
         except ConnectFailed as failure:
-            if failure.kind not in _ANOTHER_WAY:
+            if failure.kind not in ANOTHER_WAY:
                 raise
             pool.alternatives.silent(origin, now())
             return False

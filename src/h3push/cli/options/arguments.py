@@ -46,6 +46,7 @@ class Arguments:
     resolve: tuple[str, ...]
     connect_to: tuple[str, ...]
     connect_timeout: float
+    fallback: bool
     max_time: float | None
     # the output
     output: tuple[Path, ...]

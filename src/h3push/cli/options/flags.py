@@ -87,6 +87,7 @@ CONNECTION = (
     _flag("--resolve HOST:PORT:ADDRESS", "Connect to ADDRESS for HOST:PORT.", multiple=True),
     _flag("--connect-to HOST:PORT:TO:PORT", "Connect to TO:PORT for HOST:PORT.", multiple=True),
     _flag("--connect-timeout SECONDS", "Give up without a connection by then.", type=SECONDS, default=10.0),
+    _flag("--fallback", "Use HTTP/2 or 1.1 where HTTP/3 does not answer."),
     _flag("-m --max-time SECONDS", "Give up when not all has arrived by then.", type=SECONDS),
 )
 """About the connection."""

@@ -1,7 +1,10 @@
 """The client's side of TLS, as `-k`, `--cacert`, `--cert` and `--key` mean it."""
 
 import os
+import ssl
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
@@ -23,6 +26,27 @@ def client_tls(arguments: Arguments) -> _quic.ClientTls:
         return _quic.ClientTls(trust=trust, verify=not arguments.insecure, identity=identity, key_log_file=key_log)
     except OSError as error:
         raise file_failure(error, "write the key log (SSLKEYLOGFILE)", key_log or "", ExitCode.WRITE_ERROR) from None
+
+
+def ordinary_tls(arguments: Arguments) -> ssl.SSLContext:
+    """The same for TLS over TCP. `client_tls` has found the files good."""
+    if arguments.cacert is not None:
+        context = ssl.create_default_context(cafile=arguments.cacert)
+    else:
+        truststore: Any = import_module("truststore")
+        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if arguments.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if arguments.cert is not None:
+        try:
+            context.load_cert_chain(arguments.cert, arguments.key)
+        except (OSError, ssl.SSLError) as error:
+            sentence = f"{arguments.cert} cannot be used over TCP: {error}"
+            raise CommandFailed(sentence, ExitCode.CLIENT_CERTIFICATE) from None
+    if key_log := os.environ.get("SSLKEYLOGFILE"):
+        context.keylog_filename = key_log
+    return context
 
 
 def _identity(arguments: Arguments) -> tuple[bytes, bytes] | None:

@@ -90,6 +90,11 @@ class Output(Sink):
             host, port = remote
             say(f"* connected to {host} port {port} over HTTP/{http_version} in {seconds:.4f} s")
 
+    def falls_back(self, why: str) -> None:
+        """Tell why another version is tried."""
+        if self._arguments.verbose:
+            say(f"* {why}; trying HTTP/2 and HTTP/1.1 over TCP")
+
     def sending(self, request: Request, http_version: str) -> None:
         """Tell what is sent."""
         if self._arguments.verbose:
