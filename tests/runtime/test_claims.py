@@ -64,6 +64,24 @@ def test_what_a_stored_answer_cannot_answer_goes_to_the_server(field, why):
     assert why_not_promised(request(b"/style.css", field), PROMISE, PAGE) is why
 
 
+@pytest.mark.parametrize(
+    ("directives", "age", "why"),
+    [
+        (b"max-age=0", 0.0, None),
+        (b"max-age=0", 0.1, Mismatch.RELOAD),
+        (b"max-age=10", 9.9, None),
+        (b"max-age=10", 10.1, Mismatch.RELOAD),
+        (b"max-age=0, no-cache", 0.0, Mismatch.RELOAD),
+        (b"max-age=soon", 0.0, Mismatch.RELOAD),
+        (b"max-age=99999999999999999999", 1e6, None),
+    ],
+)
+def test_a_request_says_how_old_its_answer_may_be(directives, age, why):
+    """RFC 9111 section 5.2.1.1: a push under way has no age; `no-cache` asks the server whatever the age."""
+    asked = request(b"/style.css", (b"cache-control", directives))
+    assert why_not_promised(asked, PROMISE, PAGE, age=age) is why
+
+
 ALICE = (b"authorization", b"Bearer alice")
 BOB = (b"authorization", b"Bearer bob")
 

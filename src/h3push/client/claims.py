@@ -29,7 +29,7 @@ class Mismatch(Enum):
     CONDITIONAL = "the request is conditional"
     """Whoever names a validator has a copy and wants to know whether it is good."""
     RELOAD = "the request wants an answer from the server (Cache-Control)"
-    """`no-cache`, `no-store` or `max-age=0` on the request (RFC 9111 section 5.2.1)."""
+    """`no-cache` or `no-store` on the request, or a `max-age` that the response is older than (RFC 9111 section 5.2.1)."""
     AUTHORIZATION = "other credentials (Authorization)"
     """The response may have been made for somebody else."""
     COOKIE = "other cookies"
@@ -51,13 +51,17 @@ _OF_THE_PROMISE_ALONE = frozenset({206, 304, 412, 416, 421, 425})
 """Statuses that mean something only with the fields of the promised request, or on its connection (RFC 9110 section 15)."""
 
 
-def why_not_promised(request: RequestHead, promised: RequestHead, initiator: RequestHead) -> Mismatch | None:
+def why_not_promised(
+    request: RequestHead, promised: RequestHead, initiator: RequestHead, *, age: float | None = None
+) -> Mismatch | None:
     """Why a push does not answer `request`, as far as its promise tells; `None` when it may.
 
     Args:
         request: what is about to be asked for.
         promised: the request of PUSH_PROMISE.
         initiator: the request on whose stream the promise came.
+        age: seconds for which the push may have been out of date: 0 while it is under way, for its server has the last word
+            until then (RFC 9113 section 8.4 says that of HTTP/2's). `None` for a stored answer, whose age others judge.
     """
     if key_of(request) != key_of(promised):
         return Mismatch.TARGET
@@ -66,7 +70,7 @@ def why_not_promised(request: RequestHead, promised: RequestHead, initiator: Req
         return Mismatch.RANGE
     if not PRECONDITION_FIELDS.isdisjoint(asked):
         return Mismatch.CONDITIONAL
-    if _wants_reload(asked):
+    if _wants_reload(asked, age):
         return Mismatch.RELOAD
     return _other_credentials(asked, _by_name(promised.fields), _by_name(initiator.fields))
 
@@ -147,11 +151,16 @@ def _other_credentials(
     return None
 
 
-def _wants_reload(asked: dict[bytes, bytes]) -> bool:
+def _wants_reload(asked: dict[bytes, bytes], age: float | None) -> bool:
     directives = _list(asked.get(b"cache-control", b""))
     if not directives:
         return b"no-cache" in _list(asked.get(b"pragma", b""))  # RFC 9111 section 5.4
-    return not {b"no-cache", b"no-store", b"max-age=0"}.isdisjoint(directives)
+    if not {b"no-cache", b"no-store"}.isdisjoint(directives):
+        return True
+    if age is None:
+        return b"max-age=0" in directives
+    limits = [one.partition(b"=")[2].strip(b'"') for one in directives if one.startswith(b"max-age=")]
+    return any(not limit.isdigit() or age > int(limit[:9]) for limit in limits)
 
 
 def _selects_the_same(name: bytes, asked: dict[bytes, bytes], offered: dict[bytes, bytes]) -> bool:

@@ -142,12 +142,22 @@ class PushCache:
         `read_timeout` is for its response to begin, and from each piece of its content to the next.
         """
         for held in list(self._by_key.get(key_of(request), ())):
-            if held.is_wanted or why_not_promised(request, held.promised, held.initiator) is not None:
+            if (
+                held.is_wanted
+                or why_not_promised(request, held.promised, held.initiator, age=self._age(held)) is not None
+            ):
                 continue
             response = await self._take(held, request, read_timeout)
             if response is not None:
                 return response
         return None
+
+    def _age(self, held: Held) -> float:
+        """Seconds for which the server may know better; since the promise, as that is known."""
+        if held.exchange.state is not ReceivedState.FULFILLED:
+            return 0.0
+        waited = asyncio.get_running_loop().time() - held.push.promised_at
+        return max(0.0, waited - self._settings.reload_seconds)
 
     async def _take(self, held: Held, request: RequestHead, read_timeout: float | None) -> ClientResponse | None:
         held.is_wanted = True

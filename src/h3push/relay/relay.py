@@ -161,6 +161,7 @@ def _push_cache(settings: RelaySettings) -> PushCacheSettings:
         unclaimed=settings.unclaimed,
         unclaimed_bytes=settings.unclaimed_bytes,
         unclaimed_seconds=settings.unclaimed_seconds,
+        reload_seconds=settings.reload_seconds,
         stored=settings.stored,
         stored_bytes=settings.stored_bytes,
     )

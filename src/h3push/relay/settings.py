@@ -19,6 +19,9 @@ class RelaySettings:
     """Their content together."""
     unclaimed_seconds: float = 60.0
     """How long one waits: a browser asks for what a page needs within seconds."""
+    reload_seconds: float = 10.0
+    """A push answers a reload (`Cache-Control: max-age=0`) for so long after its promise: what came with a page that was
+    reloaded is as new as the page. pip asks for every index page in this way. `no-cache` always goes to the origin."""
     concurrent_pushes: int = 200
     """Pushes under way at once on one connection (MAX_PUSH_ID)."""
     max_connections: int = 1_000

@@ -206,6 +206,9 @@ class PushCacheSettings:
     """Their content together; the oldest is dropped when it is more. A large page has 3 MiB."""
     unclaimed_seconds: float = 60.0
     """How long one waits. Whoever reads a page asks for its resources within seconds."""
+    reload_seconds: float = 0.0
+    """A whole push answers a request with `Cache-Control: max-age=0` (a reload, pip's index pages) for so long after its promise.
+    0: only while it is under way."""
     stored: int = 1_000
     """Claimed pushes that are kept for further requests while they are fresh (RFC 9111)."""
     stored_bytes: int = 32 * MIB
