@@ -7,7 +7,7 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-crawl bench-page-loads bench-proxy soak
+.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-crawl bench-page-loads bench-proxy soak day
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -116,6 +116,9 @@ bench-proxy: install ## h3push proxy beside nginx and Caddy as reverse proxies, 
 
 soak: install ## two hundred clients that stop reading, for ten minutes of virtual time: memory and descriptors stay flat
 	$(BIN)/python bench/slow_readers.py
+
+day: install ## a day of one client on one connection, in virtual time: 100,000 requests, 200,000 pushes, flat memory (three minutes)
+	$(BIN)/python bench/client_day.py
 
 clean: ## remove what was built
 	rm -rf .venv .venv-compiled build dist rust/target bench/load/target
