@@ -100,9 +100,10 @@ $(VENV)/.bench: $(VENV)/.installed-$(PROFILE) pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
-bench: $(VENV)/.bench ## measure beside the peers and write docs/reference/benchmarks.md (Linux, two cores, ten minutes)
+bench: $(VENV)/.bench ## measure beside the peers and write docs/reference/benchmarks.md (Linux, two cores, fifteen minutes)
 	cargo build --quiet --release --manifest-path bench/load/Cargo.toml
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/clients.py
 
 bench-crawl: install ## crawl a site of 1,000 pages with and without pushes (a minute)
 	$(BIN)/python bench/crawl.py

@@ -4,6 +4,7 @@ import os
 import platform
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "benchmarks.md"
@@ -48,3 +49,34 @@ def machine() -> str:
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{model}, {os.cpu_count()} cores, {gigabytes:.0f} GB, Linux {platform.release()}, {python}"
+
+
+def figure(value: float) -> str:
+    """A number with as many digits as it can claim."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that the project holds itself to."""
+
+    text: str
+    """The sentence that the tables have for it."""
+    measured: float | None
+    """The ratio or figure; `None`: it could not be measured in this run."""
+    wanted: float
+    """The bound."""
+    at_most: bool = False
+    """True when less is better."""
+    by_cpu: float | None = None
+    """For a ratio of rates: the same of what a second of CPU does, which other work on the machine disturbs less."""
+
+    @property
+    def row(self) -> list[str]:
+        """The row of the table."""
+        sign = "<=" if self.at_most else ">="
+        if self.measured is None:
+            return [self.text, "-", "", f"{sign} {self.wanted:g}", "not measured"]
+        met = self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+        by_cpu = "" if self.by_cpu is None else f"{self.by_cpu:.2f}"
+        return [self.text, f"{self.measured:.2f}", by_cpu, f"{sign} {self.wanted:g}", "pass" if met else "SHORT"]

@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
 
 from contents import PUSHES, write_site
-from report import machine, markdown_table, text_table, write_section
+from report import Target, figure, machine, markdown_table, text_table, write_section
 from servers import BINARIES, CLIENT_CORE, Running, Server, Setting, all_servers
 
 from h3push.server.certificates import development_certificates
@@ -281,42 +281,12 @@ def _cells(samples: list[Sample], scenario: Scenario) -> list[str]:
     times = "" if middle.p50 is None or scenario.unit == "MB/s" else f"{middle.p50:,.0f} / {middle.p99 or 0:,.0f}"
     cost = statistics.median(costs) if costs else None
     return [
-        _figure(statistics.median(rates)),
-        f"{_figure(min(rates))} - {_figure(max(rates))}",
-        "" if cost is None else f"{cost:,.2f}" if scenario.unit == "MB/s" else _figure(cost),
+        figure(statistics.median(rates)),
+        f"{figure(min(rates))} - {figure(max(rates))}",
+        "" if cost is None else f"{cost:,.2f}" if scenario.unit == "MB/s" else figure(cost),
         times,
         "" if middle.client_share is None else f"{middle.client_share:.0%}",
     ]
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Something that the project holds itself to."""
-
-    text: str
-    """The sentence that the tables have for it."""
-    measured: float | None
-    """The ratio or figure; `None`: it could not be measured in this run."""
-    wanted: float
-    """The bound."""
-    at_most: bool = False
-    """True when less is better."""
-    by_cpu: float | None = None
-    """For a ratio of rates: the same of what a second of CPU does, which other work on the machine disturbs less."""
-
-    @property
-    def row(self) -> list[str]:
-        """The row of the table."""
-        sign = "<=" if self.at_most else ">="
-        if self.measured is None:
-            return [self.text, "-", "", f"{sign} {self.wanted:g}", "not measured"]
-        met = self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
-        by_cpu = "" if self.by_cpu is None else f"{self.by_cpu:.2f}"
-        return [self.text, f"{self.measured:.2f}", by_cpu, f"{sign} {self.wanted:g}", "pass" if met else "SHORT"]
 
 
 def targets(bench: Bench) -> list[Target]:

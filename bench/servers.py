@@ -149,7 +149,7 @@ class Running:
 
 def all_servers() -> list[Server]:
     """Every server of the comparison, the missing ones too."""
-    h3push = _distribution("h3push")
+    h3push = distribution("h3push")
     return [
         Server("h3push", _python("h3push_handler.py"), h3push),
         Server("h3push, ASGI", _python("h3push_asgi.py"), h3push),
@@ -162,6 +162,21 @@ def all_servers() -> list[Server]:
         _caddy(),
         _nginx(),
     ]
+
+
+def client_servers() -> dict[str, Server]:
+    """The servers that clients are measured with, by protocol."""
+    tcp = Server(
+        "granian", _granian, distribution("granian"), "the Python package granian is not installed", "Started worker"
+    )
+    http3 = Server("h3push", _python("h3push_handler.py"), distribution("h3push"))
+    return {"HTTP/3": http3, "HTTP/2": tcp, "HTTP/1.1": tcp}
+
+
+def _granian(setting: Setting, port: int) -> list[str]:
+    address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--working-dir", str(PEERS)]
+    tls = ["--ssl-certificate", str(setting.certificate), "--ssl-keyfile", str(setting.key)]
+    return [sys.executable, "-m", "granian", "--interface", "asginl", *address, *tls, "application:app"]
 
 
 def _python(script: str, *arguments: str, files: bool = False) -> Callable[[Setting, int], list[str]]:
@@ -177,7 +192,8 @@ def _native(setting: Setting, port: int) -> list[str]:
     return [str(BINARIES / "native"), str(port), str(setting.certificate), str(setting.key)]
 
 
-def _distribution(name: str) -> str | None:
+def distribution(name: str) -> str | None:
+    """Name and version of an installed package; `None` when it is missing."""
     try:
         return f"{name} {importlib.metadata.version(name)}"
     except importlib.metadata.PackageNotFoundError:
@@ -191,7 +207,7 @@ def _crates(*names: str) -> str:
 
 
 def _library(name: str, package: str, command: Callable[[Setting, int], list[str]]) -> Server:
-    version = _distribution(package)
+    version = distribution(package)
     return Server(name, command, version, missing=f"the Python package {package} is not installed")
 
 

@@ -1,5 +1,6 @@
 """The contents that every server of the benchmark answers with: the same bytes from all of them."""
 
+import os
 from pathlib import Path
 
 ONE_K = b"x" * 1024
@@ -8,8 +9,8 @@ HELLO = b"Hello, world!"
 """Of `/hello`."""
 HUNDRED_K = b"y" * 102_400
 """Of `/100k`."""
-BULK = b"x" * 200_000_000
-"""Of `/bulk`."""
+BULK = b"x" * int(os.environ.get("BENCH_BULK", "200_000_000"))
+"""Of `/bulk`; `clients.py` asks for more."""
 PUSHES = 20
 """Resources of `/page`, `/push-1k` and `/push-100k`."""
 
