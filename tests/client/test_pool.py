@@ -131,15 +131,15 @@ class Rejecting:
 
     def __call__(self, url, **options):
         connection = self.dial(url, **options)
-        send = connection.request
+        send = connection.send
 
-        async def request(*arguments, **keywords):
+        async def counted(*arguments, **keywords):
             self.sent += 1
             if self.sent <= self.times:
                 raise RequestNotProcessed("rejected")
             return await send(*arguments, **keywords)
 
-        connection.request = request
+        connection.send = counted
         return connection
 
 

@@ -10,19 +10,17 @@ from h3push.client.exchange import Exchange
 from h3push.client.handshake import Plan, establish
 from h3push.client.limits import Limits, Timeouts, limits_of
 from h3push.client.pushes import OnPush
+from h3push.client.request_head import check_arguments, with_length
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.client.session import ClientSession
 from h3push.client.upload import Upload
 from h3push.errors import LocalProtocolError, NoStreamCredit, PoolTimeout
-from h3push.http.arguments import check_type
-from h3push.http.content import PIECE_BYTES, Body, Content, known_length, normalize
-from h3push.http.fields import RequestHead
-from h3push.http.headers import HeadersLike, declared_length, encode_headers, has_field
+from h3push.http.content import PIECE_BYTES, Body, Content, normalize
+from h3push.http.fields import Fields, RequestHead
+from h3push.http.headers import HeadersLike, encode_headers, has_field
 from h3push.http.priority import Priority
 from h3push.http.url import encode_target
 
-METHODS_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
-"""Methods for which Content-Length is sent even when it is 0 (RFC 9110 section 8.6)."""
 TOO_EARLY = 425
 """The status of a server that does not want to act on early data (RFC 8470 section 5.2)."""
 
@@ -76,6 +74,7 @@ class ClientConnection:
         self._authorization = None if authorization is None else (b"authorization", authorization.encode("latin-1"))
         self._is_opened = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._limits_before: tuple[Timeouts, Limits] | None = None
 
     async def __aenter__(self) -> "ClientConnection":
         await self.open()
@@ -152,11 +151,31 @@ class ClientConnection:
             StreamFailed: the server reset it, or answered with something malformed.
             ReadTimeout, WriteTimeout: the server stopped talking, or taking content.
         """
-        connection = self._connected
-        _check_arguments(method, path, priority, authority)
+        check_arguments(method, path, priority, authority)
         body = normalize(content)
-        head = self._head(method, path, headers, body, authority)
-        limits = connection.limits if timeouts is None else limits_of(connection.limits, timeouts)
+        head = self._head(method, path, encode_headers(headers), authority)
+        return await self._answer(head, body, priority, timeouts)
+
+    async def send(
+        self,
+        head: RequestHead,
+        *,
+        content: Content = None,
+        priority: Priority | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> ClientResponse:
+        """`request` for one whose head is made already: nothing of it is encoded again. Its `content_length` is not looked at."""
+        own = self._plan.origin.authority.encode("ascii")
+        if head.authority != own:
+            self._check_authority(head.authority or b"")
+        return await self._answer(head, normalize(content), priority, timeouts)
+
+    async def _answer(
+        self, head: RequestHead, body: Body, priority: Priority | None, timeouts: Timeouts | None
+    ) -> ClientResponse:
+        connection = self._connected
+        head = with_length(head, body)
+        limits = connection.limits if timeouts is None else self._limits(connection, timeouts)
         exchange = await self._send(connection, head, body, limits, priority)
         if exchange.early and exchange.head is not None and exchange.head.status == TOO_EARLY:
             exchange.close()
@@ -245,29 +264,32 @@ class ClientConnection:
             raise RuntimeError("the client is not connected: use it in `async with`")
         return self._session
 
-    def _head(
-        self, method: str, path: str, headers: HeadersLike | None, body: Body, authority: str | None
-    ) -> RequestHead:
-        fields = encode_headers(headers)
-        length = known_length(body)
-        if has_field(fields, b"content-length"):
-            _check_length(declared_length(fields), length)
-        elif length is not None and (length > 0 or method in METHODS_WITH_CONTENT):
-            fields = [*fields, (b"content-length", b"%d" % length)]
+    def _head(self, method: str, path: str, fields: Fields, authority: str | None) -> RequestHead:
         own = self._plan.origin.authority
-        authority = authority or own
-        if authority != own and not self._connected.is_authoritative(authority.encode("ascii", "replace")):
-            raise LocalProtocolError(f"the certificate of this server does not cover {authority}: connect to that one")
-        if authority == own and self._authorization is not None and not has_field(fields, b"authorization"):
+        if authority is not None and authority != own:
+            self._check_authority(authority.encode("ascii", "replace"))
+        elif self._authorization is not None and not has_field(fields, b"authorization"):
             fields = [*fields, self._authorization]
         return RequestHead(
             method=method.encode("latin-1", "replace"),
             scheme=b"https",
-            authority=authority.encode("ascii"),
+            authority=(authority or own).encode("ascii"),
             path=encode_target(path).encode("ascii"),
             fields=fields,
-            content_length=length,
+            content_length=None,
         )
+
+    def _check_authority(self, authority: bytes) -> None:
+        if not self._connected.is_authoritative(authority):
+            name = authority.decode("ascii", "replace")
+            raise LocalProtocolError(f"the certificate of this server does not cover {name}: connect to that one")
+
+    def _limits(self, connection: ClientSession, timeouts: Timeouts) -> Limits:
+        """The time-outs of a request; most have those of the one before."""
+        before = self._limits_before
+        if before is None or before[0] != timeouts:
+            before = self._limits_before = (timeouts.copy(), limits_of(connection.limits, timeouts))
+        return before[1]
 
     async def _send(
         self, connection: ClientSession, head: RequestHead, body: Body, limits: Limits, priority: Priority | None
@@ -324,23 +346,3 @@ class ClientConnection:
         task = exchange.upload = asyncio.create_task(upload.run(body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _check_length(declared: int | None, length: int | None) -> None:
-    if declared is None:
-        raise LocalProtocolError("the Content-Length of the request is no number")
-    if length is not None and declared != length:
-        raise LocalProtocolError(
-            f"the content has {length} bytes, not the {declared} of the Content-Length that was given"
-        )
-
-
-def _check_arguments(method: object, path: object, priority: object, authority: object) -> None:
-    if type(method) is not str:
-        check_type("method", method, str)
-    if type(path) is not str:
-        check_type("path", path, str)
-    if priority is not None:
-        check_type("priority", priority, Priority, type(None))
-    if authority is not None:
-        check_type("authority", authority, str, type(None))

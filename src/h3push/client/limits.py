@@ -19,6 +19,9 @@ class Timeouts(TypedDict, total=False):
     """For the server to take 16 KiB of the request's content (`drain_timeout`)."""
 
 
+_NAMES = frozenset(Timeouts.__annotations__)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The time-outs of one request, in seconds; `None` is no limit."""
@@ -36,9 +39,10 @@ class Limits:
 def limits_of(usual: Limits, timeouts: Timeouts) -> Limits:
     """The time-outs of one request: those that its caller names, and `usual` ones. `TypeError` for what is no time-out."""
     for name, seconds in timeouts.items():
-        if name not in Timeouts.__annotations__:
+        if name not in _NAMES:
             raise TypeError(f"timeouts has no {name!r}: it takes {', '.join(Timeouts.__annotations__)}")
-        check_type(f"timeouts[{name!r}]", seconds, int, float, type(None))
+        if seconds is not None and type(seconds) is not float:
+            check_type(f"timeouts[{name!r}]", seconds, int, float)
     read = "read" in timeouts
     return Limits(
         pool=timeouts.get("pool", usual.pool),

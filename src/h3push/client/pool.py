@@ -284,17 +284,7 @@ class Pool:
 async def _request(
     shared: Shared, head: RequestHead, content: Content, timeouts: Timeouts, priority: Priority | None
 ) -> ClientResponse:
-    assert head.authority is not None
-    assert head.path is not None
-    return await shared.connection.request(
-        head.method.decode("latin-1"),
-        head.path.decode("latin-1"),
-        headers=list(head.fields),
-        content=content,
-        priority=priority,
-        authority=head.authority.decode("latin-1"),
-        timeouts=timeouts,
-    )
+    return await shared.connection.send(head, content=content, priority=priority, timeouts=timeouts)
 
 
 def _dial(

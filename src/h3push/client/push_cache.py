@@ -10,7 +10,6 @@ control when too much of it is unread, as any response is.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -72,7 +71,7 @@ class PushCache:
         self._on_unused = on_unused
         self._held: dict[PushedExchange, Held] = {}
         self._by_key: dict[Key, list[Held]] = {}
-        self._requested: Counter[Key] = Counter()
+        self._requested: dict[Key, int] = {}
         self._bytes = UnreadBudget(settings.unclaimed_bytes)
         self._bytes.on_excess = self._trim_soon
         self._timer: asyncio.TimerHandle | None = None
@@ -119,7 +118,7 @@ class PushCache:
 
     def _why_not(self, held: Held) -> Unused | None:
         key = key_of(held.promised)
-        if self._requested[key] > 0:
+        if key in self._requested:
             return Unused.REQUESTED
         if self._freshness is not None and self._freshness.is_fresh(held.promised, held.initiator):
             return Unused.FRESH
@@ -141,6 +140,8 @@ class PushCache:
 
         `read_timeout` is for its response to begin, and from each piece of its content to the next.
         """
+        if not self._by_key:
+            return None
         for held in list(self._by_key.get(key_of(request), ())):
             if (
                 held.is_wanted
@@ -188,13 +189,13 @@ class PushCache:
 
     def requested(self, key: Key) -> None:
         """A request goes to the server: a promise of the same is of no use until it is answered."""
-        self._requested[key] += 1
+        self._requested[key] = self._requested.get(key, 0) + 1
 
     def answered(self, key: Key) -> None:
         """The request that `requested` told of is answered, or failed."""
-        self._requested[key] -= 1
-        if not self._requested[key]:
-            del self._requested[key]
+        left = self._requested.pop(key) - 1
+        if left:
+            self._requested[key] = left
 
     def give_out(self) -> list[ReceivedPush]:
         """Give up all pushes that wait, because no request will come for them; they stay counted as unclaimed."""

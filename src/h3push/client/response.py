@@ -89,14 +89,15 @@ class ClientResponse:
         self._exchange.read_to_end()
         return content
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    def stream(self) -> AsyncIterator[bytes]:
         """The content, piece by piece as it arrives; goes on where an earlier `stream` stopped.
 
         After `read` it gives what was read, in one piece. Raises what `read` raises; `RuntimeError` when an earlier `stream` gave
         all of it.
         """
-        async for chunk in self.content.stream():
-            yield chunk
+        return self.content.stream(self._is_read)  # a method of ours: whoever reads it keeps this response
+
+    def _is_read(self) -> None:
         self._exchange.read_to_end()
 
     async def pushes(self) -> AsyncIterator["ReceivedPush"]:

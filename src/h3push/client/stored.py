@@ -112,6 +112,8 @@ class ResponseStore:
 
     async def get(self, request: RequestHead) -> StoredResponse | None:
         """A fresh answer to a request; `None` when there is none."""
+        if not self._index:
+            return None
         key = key_of(request)
         ours = {kept.entry.id: kept for kept in self._index.get(key, ()) if self._answers(request, kept)}
         if not ours:
@@ -164,6 +166,8 @@ class ResponseStore:
 
     async def forget(self, request: RequestHead) -> None:
         """Something newer is known of a URL, or it was changed (RFC 9111 section 4.4): its answers are good no more."""
+        if not self._index:
+            return
         _, scheme, authority, path = key_of(request)
         for method in (b"GET", b"HEAD"):
             for kept in self._index.pop((method, scheme, authority, path), ()):

@@ -25,6 +25,7 @@ from h3push.h3.events import (
     StopSendingReceived,
     StreamReset,
 )
+from h3push.h3.known import known_request
 from h3push.h3.message import MessageInput, MessageSender, MessageState
 from h3push.h3.message_receiver import MessageReceiver
 from h3push.h3.push.client import OrphanStream, PushReceiver
@@ -34,9 +35,7 @@ from h3push.h3.response_receiver import PushStream, ResponseReceiver
 from h3push.h3.transport import Transport
 from h3push.http.fields import (
     RequestHead,
-    request_fields,
 )
-from h3push.http.headers import declared_length
 from h3push.http.priority import Priority, encode_priority
 from h3push.wire.frames import (
     encode_priority_update,
@@ -91,19 +90,18 @@ class H3ClientConnection(H3Connection[MessageSender]):
             raise RequestNotProcessed("this connection is shutting down; open a new one for further requests")
         if request.protocol is not None and not (self.peer_settings and self.peer_settings.enable_connect_protocol):
             raise LocalProtocolError("the server has not said that it takes extended CONNECT (RFC 9220 section 3)")
-        fields = request_fields(request)
         if priority is not None:
-            fields.append((b"priority", encode_priority(priority)))
-        length = request.content_length
-        sender = MessageSender(content_length=declared_length(fields) if length is None else length)
+            request = request._replace(fields=[*request.fields, (b"priority", encode_priority(priority))])
+        known = known_request(request)
+        sender = MessageSender(content_length=known.content_length)
         end = (MessageInput.END,) if end_stream else ()
         sender.advance(MessageInput.HEADERS, *end)
-        self._sections.check_size(fields)
+        self._sections.check_known_size(known)
         stream_id = self._transport.open_stream(False) if self._transport.stream_credit(False, 1) else None
         if stream_id is None:
             raise NoStreamCredit("the server's limit on concurrent requests is reached")
         try:
-            section = self._sections.encode_checked(stream_id, fields)
+            section = self._sections.encode_known(stream_id, known)
         except LocalProtocolError:
             self._transport.stop(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
             self._transport.reset(stream_id, ErrorCode.H3_REQUEST_CANCELLED)

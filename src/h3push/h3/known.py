@@ -1,8 +1,9 @@
 """Header sections that were seen before: servers are asked the same things and answer with the same fields.
 
 Checking and encoding a header section is most of what a small response costs. What comes out depends on the fields alone as
-long as no dynamic table is involved, and so is the same for every connection of the process. Three things are remembered:
-requests that came whole and without content, by their bytes; sections of responses; sections of promises. A section that holds
+long as no dynamic table is involved, and so is the same for every connection of the process. Four things are remembered:
+requests that came whole and without content, by their bytes; sections of responses; sections of promises and of requests that
+we send. A section that holds
 a secret is never remembered, nor is a path with a query (it may hold one), nor a large section: what is kept is small and nobody
 else's. What connections share they cannot change: the fields of a received request are a tuple.
 """
@@ -14,6 +15,7 @@ from h3push.h3.config import H3Config
 from h3push.h3.push.rules import PushRefusal, refusal_of
 from h3push.h3.urgency import requested_priority
 from h3push.http.fields import Fields, RequestHead, holds_secret, request_fields, response_fields, section_size
+from h3push.http.headers import declared_length
 from h3push.http.priority import Priority
 
 MAX_REMEMBERED = 256
@@ -90,6 +92,7 @@ requests = Remembered[bytes, tuple[RequestHead, Priority]]()
 """Requests that came whole, without content, in a section that needs no dynamic table; with the priority that they ask for."""
 _responses = Remembered[tuple[object, ...], KnownSection]()
 _promises = Remembered[RequestHead, KnownPromise]()
+_sent = Remembered[RequestHead, KnownSection]()
 
 
 def may_look_up(config: H3Config) -> bool:
@@ -104,6 +107,18 @@ def known_response(status: int, fields: Fields) -> KnownSection:
     if known is None:
         known = KnownSection(response_fields(status, fields), _content_length(fields))
         _responses.remember(key, known.fields, known)
+    return known
+
+
+def known_request(request: RequestHead) -> KnownSection:
+    """A request's header section, checked; raises `LocalProtocolError` as `request_fields` does."""
+    if type(request.fields) is not tuple:
+        request = request._replace(fields=tuple(request.fields))
+    known = _sent.get(request)
+    if known is None:
+        section, length = request_fields(request), request.content_length
+        known = KnownSection(section, declared_length(section) if length is None else length)
+        _sent.remember(request, section, known)
     return known
 
 

@@ -99,7 +99,8 @@ class FieldSections:
     def encode_known(self, stream_id: int, known: KnownSection) -> bytes:
         """The same for a section that may have been sent before: where no dynamic table is in use, encoded once for all."""
         if self.encoder.uses_table:
-            return self.encode(stream_id, known.fields)
+            self.check_known_size(known)
+            return self.encode_checked(stream_id, known.fields)
         if known.encoded is None:
             known.encoded = self.encode(stream_id, known.fields)
         elif self._size_limit is not None and known.size > self._size_limit:

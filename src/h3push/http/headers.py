@@ -96,7 +96,7 @@ def encode_headers(headers: HeadersLike | None) -> Fields:
         raise TypeError(f"headers must be a mapping or pairs of names and values, not {headers!r}") from None
 
 
-def has_field(fields: Fields, name: bytes) -> bool:
+def has_field(fields: Sequence[Field], name: bytes) -> bool:
     """True when a field of that (lower-case) name is there."""
     for field, _ in fields:  # noqa: SIM110 - a loop is half the price of any()
         if field == name:

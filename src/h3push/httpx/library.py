@@ -4,10 +4,9 @@ Neither is imported here. The library is the one that made the request, so both 
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from h3push.client.answer import Answer, Source
 from h3push.client.exchange import SentRequest
@@ -30,8 +29,7 @@ from h3push.httpx.loop_thread import LoopThread
 LIBRARIES = ("httpx", "httpx2")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request of such a library, in our words."""
 
     origin: Origin
@@ -58,14 +56,13 @@ class Library:
     def ask(self, request: Any) -> Asked:
         """Take a request apart."""
         url = request.url
-        origin = Origin(url.raw_host.decode("ascii").strip("[]").lower(), url.port or 443)
+        origin, authority = _origin(url.raw_host, url.port)
         fields: list[Field] = []
-        authority = origin.authority.encode("ascii")
         for name, value in request.headers.raw:
             lower = name.lower()
             if lower == b"host":
                 authority = value
-            elif lower not in CONNECTION_SPECIFIC and lower != b"te":
+            elif lower not in _HOP_BY_HOP:
                 fields.append((lower, value))
         head = RequestHead(
             request.method.encode("ascii"),
@@ -104,6 +101,16 @@ class Library:
         return failure
 
 
+_HOP_BY_HOP = frozenset({*CONNECTION_SPECIFIC, b"te"})
+
+
+@lru_cache(256)
+def _origin(host: bytes, port: int | None) -> tuple[Origin, bytes]:
+    """The origin of a URL, and its authority."""
+    origin = Origin(host.decode("ascii").strip("[]").lower(), port or 443)
+    return origin, origin.authority.encode("ascii")
+
+
 _FAILURES: dict[type[H3PushError], str] = {
     PoolTimeout: "PoolTimeout",
     ReadTimeout: "ReadTimeout",
@@ -135,16 +142,28 @@ class AsyncContent:
         self._answer = answer
         self._library = library
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for piece in self._answer.stream():
-                yield piece
-        except H3PushError as error:
-            raise self._library.failure(error) from error
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return Pieces(self._answer.stream(), self._library)
 
     async def aclose(self) -> None:
         """The client is done with it."""
         await self._answer.close()
+
+
+class Pieces(AsyncIterator[bytes]):
+    """Pieces of content, with the library's errors. No generator: that would cost as much again."""
+
+    __slots__ = ("_library", "_pieces")
+
+    def __init__(self, pieces: AsyncIterator[bytes], library: Library) -> None:
+        self._pieces = pieces
+        self._library = library
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._pieces.__anext__()
+        except H3PushError as error:
+            raise self._library.failure(error) from error
 
 
 class Content:

@@ -205,19 +205,20 @@ class Incoming:
             raise _too_large(limit)
         return whole
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    def stream(self, at_end: Callable[[], None] | None = None) -> "Pieces":
         """The pieces as they arrive; goes on where an earlier `stream` stopped. What was read whole comes in one piece.
 
-        `RuntimeError` when an earlier `stream` has given all of it.
+        `RuntimeError` when an earlier `stream` has given all of it. `at_end` is called when a reader has come to the end.
         """
+        return Pieces(self, at_end)
+
+    async def next_of_stream(self, is_first: bool) -> bytes:
+        """The next piece of a `stream`; empty at its end."""
         if self._whole is not None:
-            if self._whole:
-                yield self._whole
-            return
-        if self._taken and self.finished:
+            return self._whole if is_first else b""
+        if is_first and self._taken and self.finished:
             raise RuntimeError("the content was taken piece by piece already, to its end")
-        while chunk := await self.next_chunk():
-            yield chunk
+        return await self.next_chunk()
 
     def _put_back(self, chunks: list[bytes], size: int) -> None:
         """Make unread again what a `read` took that did not come to its end."""
@@ -240,6 +241,33 @@ class Incoming:
             raise ReadTimeout(f"{error}; {reason}") from None if reason else error
         finally:
             self._waiter = None
+
+
+class Pieces(AsyncIterator[bytes]):
+    """The content of a message, piece by piece; made by `Incoming.stream`. No generator: that would cost twice as much."""
+
+    __slots__ = ("_at_end", "_incoming", "_is_first", "_is_over")
+
+    def __init__(self, incoming: Incoming, at_end: Callable[[], None] | None) -> None:
+        self._incoming = incoming
+        self._at_end = at_end
+        self._is_first = True
+        self._is_over = False
+
+    async def __anext__(self) -> bytes:
+        if not self._is_over:
+            is_first, self._is_first = self._is_first, False
+            piece = await self._incoming.next_of_stream(is_first)
+            if piece:
+                return piece
+            self._is_over = True
+            if self._at_end is not None:
+                self._at_end()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End it, as a generator is ended."""
+        self._is_over = True
 
 
 def _too_large(limit: int) -> ContentTooLarge:
