@@ -20,6 +20,7 @@ COMMANDS = {
     "report": ("h3push.cli.report", "report"),
     "relay": ("h3push.cli.relay", "relay"),
     "lab": ("h3push.cli.lab", "lab"),
+    "doctor": ("h3push.cli.doctor", "doctor"),
     "demo": ("h3push.cli.demo", "demo"),
 }
 """Sub-command -> module and attribute; imported when used, or for the list in the help."""

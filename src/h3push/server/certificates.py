@@ -112,8 +112,14 @@ def expiry_notice(certfile: Path, *, now: datetime | None = None) -> str | None:
 
 def key_hash(certfile: Path) -> str:
     """The hash by which Chromium takes a certificate: SHA-256 of its public key (SubjectPublicKeyInfo), in base64."""
-    key = x509.load_pem_x509_certificates(certfile.read_bytes())[0].public_key()
-    encoded = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key_hash_of(x509.load_pem_x509_certificates(certfile.read_bytes())[0])
+
+
+def key_hash_of(certificate: x509.Certificate) -> str:
+    """The same of a certificate at hand."""
+    encoded = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     return base64.b64encode(hashlib.sha256(encoded).digest()).decode("ascii")
 
 
