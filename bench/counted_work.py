@@ -1,10 +1,12 @@
 """Count the work of a fixed workload, by a means that noise does not touch, and compare it with what is stored.
 
 The workload runs client and server in virtual time, on a connection that has been used before: a request with 1 KB of response,
-the same with one push of 1 KB, a response of 1 MB, and one of an ASGI application. Counted are the bytecode instructions and the
-calls of functions in h3push (those of the standard library differ between patch releases, and native code is not counted: `make
-bench` measures it), and what went over the link. The same code counts the same on every machine with the same version of Python,
-but for a few octets.
+the same with one push of 1 KB, the same with its response given with the promise, a page with 20 of these, a response of 1 MB,
+and one of an ASGI application. What `python_cost.py` times is counted too: the server alone, on a driver that does nothing.
+
+Counted are the bytecode instructions and the calls of functions in h3push (those of the standard library differ between patch
+releases, and native code is not counted: `make bench` measures it), and what went over the link. The same code counts the same on
+every machine with the same version of Python, but for a few octets.
 
 `counted_work.py` compares and exits with 1 when something has become dearer than the tolerance; `--write` stores new figures: do
 that, and say why in the commit, when the work is worth its price, or when it has become cheaper.
@@ -12,6 +14,7 @@ that, and say why in the commit, when the work is worth its price, or when it ha
 
 import argparse
 import asyncio
+import cProfile
 import json
 import os
 import sys
@@ -19,6 +22,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import python_cost
 
 import h3push
 from h3push import ClientConnection, Request, Response
@@ -30,13 +35,19 @@ STORED = Path(__file__).resolve().with_suffix(".json")
 """The stored counts, by version of Python."""
 TOLERANCE = 0.05
 """Part by which a figure may grow. Small things cost a per cent; a loop in the wrong place costs ten."""
-REPEAT = {"request": 20, "push": 20, "megabyte": 2, "asgi": 20}
+REPEAT = {"request": 20, "push": 20, "at_hand": 20, "page": 5, "megabyte": 2, "asgi": 20}
 """Times that each operation is done; what is told is the mean."""
+SERVER_ALONE = {"request": 50, "distinct": 50, "push": 3, "at_hand": 3, "asgi": 50}
+"""Operations of `python_cost.py`, and its requests in a round; not those with files, which are looked at anew after a second."""
 LINK = AccessLink(round_trip=0.02, rate=50_000_000)
 PACKAGE = str(Path(h3push.__file__).parent) + os.sep
 
 KILOBYTE = b"k" * 1024
 MEGABYTE = b"m" * 1_000_000
+
+AT_HAND = {"/at_hand": 1, "/page": 20}
+"""Pages, and how many responses at hand are pushed with each."""
+RESOURCE = Response(200, {"content-type": "text/plain"}, KILOBYTE)
 
 Counts = dict[str, dict[str, float]]
 """By operation: opcodes, calls, datagrams, octets."""
@@ -55,8 +66,11 @@ def handler(request: Request) -> Response | Awaitable[None]:
     """The server's side."""
     if request.path == "/asgi":
         return application(request)
-    if request.path == "/page":
+    if request.path == "/push":
         request.push_nowait("/resource")
+    elif request.path in AT_HAND:
+        for number in range(AT_HAND[request.path]):
+            request.push_nowait(f"/resource/{number}", response=RESOURCE)
     return Response(200, {"content-type": "text/plain"}, MEGABYTE if request.path == "/megabyte" else KILOBYTE)
 
 
@@ -65,9 +79,9 @@ async def get(client: ClientConnection, path: str) -> None:
     await (await client.get(path, headers={"accept": "*/*", "user-agent": "counted-work"})).read()
 
 
-async def get_with_push(client: ClientConnection) -> None:
-    """One response, and the push that comes with it."""
-    response = await client.get("/page", headers={"accept": "*/*", "user-agent": "counted-work"})
+async def get_with_pushes(client: ClientConnection, path: str) -> None:
+    """One response, and the pushes that come with it."""
+    response = await client.get(path, headers={"accept": "*/*", "user-agent": "counted-work"})
     await response.read()
     async for push in response.pushes():
         await (await push.response()).read()
@@ -75,7 +89,9 @@ async def get_with_push(client: ClientConnection) -> None:
 
 OPERATIONS: dict[str, Callable[[ClientConnection], Awaitable[None]]] = {
     "request": lambda client: get(client, "/resource"),
-    "push": get_with_push,
+    "push": lambda client: get_with_pushes(client, "/push"),
+    "at_hand": lambda client: get_with_pushes(client, "/at_hand"),
+    "page": lambda client: get_with_pushes(client, "/page"),
     "megabyte": lambda client: get(client, "/megabyte"),
     "asgi": lambda client: get(client, "/asgi"),
 }
@@ -132,6 +148,38 @@ async def count(world: World) -> Counts:
     return counted
 
 
+class CountedRounds(cProfile.Profile):
+    """Stands for the profile of `python_cost.measure`, which switches it on for each round: counts those after the first few."""
+
+    WARM = 4
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__()
+        self._counter = counter
+        self._rounds = 0
+
+    def enable(self, *_: Any, **__: Any) -> None:
+        self._rounds += 1
+        if self._rounds > self.WARM:
+            self._counter.__enter__()
+
+    def disable(self) -> None:
+        self._counter.__exit__()
+
+
+def count_server() -> Counts:
+    """Count the operations of `python_cost.py`, by request."""
+    python_cost.WAKE_UPS = 1
+    counted: Counts = {}
+    for name, size in SERVER_ALONE.items():
+        counter = Counter()
+        rounds = 12
+        asyncio.run(python_cost.measure(name, rounds, CountedRounds(counter)))
+        times = (rounds - CountedRounds.WARM) * size
+        counted[f"server {name}"] = {"opcodes": counter.opcodes / times, "calls": counter.calls / times}
+    return counted
+
+
 def compare(now: Counts, stored: Counts) -> list[str]:
     """Print both; returns a sentence for each figure that grew beyond the tolerance."""
     dearer = []
@@ -139,7 +187,7 @@ def compare(now: Counts, stored: Counts) -> list[str]:
         for what, figure in figures.items():
             before = stored.get(operation, {}).get(what)
             change = "new" if before is None else f"{figure / before - 1:+.1%}"
-            print(f"{operation:10} {what:10} {figure:12,.1f}  {change}")
+            print(f"{operation:15} {what:10} {figure:12,.1f}  {change}")
             if before is not None and figure > before * (1 + TOLERANCE):
                 dearer.append(f"{operation}: {figure:,.1f} {what}, {change} over the {before:,.1f} that are stored")
     return dearer
@@ -153,7 +201,7 @@ def main() -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     everything: dict[str, Counts] = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
-    now = in_world(handler, count, host=HOST, link=LINK.settings(), max_pushes=100)
+    now = in_world(handler, count, host=HOST, link=LINK.settings(), max_pushes=100) | count_server()
     dearer = compare(now, everything.get(version, {}))
     if arguments.write:
         STORED.write_text(json.dumps({**everything, version: now}, indent=2, sort_keys=True) + "\n", encoding="utf-8")

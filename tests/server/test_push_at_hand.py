@@ -68,10 +68,11 @@ def seen(handler: Pushing, **options: Any) -> tuple[Any, ...]:
         h3push.Response(404, HEADERS, BODY),
         h3push.Response(200, HEADERS, b""),
         h3push.Response(204, HEADERS),
+        h3push.Response(205, HEADERS, b"not sent"),
         h3push.Response(200, HEADERS, b"x" * 300_000),
         h3push.Response(200, HEADERS, BODY, trailers={"x-trailer": "1"}),
     ],
-    ids=["small", "not found", "empty", "no content", "large", "trailers"],
+    ids=["small", "not found", "empty", "no content", "reset content", "large", "trailers"],
 )
 def test_a_response_at_hand_is_as_good_as_the_handler_s(response: h3push.Response) -> None:
     """Fields, content, row and counts are the same, whether it goes out in one write or takes the way of any response."""

@@ -97,6 +97,8 @@ CYCLE: Mapping[tuple[CycleState, CycleInput], CycleState] = MappingProxyType(
 BESIDE_THE_RESPONSE = frozenset({PUSH, EARLY_HINT, INFORMATIONAL})
 """Events that never move the state."""
 
+_START, _MORE, _LAST, _DONE = CycleInput.START, CycleInput.MORE, CycleInput.LAST, CycleState.DONE
+
 
 class Cycle:
     """The application's `receive` and `send` for one request.
@@ -126,7 +128,7 @@ class Cycle:
 
     async def receive(self) -> Message:
         """Give the next piece of the request; after the last one, wait for the end of the client's interest."""
-        if self.state is CycleState.DONE or self._request.disconnected or self.request_failure is not None:
+        if self.state is _DONE or self._request.disconnected or self.request_failure is not None:
             return {"type": "http.disconnect"}
         if not self._told_end:
             return await self._receive_content()
@@ -162,7 +164,7 @@ class Cycle:
         if action is None:
             known = ", ".join(self._actions)
             raise RuntimeError(f"{kind!r} is no event of an HTTP response; known: {known}")
-        if self.state is CycleState.DONE and kind not in BESIDE_THE_RESPONSE:
+        if self.state is _DONE and kind not in BESIDE_THE_RESPONSE:
             return
         if self._request.disconnected:
             raise ClientGoneError("the client does not want this response any more")
@@ -175,13 +177,13 @@ class Cycle:
         after = CYCLE.get((self.state, happened))
         if after is None:
             raise RuntimeError(f"{event} does not fit here: the response is {self.state.value}")
-        return CycleState.TRAILERS if happened is CycleInput.LAST and self._announces_trailers else after
+        return CycleState.TRAILERS if happened is _LAST and self._announces_trailers else after
 
     # One method for each event. Most take effect at once; `send` waits for the awaitable that one returns.
 
     def _start(self, message: Message) -> Awaitable[None] | None:
         status, fields = int(message["status"]), own_fields(message.get("headers", ()))
-        after = self._after(CycleInput.START, "http.response.start")
+        after = self._after(_START, "http.response.start")
         self._fields = fields
         self._announces_trailers = bool(message.get("trailers"))
         events.deliver_response(self._delivery, status, fields)
@@ -197,9 +199,9 @@ class Cycle:
 
     def _body(self, message: Message) -> Awaitable[None] | None:
         more = message.get("more_body")
-        after = self._after(CycleInput.MORE if more else CycleInput.LAST, "http.response.body")
+        after = self._after(_MORE if more else _LAST, "http.response.body")
         body = message.get("body", b"")
-        if after is not CycleState.DONE:
+        if after is not _DONE:
             self.state = after
             return self._send_more(body) if body else None
         if self._delivery.waits_for_credit:
@@ -209,13 +211,13 @@ class Cycle:
         return None
 
     def _pathsend(self, message: Message) -> Awaitable[None] | None:
-        after = self._after(CycleInput.LAST, PATHSEND)
+        after = self._after(_LAST, PATHSEND)
         # Content-Length bytes of it are sent, even if it has grown meanwhile.
         return self._send_file(FileContent(message["path"], 0, declared_length(self._fields)), after)
 
     def _zerocopysend(self, message: Message) -> Awaitable[None] | None:
         more = message.get("more_body")
-        after = self._after(CycleInput.MORE if more else CycleInput.LAST, ZEROCOPYSEND)
+        after = self._after(_MORE if more else _LAST, ZEROCOPYSEND)
         file, offset = message["file"], message.get("offset")
         descriptor = file if isinstance(file, int) else file.fileno()
         if offset is None:
@@ -270,7 +272,7 @@ class Cycle:
 
     async def _send_file(self, content: FileContent, after: CycleState) -> None:
         """Have the transport send a part of a file, which it opens now, and the end of the response behind the last part."""
-        end = after is CycleState.DONE
+        end = after is _DONE
         hold = end and self._delivery.waits_for_credit
         await self._request.send_file(content.path, content.offset, content.length, end_stream=end and not hold)
         self.state = after

@@ -75,14 +75,24 @@ class Remembered(dict[Key, Value], Generic[Key, Value]):
         super().__init__()
         self._seen: set[int] = set()
 
+    def comes_again(self, key: Key) -> bool:
+        """True when a key has come before, so that it is worth making what `remember` keeps; notes that it has come."""
+        digest = hash(key)
+        if digest in self._seen:
+            return True
+        if len(self._seen) >= MAX_SEEN:
+            self._seen.clear()
+        self._seen.add(digest)
+        return False
+
     def remember(self, key: Key, fields: Fields, value: Value) -> None:
         """Keep `value` if its key has come before, unless its fields may hold a secret or are large."""
-        digest = hash(key)
-        if digest not in self._seen:
-            if len(self._seen) >= MAX_SEEN:
-                self._seen.clear()
-            self._seen.add(digest)
-        elif section_size(fields) <= MAX_SIZE and not holds_secret(fields) and not _has_query(fields):
+        if (
+            self.comes_again(key)
+            and section_size(fields) <= MAX_SIZE
+            and not holds_secret(fields)
+            and not _has_query(fields)
+        ):
             if len(self) >= MAX_REMEMBERED:
                 self.clear()
             self[key] = value

@@ -8,7 +8,7 @@ from h3push.errors import LocalProtocolError, StreamStateError
 from h3push.h3.config import H3Config
 from h3push.h3.connection import H3Connection
 from h3push.h3.content import JOINED_WRITE
-from h3push.h3.known import known_response
+from h3push.h3.known import KnownSection, known_response
 from h3push.h3.message import MessageInput, MessageState
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.request_receiver import ResponseSender
@@ -16,7 +16,7 @@ from h3push.h3.transport import Transport
 from h3push.h3.urgency import transport_priority
 from h3push.http.fields import Fields, RequestHead, response_fields
 from h3push.http.priority import Priority
-from h3push.http.semantics import NO_CONTENT_STATUSES, has_no_content
+from h3push.http.semantics import NO_CONTENT_STATUSES, RESET_CONTENT, has_no_content
 
 
 class ResponseStreams(H3Connection[ResponseSender]):
@@ -98,8 +98,18 @@ class ResponseStreams(H3Connection[ResponseSender]):
                 self._check_whole_response(sender.request, status, fields, content)  # before anything of it goes out
             waiting = self.send_response(stream_id, status, fields, not content)
             return self.send_data(stream_id, content, True) if content else waiting
-        head = self._sections.head_of_whole(stream_id, known_response(status, fields), len(content))
-        sender.state = MessageState.COMPLETE
+        return self._send_plain(stream_id, sender, known_response(status, fields), content)
+
+    def send_response_at_hand(self, stream_id: int, status: int, known: KnownSection, content: bytes) -> int | None:
+        """The same for a header section from `known_response`; `None`, and nothing done, when one write is not enough."""
+        sender = self._senders.get(stream_id)
+        if sender is None or sender.state is not _START or not is_plain(sender.request, status, len(content)):
+            return None
+        return self._send_plain(stream_id, sender, known, content)
+
+    def _send_plain(self, stream_id: int, sender: ResponseSender, known: KnownSection, content: bytes) -> int:
+        head = self._sections.head_of_whole(stream_id, known, len(content))
+        sender.state = _COMPLETE
         if sender.push_id is not None:
             self.push_counters.content_bytes += len(content)
         waiting = self._transport.write(stream_id, head + content, True)
@@ -148,7 +158,8 @@ class ResponseStreams(H3Connection[ResponseSender]):
             receiver.advance(MessageInput.CONNECT)
 
 
-_PLAIN_STATUSES = frozenset(range(200, 600)) - NO_CONTENT_STATUSES
+_START, _COMPLETE = MessageState.START, MessageState.COMPLETE
+_PLAIN_STATUSES = frozenset(range(200, 600)) - NO_CONTENT_STATUSES - {RESET_CONTENT}
 _SPECIAL_METHODS = (b"HEAD", b"CONNECT")
 
 

@@ -24,8 +24,9 @@ CRITICAL_PRIORITY = (1 << 31) - 1
 
 _LEVELS = 1 << 27
 """Levels of one urgency: level 0 is shared by incremental streams, the others go to non-incremental ones in order."""
-_REQUESTED_BASE = 1 << 30
-_PUSHED_BASE = -(1 << 30)
+_REQUESTED = tuple((1 << 30) + (LOWEST_URGENCY - urgency) * _LEVELS for urgency in range(LOWEST_URGENCY + 1))
+_PUSHED = tuple(-(1 << 30) + (LOWEST_URGENCY - urgency) * _LEVELS for urgency in range(LOWEST_URGENCY + 1))
+"""Level 0 of each urgency."""
 
 
 def requested_priority(request: RequestHead) -> Priority:
@@ -48,6 +49,7 @@ def transport_priority(priority: Priority, *, order: int, pushed: bool) -> int:
     Returns:
         A signed number of 32 bits, below `CRITICAL_PRIORITY`. Orders from 2^27 - 2 on share one level.
     """
-    level = 0 if priority.incremental else _LEVELS - 2 - order if order < _LEVELS - 3 else 1
-    base = _PUSHED_BASE if pushed else _REQUESTED_BASE
-    return base + (LOWEST_URGENCY - priority.urgency) * _LEVELS + level
+    base = (_PUSHED if pushed else _REQUESTED)[priority.urgency]
+    if priority.incremental:
+        return base
+    return base + (_LEVELS - 2 - order if order < _LEVELS - 3 else 1)

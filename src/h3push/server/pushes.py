@@ -211,7 +211,9 @@ class ServerPushes:
         if size > channel.piece or budget.pushed_bytes + size > budget.max_bytes:
             return False
         try:
-            stream_id = self._core.send_push_at_hand(push.record, status, response.known(date), body, push.priority)
+            stream_id = self._core.send_push_at_hand(
+                push.record, status, response.section(date, size), body, push.priority
+            )
         except H3PushError:  # no stream now, or a mistake that is told to whoever answers the request
             return False
         if stream_id is None:

@@ -1,13 +1,37 @@
-"""The response that a handler returns."""
+"""The response that a handler returns.
 
-from h3push.h3.known import KnownSection, known_response
+Applications give the same few header fields again and again, as a dictionary. How these are sent is remembered (`KnownHeaders`)
+by the rules of `h3.known`: from the second sight on, within bounds, and never with a secret.
+"""
+
+from h3push.h3.known import KnownSection, Remembered, known_response
 from h3push.http.content import Body, Content, known_length, normalize
 from h3push.http.fields import Field, Fields
-from h3push.http.headers import Headers, HeadersLike, encode_headers
+from h3push.http.headers import Headers, HeadersLike, encode_headers, has_field
 from h3push.http.semantics import NO_CONTENT_STATUSES
 
-_NEVER: Field = (b"", b"")
-"""No Date field."""
+
+class KnownHeaders:
+    """Header fields that were given before.
+
+    Args:
+        fields: as they are sent. Responses share them: not to be changed.
+    """
+
+    __slots__ = ("date", "fields", "has_date", "has_length", "length", "section", "status")
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+        self.has_date = has_field(fields, b"date")
+        self.has_length = has_field(fields, b"content-length")
+        self.section: KnownSection | None = None
+        """The whole section of the last response with them, which had ..."""
+        self.status = 0
+        """... this status, ..."""
+        self.length = 0
+        """... so many bytes of content ..."""
+        self.date: Field | None = None
+        """... and this Date."""
 
 
 class Response:
@@ -16,10 +40,7 @@ class Response:
     Content-Length is added when the length is known and the headers do not say it.
     """
 
-    __slots__ = ("_dated", "_fields", "_known", "_known_date", "_raw", "body", "status", "trailers")
-
-    _known: KnownSection
-    """Its header section, when it was asked for with `_known_date`."""
+    __slots__ = ("_dated", "_fields", "_given", "_raw", "body", "status", "trailers")
 
     def __init__(
         self,
@@ -36,10 +57,14 @@ class Response:
         """The content; iterators are used up by the first response they are sent with."""
         self.trailers = None if trailers is None else encode_headers(trailers)
         """Trailer fields, sent after the content."""
-        self._raw = encode_headers(headers) if _fields is None else _fields
+        given = self._given = _known_headers(headers) if type(headers) is dict else None
+        if given is not None:
+            self._raw = given.fields
+            self._dated = given.has_date
+        else:
+            self._raw = encode_headers(headers) if _fields is None else _fields
+            self._dated = False
         self._fields = _fields
-        self._dated = False
-        self._known_date: Field | None = _NEVER
 
     @classmethod
     def wrap(cls, status: int, fields: Fields, content: bytes) -> "Response":
@@ -61,24 +86,28 @@ class Response:
             fields = self._complete()
         return fields if date is None or self._dated else [*fields, date]
 
-    def known(self, date: Field | None) -> KnownSection:
-        """The header section to send, checked; made once for each `date` (by identity). `LocalProtocolError` for a bad field."""
-        if date is not self._known_date:
-            self._known = known_response(self.status, self.fields(date))
-            self._known_date = date
-        return self._known
+    def section(self, date: Field | None, length: int) -> KnownSection:
+        """The header section to send with `length` bytes of content, checked. `LocalProtocolError` for what cannot be sent."""
+        given = self._given
+        if given is None:
+            if self._fields is None or self._fields is self._raw:
+                return known_response(self.status, self.fields(date))
+            given = self._given = KnownHeaders(self._raw)  # it was sent before, and will be again
+        section = given.section
+        if section is None or given.date is not date or given.length != length or given.status != self.status:
+            section = given.section = known_response(self.status, self.fields(date))
+            given.date, given.length, given.status = date, length, self.status
+        return section
 
     def _complete(self) -> Fields:
-        fields = self._raw
-        sized = False
-        for name, _ in fields:
-            if name == b"content-length":
-                sized = True
-            elif name == b"date":
-                self._dated = True
-        body = self.body
+        fields, given, body = self._raw, self._given, self.body
+        if given is None:
+            self._dated = has_field(fields, b"date")
+            has_length = has_field(fields, b"content-length")
+        else:
+            has_length = given.has_length
         # Forbidden with 204; with 304 it would have to be that of the 200 response (RFC 9110 section 8.6).
-        if not sized and self.status not in NO_CONTENT_STATUSES:
+        if not has_length and self.status not in NO_CONTENT_STATUSES:
             length = len(body) if type(body) is bytes else known_length(body)
             if length is not None:
                 fields = [*fields, (b"content-length", b"%d" % length)]
@@ -88,3 +117,20 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
+
+
+_known = Remembered[tuple[tuple[str, str], ...], KnownHeaders]()
+
+
+def _known_headers(headers: dict[str, str]) -> KnownHeaders | None:
+    """What is remembered of header fields; `None` for those that come for the first time, or are not to be remembered."""
+    key = tuple(headers.items())
+    try:
+        known = _known.get(key)
+        if known is None and _known.comes_again(key):
+            fields = encode_headers(headers)
+            _known.remember(key, fields, KnownHeaders(fields))
+            known = _known.get(key)
+    except TypeError:  # not to be hashed, so no fields either
+        return None
+    return known

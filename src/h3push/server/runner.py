@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from types import CoroutineType
 from typing import Any
 
 from h3push.errors import (
@@ -79,7 +80,9 @@ class HandlerRunner:
                 if request.content is not None:
                     self._on_over(request)
                 return
-            elif not isinstance(result, Awaitable):
+            elif type(result) is not CoroutineType and not isinstance(
+                result, Awaitable
+            ):  # an ABC is asked last: it is slow
                 raise TypeError(f"a handler returns a Response, None or an awaitable of these, not {result!r}")
         except Exception as error:
             self._fail(request, error)

@@ -238,21 +238,58 @@ class ResponseWriter:
     def respond_now(self, response: Response) -> bool:
         """Send a whole response in this very wake-up. False when it has to be sent piece by piece, or must wait."""
         body: Body = response.body
-        channel = self._channel
+        channel, state = self._channel, self.state
         if type(body) is not bytes or response.trailers is not None or len(body) > channel.piece:
             return False
-        state, status = self.state, response.status
         if state is _UNWANTED:
             return True
         try:
-            if state is not _WAITING or status in _SENT_WITHOUT or self._head.method == b"HEAD":
-                self.begin(status, response.fields(), not body)
-                if body and self.state is _STARTED:
-                    self.write(body, True)
-            else:
-                self._send_whole(status, response.fields(channel.date()), body)
+            if state is not _WAITING or not self._send_at_hand(response, body):
+                self._respond_in_steps(response, body)
         except NoStreamCredit:
             return False
+        return True
+
+    def _respond_in_steps(self, response: Response, body: bytes) -> None:
+        status = response.status
+        if self.state is not _WAITING or self._has_no_content(status):
+            self.begin(status, response.fields(), not body)
+            if body and self.state is _STARTED:
+                self.write(body, True)
+        else:
+            self._send_whole(status, response.fields(self._channel.date()), body)
+
+    def _send_at_hand(self, response: Response, body: bytes) -> bool:
+        """Send a response as the core remembers it, in one write. False, and nothing done, when it is not plain."""
+        channel, stream_id, push, status, size = (
+            self._channel,
+            self.stream_id,
+            self.push,
+            response.status,
+            len(body),
+        )
+        if not size:
+            return False
+        section = response.section(channel.date(), size)
+        if push is not None:
+            if stream_id is not None or push.push_id is None:
+                return False
+            self.stream_id = channel.core.send_push_at_hand(
+                channel.core.push(push.push_id), status, section, body, push.priority
+            )
+            if self.stream_id is None:
+                return False
+        elif stream_id is None or channel.core.send_response_at_hand(stream_id, status, section, body) is None:
+            return False
+        if self.row is not None:
+            self.row.began()
+        self.status = status
+        if push is None:
+            self.bytes_sent = size
+            self._end()
+        else:
+            self.state = _STARTED
+            self._sent(size, True)
         return True
 
     def _has_no_content(self, status: int) -> bool:

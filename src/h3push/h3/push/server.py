@@ -25,7 +25,7 @@ from h3push.h3.known import KnownSection, known_promise
 from h3push.h3.own_streams import OwnStreams
 from h3push.h3.push.rules import PushRefusal, error_of
 from h3push.h3.push.server_book import ServerPush, ServerPushBook
-from h3push.h3.push.states import ServerPushAction, ServerPushInput
+from h3push.h3.push.states import ServerPushAction, ServerPushInput, ServerPushState
 from h3push.h3.request_receiver import ResponseSender
 from h3push.h3.sections import FieldSections
 from h3push.h3.shutdown import Shutdown
@@ -227,16 +227,17 @@ class PushSender:
 
         Nothing has been opened when it raises for what is wrong with the response.
         """
-        pushes, sections, push_id = self._pushes, self._sections, push.push_id
-        pushes.check_opening(push)
+        pushes, sections, size = self._pushes, self._sections, len(content)
+        if push.state is not _PROMISED:
+            pushes.check_opening(push)
         if sections.encoder.uses_table:
             return self._send_whole_by_table(push, known, content, priority)
-        head = sections.head_of_whole(0, known, len(content))  # without a table the stream does not matter
-        if priority is None or self.priorities:
+        head = sections.head_of_whole(0, known, size)  # without a table the stream does not matter
+        if self.priorities:
             priority = self._priority_of(push, priority)
-        stream_id = self._open(push, priority)
-        pushes.sent_whole(push, stream_id, len(content))
-        self._transport.write(stream_id, push_stream_header(push_id) + head + content, True)
+        stream_id = self._open(push, push.priority if priority is None else priority)
+        pushes.sent_whole(push, stream_id, size)
+        self._transport.write(stream_id, push_stream_header(push.push_id) + head + content, True)
         return stream_id
 
     def _send_whole_by_table(
@@ -340,3 +341,4 @@ class PushSender:
 
 
 _AUTHORITY = PushRefusal.AUTHORITY
+_PROMISED = ServerPushState.PROMISED
