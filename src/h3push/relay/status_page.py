@@ -24,8 +24,8 @@ h1 { font-size: 1.25rem; margin: 0 0 .75rem; } h2 { font-size: 1rem; margin: 1.5
 .wait { opacity: .35; } .push { background: var(--push); } .store { background: var(--store); }
 .server { background: var(--server); } .relay { background: var(--relay); }
 .key { font-size: .85rem; }
-.key i { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin: 0 .3rem 0 .8rem; }
-.key i:first-child { margin-left: 0; }
+.key span { white-space: nowrap; margin-right: .8rem; }
+.key i { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .3rem; }
 @media (max-width: 36rem) {
   .row { grid-template-columns: 2.4rem minmax(0, 1fr) 4.5rem; } .row .track { grid-column: 1 / -1; grid-row: 2; }
 }
@@ -121,8 +121,8 @@ PAGE = f"""<!doctype html>
 <p id="state" role="status">Connecting</p>
 <div id="origins"></div>
 <div id="figures" class="figures"></div>
-<p class="key"><i class="push"></i>by a push<i class="store"></i>by the cache<i class="server"></i>by the origin<i
-class="relay"></i>by the relay itself</p>
+<p class="key"><span><i class="push"></i>by a push</span> <span><i class="store"></i>by the cache</span>
+<span><i class="server"></i>by the origin</span> <span><i class="relay"></i>by the relay itself</span></p>
 <div id="loads"></div>
 <script>{SCRIPT}</script>
 </body>
