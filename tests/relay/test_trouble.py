@@ -27,9 +27,9 @@ ROUNDS = 5
 
 
 def content(path: str) -> bytes:
-    """The one body that a path has: from nothing to 120 kB."""
+    """The one body that a path has: from nothing to 60 kB."""
     chance = random.Random(path)
-    return chance.randbytes(chance.choice((0, 10, 1_000, 20_000, 120_000)))
+    return chance.randbytes(chance.choice((0, 10, 1_000, 10_000, 60_000)))
 
 
 async def origin(request: h3push.Request) -> h3push.Response:
@@ -74,7 +74,7 @@ class Trouble:
             passage.link.settings = replace(LINK, loss=1.0)
         await asyncio.sleep(0.3)
         for passage in (forwarder.up, forwarder.down):
-            passage.link.settings = replace(LINK, loss=0.02)
+            passage.link.settings = replace(LINK, loss=0.001)
         self.breaks += 1
 
     async def make(self, forwarder: Forwarder) -> None:
@@ -107,7 +107,7 @@ async def run(made: DevelopmentCertificates) -> tuple[Relay, Trouble, list[int]]
     assert kind is not None
     trouble = Trouble(made)
     settings = RelaySettings(
-        stored=40, stored_bytes=600_000, unclaimed=20, unclaimed_bytes=300_000, first_backoff=0.05, last_backoff=0.2
+        stored=40, stored_bytes=500_000, unclaimed=20, unclaimed_bytes=300_000, first_backoff=0.05, last_backoff=0.2
     )
     async with AsyncExitStack() as stack:
         await trouble.server.open()
