@@ -167,10 +167,8 @@ def _make(
         raise CommandFailed(str(error)) from None
     try:
         return Relay(places, kind, settings, context=context, cache=cache, cafile=cacert, verify=verify)
-    except OSError as error:
-        raise file_failure(error, "read the authorities in", cacert or "", ExitCode.CACERT) from None
     except ValueError as error:
-        raise CommandFailed(f"{cacert} cannot be used: {error}", ExitCode.CACERT) from None
+        raise CommandFailed(str(error), ExitCode.CACERT) from None
 
 
 def _explained(error: OSError, running: "Relay", cache: Path | None) -> CommandFailed:
