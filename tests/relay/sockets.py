@@ -13,8 +13,9 @@ from h3push.relay.places import Place
 from h3push.relay.relay import Relay
 from h3push.relay.settings import RelaySettings
 from h3push.server.certificates import DevelopmentCertificates
+from h3push.server.identities import read_identities
 from h3push.tcp.side import find_backend
-from h3push.tcp.tls import make_context
+from h3push.tcp.tls import TcpTls
 
 
 @asynccontextmanager
@@ -30,7 +31,11 @@ async def relay_to(
     """A relay whose connection is open."""
     kind = find_backend("uvicorn")
     assert kind is not None
-    context = make_context(made.certfile, made.keyfile, list(kind.abilities.versions)) if tls else None
+    context = None
+    if tls:
+        own = TcpTls(list(kind.abilities.versions))
+        own.load(read_identities([(made.certfile, made.keyfile)], lambda: b""), None)
+        context = own.context
     async with h3push.serve(handler, "localhost", 0, certfile=made.certfile, keyfile=made.keyfile) as origin:
         place = Place(Origin("localhost", origin.address[1]), host, 0)
         async with Relay(

@@ -118,11 +118,11 @@ class Gateway:
             return
         except H3PushError as error:
             refusal = refusal_of(error)
-            row.answer(now(), refusal.status, "relay")
+            self._loads.answer(row, now(), refusal.status, "relay")
             await _refuse(refusal, send)
             return
         async with answer:
-            row.answer(now(), answer.status, answer.source.value)
+            self._loads.answer(row, now(), answer.status, answer.source.value)
             await self._respond(incoming, answer, row, send)
 
     async def _answer(self, incoming: Incoming) -> Answer:

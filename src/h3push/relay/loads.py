@@ -37,10 +37,6 @@ class Row:
     is_whole: bool = False
     """True when as much content was handed on as the response announced."""
 
-    def answer(self, now: float, status: int, source: str) -> None:
-        """The response has begun."""
-        self.answered, self.status, self.source = now, status, source
-
 
 @dataclass(slots=True)
 class Load:
@@ -83,13 +79,16 @@ class Loads:
         self.under_way += 1
         return row
 
+    def answer(self, row: Row, now: float, status: int, source: str) -> None:
+        """A response has begun."""
+        row.answered, row.status, row.source = now, status, source
+        self.sources[source] += 1
+
     def end(self, row: Row, now: float) -> None:
         """All of a response was handed on, or will not be."""
         row.ended = now
         self.under_way -= 1
         self.octets += row.octets
-        if row.source:
-            self.sources[row.source] += 1
 
 
 def is_document(fields: Iterable[Field]) -> bool:
