@@ -123,7 +123,7 @@ _known = Remembered[tuple[tuple[str, str], ...], KnownHeaders]()
 
 
 def _known_headers(headers: dict[str, str]) -> KnownHeaders | None:
-    """What is remembered of header fields; `None` for those that come for the first time, or are not to be remembered."""
+    """Header fields that were given before, as they are remembered; `None` the first time, or when they may not be."""
     key = tuple(headers.items())
     try:
         known = _known.get(key)
