@@ -113,9 +113,9 @@ async def site(request):
     return h3push.Response(200, {}, request.path.encode() * 100)
 
 async def parts(path):
-    for _ in range(20):
-        yield path.encode() * 50
-        await asyncio.sleep(0.01)
+    for _ in range(5):
+        yield path.encode() * 200
+        await asyncio.sleep(0.1)
 
 async def main(port, certfile, keyfile):
     async with h3push.serve(site, "127.0.0.1", int(port), certfile=certfile, keyfile=keyfile) as server:
@@ -202,15 +202,15 @@ def test_a_hundred_at_once_through_two_crashes_get_whole_bodies_or_errors(librar
                 while not whole.empty():
                     whole.get_nowait()
                 with process(certificates, port):
-                    async with asyncio.timeout(15):
-                        for _ in range(200):
+                    async with asyncio.timeout(40):
+                        for _ in range(100):
                             await whole.get()
                 assert len(failed) > crashed
             end.set()
             await asyncio.gather(*tasks)
 
     asyncio.run(main())
-    assert max(late) < 10
+    assert max(late) < 20
 
 
 @BOTH

@@ -269,8 +269,6 @@ class PushedExchange(Exchange):
     """A promised request and its response. It holds one unit of push credit until it is released."""
 
     sending = False
-    state: ReceivedState = ReceivedState.PROMISED
-    """How far it has come."""
     cancelled_by: CancelledBy | None = None
     """The side that ended it early, and how; `None` when neither did."""
     claimed: bool = False
@@ -294,18 +292,21 @@ class PushedExchange(Exchange):
         """The responses that it came with and that the application still has."""
 
     @property
+    def state(self) -> ReceivedState:
+        """How far it has come. Nobody sets it: it follows from what the core has told of the push, whose book it is in."""
+        if self.cancelled_by is not None:
+            return ReceivedState.FAILED if self.cancelled_by in FAILURES else ReceivedState.CANCELLED
+        if self.over:
+            return ReceivedState.FULFILLED
+        return ReceivedState.PROMISED if self.head is None else ReceivedState.OPEN
+
+    @property
     def is_under_way(self) -> bool:
         """True until its response is complete, or will not be."""
-        return self.state in {ReceivedState.PROMISED, ReceivedState.OPEN}
-
-    def answer(self, stream_id: int, head: ResponseHead, now: float) -> None:
-        super().answer(stream_id, head, now)
-        self.state = ReceivedState.OPEN
+        return not self.over and self.cancelled_by is None
 
     def end(self, now: float) -> None:
         super().end(now)
-        if self.is_under_way:
-            self.state = ReceivedState.FULFILLED
         if self.on_end is not None:
             on_end, self.on_end = self.on_end, None
             on_end(self)
@@ -317,7 +318,6 @@ class PushedExchange(Exchange):
 
     def ended_early(self, by: CancelledBy, sentence: str, code: int) -> None:
         """It will not come, or not further."""
-        self.state = ReceivedState.FAILED if by in FAILURES else ReceivedState.CANCELLED
         self.cancelled_by = by
         error = PushCancelled(f"push {self.push_id} of {self.request.path}: {sentence}", code)
         self.fail(error, self.owner.now())

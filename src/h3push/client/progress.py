@@ -1,6 +1,7 @@
 """The progress of a response at the client: its moments, and the states of a push as an application sees them.
 
-`ReceivedState` is a view of `h3push.h3.push.states` in fewer words. It adds what the core tells by its events: how a push ended.
+`ReceivedState` is the client's table of `h3push.h3.push.states` in fewer words: whether a push stream was there is nothing to an
+application. It is nowhere kept, but follows from what the core has told.
 """
 
 from dataclasses import dataclass

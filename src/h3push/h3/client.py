@@ -31,6 +31,7 @@ from h3push.h3.message_receiver import MessageReceiver
 from h3push.h3.push.client import OrphanStream, PushReceiver
 from h3push.h3.push.client_book import ClientPush, ClientPushBook
 from h3push.h3.push.counters import PushCounters
+from h3push.h3.push.states import ClientPushState
 from h3push.h3.response_receiver import PushStream, ResponseReceiver
 from h3push.h3.transport import Transport
 from h3push.http.fields import (
@@ -159,6 +160,10 @@ class H3ClientConnection(H3Connection[MessageSender]):
     def pushes_under_way(self) -> int:
         """Pushes of which the promise or the push stream is there and that have not ended."""
         return len(self._pushes)
+
+    def push_state(self, push_id: int) -> ClientPushState:
+        """How far a push has come, or how it ended; one that ended long ago counts as CANCELLED (`remembered_pushes`)."""
+        return self._pushes.state(push_id)
 
     def cancel_push(self, push_id: int) -> None:
         """Call a promised push off: CANCEL_PUSH before its push stream came, STOP_SENDING after (RFC 9114 section 7.2.3).

@@ -9,6 +9,7 @@ from h3push.h3.config import H3Config
 from h3push.h3.push.client_book import ClientPush, ClientPushBook
 from h3push.h3.push.server_book import ServerPush, ServerPushBook
 from h3push.h3.push.states import (
+    CLIENT_ENDS,
     CLIENT_PUSH,
     SERVER_PUSH,
     ClientPushAction,
@@ -26,7 +27,6 @@ SERVER_PAIRS = list(product(ServerPushState, ServerPushInput))
 CLIENT_PAIRS = list(product(ClientPushState, ClientPushInput))
 
 SERVER_ENDS = {ServerPushState.FULFILLED, ServerPushState.CANCELLED}
-CLIENT_ENDS = {ClientPushState.CANCELLED, ClientPushState.CLOSED}
 
 LOCAL_CLIENT_INPUTS = {
     ClientPushInput.REFUSE,
@@ -63,6 +63,11 @@ def server_in(state: ServerPushState) -> ServerPushBook:
     return pushes
 
 
+UP_TO_OPEN = [ClientPushInput.RECEIVE_PROMISE, ClientPushInput.RECEIVE_STREAM]
+STREAM_SEEN = {ClientPushState.FULFILLED, ClientPushState.STOPPED, ClientPushState.FAILED}
+"""Ends in which the one push stream has been there."""
+
+
 def client_in(state: ClientPushState, config: H3Config = WINDOW_OF_FOUR) -> ClientPushBook:
     """A client's pushes, with push 0 in that state."""
     pushes = ClientPushBook(config)
@@ -71,13 +76,12 @@ def client_in(state: ClientPushState, config: H3Config = WINDOW_OF_FOUR) -> Clie
         ClientPushState.UNKNOWN: [],
         ClientPushState.PROMISED: [ClientPushInput.RECEIVE_PROMISE],
         ClientPushState.ORPHAN: [ClientPushInput.RECEIVE_STREAM],
-        ClientPushState.OPEN: [ClientPushInput.RECEIVE_PROMISE, ClientPushInput.RECEIVE_STREAM],
+        ClientPushState.OPEN: UP_TO_OPEN,
         ClientPushState.CANCELLED: [ClientPushInput.RECEIVE_CANCEL_PUSH],
-        ClientPushState.CLOSED: [
-            ClientPushInput.RECEIVE_PROMISE,
-            ClientPushInput.RECEIVE_STREAM,
-            ClientPushInput.RECEIVE_END,
-        ],
+        ClientPushState.FULFILLED: [*UP_TO_OPEN, ClientPushInput.RECEIVE_END],
+        ClientPushState.STOPPED: [*UP_TO_OPEN, ClientPushInput.CANCEL],
+        ClientPushState.FAILED: [*UP_TO_OPEN, ClientPushInput.RECEIVE_RESET],
+        ClientPushState.EXPIRED: [ClientPushInput.RECEIVE_PROMISE, ClientPushInput.EXPIRE],
     }[state]
     for happened in path:
         pushes.apply(0, happened, 0.0)
@@ -217,15 +221,12 @@ def test_every_pair_on_a_client_is_a_row_or_an_error_of_the_right_kind(pair, rel
 
 IMPOSSIBLE_ON_A_CLIENT = {
     # (state, input): why it cannot come about, though the server causes it
-    (ClientPushState.UNKNOWN, ClientPushInput.RECEIVE_END): "no stream",
-    (ClientPushState.UNKNOWN, ClientPushInput.RECEIVE_RESET): "no stream",
-    (ClientPushState.PROMISED, ClientPushInput.RECEIVE_END): "no stream",
-    (ClientPushState.PROMISED, ClientPushInput.RECEIVE_RESET): "no stream",
     (ClientPushState.ORPHAN, ClientPushInput.RECEIVE_END): "held with its data",
-    (ClientPushState.CANCELLED, ClientPushInput.RECEIVE_END): "no stream",
-    (ClientPushState.CANCELLED, ClientPushInput.RECEIVE_RESET): "no stream",
-    (ClientPushState.CLOSED, ClientPushInput.RECEIVE_END): "the stream is over",
-    (ClientPushState.CLOSED, ClientPushInput.RECEIVE_RESET): "the stream is over",
+    **{
+        (state, happened): "no stream, or it is over"
+        for state in (ClientPushState.UNKNOWN, ClientPushState.PROMISED, *CLIENT_ENDS)
+        for happened in (ClientPushInput.RECEIVE_END, ClientPushInput.RECEIVE_RESET, ClientPushInput.RECEIVE_STOPPED)
+    },
 }
 
 
@@ -235,7 +236,7 @@ def test_what_a_server_may_not_do_is_a_second_stream_alone():
     missing = {pair for pair in product(ClientPushState, received) if pair not in CLIENT_PUSH}
     second_stream = {
         (state, ClientPushInput.RECEIVE_STREAM)
-        for state in (ClientPushState.ORPHAN, ClientPushState.OPEN, ClientPushState.CLOSED)
+        for state in (ClientPushState.ORPHAN, ClientPushState.OPEN, *STREAM_SEEN)
     }
     assert missing == second_stream | IMPOSSIBLE_ON_A_CLIENT.keys()
 
@@ -267,10 +268,10 @@ def test_what_a_client_does_fits_the_states(pair, row):
     has_stream = state in (ClientPushState.ORPHAN, ClientPushState.OPEN) or happened is ClientPushInput.RECEIVE_STREAM
     if action.name.startswith("STOP"):
         assert has_stream
-        assert after is ClientPushState.CLOSED
+        assert after in STREAM_SEEN
     if "CANCEL_PUSH" in action.name:
         assert not has_stream, "RFC 9114 section 7.2.3: once the stream is there, STOP_SENDING"
-        assert after is ClientPushState.CANCELLED
+        assert after in CLIENT_ENDS - STREAM_SEEN
     if after in CLIENT_ENDS and state is ClientPushState.PROMISED:
         assert action.name.endswith("TELL"), "the application waits for it"
     if state in CLIENT_ENDS and happened is not ClientPushInput.RECEIVE_STREAM:

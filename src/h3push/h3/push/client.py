@@ -220,9 +220,10 @@ class PushReceiver:
 
     def reset(self, push_id: int, error_code: int) -> None:
         """The server reset a push stream: it called the push off if it says so, else it could not go on."""
-        called_off = error_code == ErrorCode.H3_REQUEST_CANCELLED
-        by = CancelledBy.PEER if called_off else CancelledBy.FAILED
-        self._move(push_id, ClientPushInput.RECEIVE_RESET, by, error_code)
+        if error_code == ErrorCode.H3_REQUEST_CANCELLED:
+            self._move(push_id, ClientPushInput.RECEIVE_STOPPED, CancelledBy.PEER, error_code)
+        else:
+            self._move(push_id, ClientPushInput.RECEIVE_RESET, CancelledBy.FAILED, error_code)
 
     def failed(self, push_id: int, error_code: int) -> None:
         """A pushed response was malformed."""

@@ -20,14 +20,19 @@ from dataclasses import dataclass
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError
 from h3push.h3.config import H3Config
-from h3push.h3.events import FAILURES, CancelledBy
+from h3push.h3.events import CancelledBy
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.id_ranges import IdRanges
-from h3push.h3.push.states import CLIENT_PUSH, ClientPushAction, ClientPushInput, ClientPushState
+from h3push.h3.push.states import (
+    CLIENT_ENDS,
+    CLIENT_FAILURES,
+    CLIENT_PUSH,
+    ClientPushAction,
+    ClientPushInput,
+    ClientPushState,
+)
 from h3push.http.fields import Fields, RequestHead
 from h3push.wire.varint import VARINT_MAX
-
-_ENDED = (ClientPushState.CANCELLED, ClientPushState.CLOSED)
 
 
 @dataclass(slots=True)
@@ -170,7 +175,7 @@ class ClientPushBook:
             raise _no_row(push, happened)
         self._highest_seen = max(self._highest_seen, push_id)
         before, (push.state, action) = push.state, row
-        if happened is ClientPushInput.RECEIVE_PROMISE and push.state not in _ENDED:
+        if happened is ClientPushInput.RECEIVE_PROMISE and push.state not in CLIENT_ENDS:
             if not push.promises:
                 self.counters.promised += 1
             push.promises += 1
@@ -181,7 +186,7 @@ class ClientPushBook:
     def _moved(self, push: ClientPush, by: CancelledBy | None, now: float) -> None:
         self._orphans.pop(push.push_id, None)
         self._unfulfilled.pop(push.push_id, None)
-        if push.state not in _ENDED:
+        if push.state not in CLIENT_ENDS:
             self._live[push.push_id] = push
             promise, stream = self._config.push_promise_timeout, self._config.push_stream_timeout
             if push.state is ClientPushState.ORPHAN and promise is not None:
@@ -190,21 +195,21 @@ class ClientPushBook:
                 self._unfulfilled[push.push_id] = now + stream
             return
         if self._live.pop(push.push_id, None) is not None and push.promises:
-            self._count(by)
+            self._count(push.state, by)
         self._recent[push.push_id] = push.state
         if len(self._recent) > self._config.remembered_pushes:
             self._recent.popitem(last=False)
         if self._finished.add(push.push_id) and push.push_id not in self._unreleased:
             self._released += 1
 
-    def _count(self, by: CancelledBy | None) -> None:
+    def _count(self, end: ClientPushState, by: CancelledBy | None) -> None:
         """A push that was promised is over."""
-        if by is None:
+        if end is ClientPushState.FULFILLED:
             self.counters.fulfilled += 1
+        elif end in CLIENT_FAILURES:
+            self.counters.failed += 1
         elif by is CancelledBy.PEER:
             self.counters.cancelled_by_peer += 1
-        elif by in FAILURES:
-            self.counters.failed += 1
         else:
             self.counters.cancelled += 1
 

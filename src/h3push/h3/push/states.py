@@ -23,12 +23,17 @@ The server's side of one push ID::
 
 The client's side::
 
-              promise                 push stream
-    UNKNOWN ──────────▶ PROMISED ────────────────────▶ OPEN ──▶ CLOSED
-       │  push stream              promise              ▲  FIN, RESET_STREAM, STOP_SENDING sent
-       ├──────────────▶ ORPHAN ─────────────────────────┘
+              promise                 push stream             FIN
+    UNKNOWN ──────────▶ PROMISED ────────────────────▶ OPEN ──────▶ FULFILLED
+       │                   │ no stream in time          ▲ │  RESET_STREAM, malformed
+       │                   ├──▶ EXPIRED                 │ ├───────▶ FAILED
+       │  push stream      │      promise               │ │  called off by either side
+       ├──────────────▶ ORPHAN ─────────────────────────┘ └───────▶ STOPPED
        │  CANCEL_PUSH, refused
-       └──────────────▶ CANCELLED ──▶ CLOSED   when its stream comes all the same
+       └──────────────▶ CANCELLED
+
+When its stream comes all the same, CANCELLED becomes STOPPED and EXPIRED becomes FAILED. So the state of a push that is over
+tells how it ended, and whether its one push stream has been there.
 
 An input that is missing in a table is an error: of the peer for what was received, of our caller for the rest. The drawing in
 `docs/reference/push-states.md` is made from the tables, and a test walks every pair.
@@ -105,8 +110,14 @@ class ClientPushState(IntEnum):
     """Promise and push stream are there; the response is coming in."""
     CANCELLED = 4
     """Called off before its push stream came."""
-    CLOSED = 5
-    """Its push stream was seen and is done with."""
+    FULFILLED = 5
+    """Its response has come whole."""
+    STOPPED = 6
+    """Called off, by either side, when its push stream was there."""
+    FAILED = 7
+    """The server could not complete its response, or it was malformed, or its promise did not come in time."""
+    EXPIRED = 8
+    """Its push stream did not come in time."""
 
 
 class ClientPushInput(IntEnum):
@@ -125,10 +136,12 @@ class ClientPushInput(IntEnum):
     RECEIVE_END = 5
     """The response is complete."""
     RECEIVE_RESET = 6
-    """The server reset the push stream."""
-    FAIL = 7
+    """The server reset the push stream: it cannot go on."""
+    RECEIVE_STOPPED = 7
+    """The server reset the push stream with H3_REQUEST_CANCELLED: it calls it off."""
+    FAIL = 8
     """The pushed response is malformed."""
-    EXPIRE = 8
+    EXPIRE = 9
     """The other half (promise or push stream) did not come in time."""
 
 
@@ -205,32 +218,52 @@ CLIENT_PUSH: dict[tuple[int, int], tuple[ClientPushState, ClientPushAction]] = {
     (_C.PROMISED, _J.RECEIVE_STREAM): (_C.OPEN, _B.DELIVER),
     (_C.PROMISED, _J.RECEIVE_CANCEL_PUSH): (_C.CANCELLED, _B.TELL),
     (_C.PROMISED, _J.CANCEL): (_C.CANCELLED, _B.SEND_CANCEL_PUSH | _B.TELL),
-    (_C.PROMISED, _J.EXPIRE): (_C.CANCELLED, _B.SEND_CANCEL_PUSH | _B.TELL),
+    (_C.PROMISED, _J.EXPIRE): (_C.EXPIRED, _B.SEND_CANCEL_PUSH | _B.TELL),
     (_C.ORPHAN, _J.RECEIVE_PROMISE): (_C.OPEN, _B.TELL_PROMISE | _B.DELIVER),
-    (_C.ORPHAN, _J.REFUSE): (_C.CLOSED, _B.STOP | _B.TELL_REFUSED),
-    (_C.ORPHAN, _J.RECEIVE_CANCEL_PUSH): (_C.CLOSED, _B.STOP | _B.TELL_REFUSED),
-    (_C.ORPHAN, _J.RECEIVE_RESET): (_C.CLOSED, _B.TELL_REFUSED),
-    (_C.ORPHAN, _J.EXPIRE): (_C.CLOSED, _B.STOP | _B.TELL_REFUSED),
+    (_C.ORPHAN, _J.REFUSE): (_C.STOPPED, _B.STOP | _B.TELL_REFUSED),
+    (_C.ORPHAN, _J.RECEIVE_CANCEL_PUSH): (_C.STOPPED, _B.STOP | _B.TELL_REFUSED),
+    (_C.ORPHAN, _J.RECEIVE_RESET): (_C.FAILED, _B.TELL_REFUSED),
+    (_C.ORPHAN, _J.RECEIVE_STOPPED): (_C.STOPPED, _B.TELL_REFUSED),
+    (_C.ORPHAN, _J.EXPIRE): (_C.FAILED, _B.STOP | _B.TELL_REFUSED),
     (_C.OPEN, _J.RECEIVE_PROMISE): (_C.OPEN, _B.TELL_PROMISE),
-    (_C.OPEN, _J.REFUSE): (_C.CLOSED, _B.STOP | _B.TELL),
-    (_C.OPEN, _J.RECEIVE_CANCEL_PUSH): (_C.CLOSED, _B.STOP | _B.TELL),
+    (_C.OPEN, _J.REFUSE): (_C.STOPPED, _B.STOP | _B.TELL),
+    (_C.OPEN, _J.RECEIVE_CANCEL_PUSH): (_C.STOPPED, _B.STOP | _B.TELL),
     # Section 7.2.3: once the push stream is there, STOP_SENDING and no CANCEL_PUSH.
-    (_C.OPEN, _J.CANCEL): (_C.CLOSED, _B.STOP | _B.TELL),
-    (_C.OPEN, _J.RECEIVE_END): (_C.CLOSED, _B.NOTHING),
-    (_C.OPEN, _J.RECEIVE_RESET): (_C.CLOSED, _B.TELL),
-    (_C.OPEN, _J.FAIL): (_C.CLOSED, _B.STOP | _B.TELL),
+    (_C.OPEN, _J.CANCEL): (_C.STOPPED, _B.STOP | _B.TELL),
+    (_C.OPEN, _J.RECEIVE_END): (_C.FULFILLED, _B.NOTHING),
+    (_C.OPEN, _J.RECEIVE_RESET): (_C.FAILED, _B.TELL),
+    (_C.OPEN, _J.RECEIVE_STOPPED): (_C.STOPPED, _B.TELL),
+    (_C.OPEN, _J.FAIL): (_C.FAILED, _B.STOP | _B.TELL),
     (_C.CANCELLED, _J.RECEIVE_PROMISE): (_C.CANCELLED, _B.NOTHING),
     (_C.CANCELLED, _J.REFUSE): (_C.CANCELLED, _B.NOTHING),
-    (_C.CANCELLED, _J.RECEIVE_STREAM): (_C.CLOSED, _B.STOP),
+    (_C.CANCELLED, _J.RECEIVE_STREAM): (_C.STOPPED, _B.STOP),
     (_C.CANCELLED, _J.RECEIVE_CANCEL_PUSH): (_C.CANCELLED, _B.NOTHING),
     (_C.CANCELLED, _J.CANCEL): (_C.CANCELLED, _B.NOTHING),
-    (_C.CLOSED, _J.RECEIVE_PROMISE): (_C.CLOSED, _B.NOTHING),
-    (_C.CLOSED, _J.REFUSE): (_C.CLOSED, _B.NOTHING),
+    (_C.EXPIRED, _J.RECEIVE_PROMISE): (_C.EXPIRED, _B.NOTHING),
+    (_C.EXPIRED, _J.REFUSE): (_C.EXPIRED, _B.NOTHING),
+    (_C.EXPIRED, _J.RECEIVE_STREAM): (_C.FAILED, _B.STOP),
+    (_C.EXPIRED, _J.RECEIVE_CANCEL_PUSH): (_C.EXPIRED, _B.NOTHING),
+    (_C.EXPIRED, _J.CANCEL): (_C.EXPIRED, _B.NOTHING),
     # Section 6.2.2: a second push stream for one push ID is H3_ID_ERROR: no row for RECEIVE_STREAM.
-    (_C.CLOSED, _J.RECEIVE_CANCEL_PUSH): (_C.CLOSED, _B.NOTHING),
-    (_C.CLOSED, _J.CANCEL): (_C.CLOSED, _B.NOTHING),
+    (_C.FULFILLED, _J.RECEIVE_PROMISE): (_C.FULFILLED, _B.NOTHING),
+    (_C.FULFILLED, _J.REFUSE): (_C.FULFILLED, _B.NOTHING),
+    (_C.FULFILLED, _J.RECEIVE_CANCEL_PUSH): (_C.FULFILLED, _B.NOTHING),
+    (_C.FULFILLED, _J.CANCEL): (_C.FULFILLED, _B.NOTHING),
+    (_C.STOPPED, _J.RECEIVE_PROMISE): (_C.STOPPED, _B.NOTHING),
+    (_C.STOPPED, _J.REFUSE): (_C.STOPPED, _B.NOTHING),
+    (_C.STOPPED, _J.RECEIVE_CANCEL_PUSH): (_C.STOPPED, _B.NOTHING),
+    (_C.STOPPED, _J.CANCEL): (_C.STOPPED, _B.NOTHING),
+    (_C.FAILED, _J.RECEIVE_PROMISE): (_C.FAILED, _B.NOTHING),
+    (_C.FAILED, _J.REFUSE): (_C.FAILED, _B.NOTHING),
+    (_C.FAILED, _J.RECEIVE_CANCEL_PUSH): (_C.FAILED, _B.NOTHING),
+    (_C.FAILED, _J.CANCEL): (_C.FAILED, _B.NOTHING),
 }
 """(state, input) to (next state, action) for one push ID on the client.
 
 ORPHAN and OPEN have no row for RECEIVE_STREAM either. While a push stream is an ORPHAN the application does not know of it, so
 CANCEL cannot name it; its end is held with its data."""
+
+CLIENT_ENDS = frozenset({_C.CANCELLED, _C.FULFILLED, _C.STOPPED, _C.FAILED, _C.EXPIRED})
+"""The states of a push that is over."""
+CLIENT_FAILURES = frozenset({_C.FAILED, _C.EXPIRED})
+"""Those of one that neither side called off, and that is not whole."""
