@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from h3push.cli import main
+from h3push.cli import main, serve_log
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.runtime.settings import ServerSettings
@@ -26,6 +26,7 @@ def loggers():
     for one, (handlers, level, propagate) in zip(found, before, strict=True):
         one.handlers, one.propagate = handlers, propagate
         one.setLevel(level)
+    serve_log._SET_UP.clear()
 
 
 @pytest.fixture(scope="session")

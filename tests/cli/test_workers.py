@@ -21,6 +21,7 @@ import pytest
 import h3push
 from h3push.cli import workers
 from h3push.cli.failures import ExitCode
+from h3push.cli.serving.binding import Binding
 from h3push.cli.serving.development import Development
 from h3push.cli.serving.processes import Processes
 from h3push.server.certificates import development_certificates
@@ -439,13 +440,13 @@ def test_where_the_system_cannot_steer_one_process_serves(monkeypatch, capsys):
     """It says so, and what is without effect then, and serves all the same."""
     served = []
 
-    def unavailable(_options):
+    def unavailable(_options, _sockets):
         raise SteeringUnavailable("only Linux picks sockets by what is in a datagram")
 
     monkeypatch.setattr(workers, "_supervisor", unavailable)
-    monkeypatch.setattr(workers, "run_alone", served.append)
+    monkeypatch.setattr(workers, "run_alone", lambda options, _sockets: served.append(options))
     processes = Processes(workers=4, limit_max_requests=1000)
-    options = SimpleNamespace(processes=processes, development=Development(), is_supervised=True)
+    options = SimpleNamespace(processes=processes, development=Development(), is_supervised=True, binding=Binding())
     assert workers.run(options) == 0
     assert served == [options]
     assert capsys.readouterr().err == (

@@ -78,7 +78,8 @@ def test_chromium_as_shown(shown: list[str], tmp_path: Path) -> None:
 
 def test_every_line_is_one_for_a_shell(shown: list[str]) -> None:
     """The block can be pasted as a whole: comments and commands, nothing else; Firefox is told to trust and to use HTTP/3."""
-    block = shown[shown.index("h3push: to see it, paste a line:") + 1 :]
+    (heading,) = [number for number, line in enumerate(shown) if line.endswith("h3push: to see it, paste a line:")]
+    block = shown[heading + 1 :]
     subprocess.run(["bash", "-n", "-c", "\n".join(block)], check=True)
     assert [line[0] == "#" for line in block] == [True, False] * (len(block) // 2)
     firefox = the(shown, "firefox")

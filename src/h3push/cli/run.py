@@ -19,6 +19,8 @@ from h3push.cli.serve_log import say
 from h3push.cli.service import make_controller, make_service, quic_tls, read_certificates, trusted_clients
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions
+from h3push.cli.sockets import GivenSockets
+from h3push.server.service_manager import ServiceManager
 
 if TYPE_CHECKING:
     from h3push.metrics.listener import MetricsListener
@@ -29,16 +31,16 @@ CERTIFICATE_CHECK = 24 * 3600.0
 """Seconds between two looks at the certificate, whose life is counted in days."""
 
 
-def run(options: ServeOptions) -> None:
+def run(options: ServeOptions, sockets: GivenSockets) -> None:
     """Serve until a signal comes."""
     # An application is imported before the loop runs: it may use a loop of its own meanwhile.
-    asyncio.run(Run(options).serve())
+    asyncio.run(Run(options, sockets).serve())
 
 
 class Run:
     """One run of a server."""
 
-    def __init__(self, options: ServeOptions, place: "Place | None" = None) -> None:
+    def __init__(self, options: ServeOptions, sockets: GivenSockets, place: "Place | None" = None) -> None:
         from h3push.server.server import Server
 
         self._options = options
@@ -49,7 +51,9 @@ class Run:
         self._service = make_service(options, tls, self._learned)
         self._server = self._service if isinstance(self._service, Server) else self._service.server
         self._server.place, self._server.identities = place, identities
-        self._said_of_tcp = add_tcp(self._service, options, identities)
+        self._server.inherited = sockets.inherited.udp
+        self._said_of_tcp = add_tcp(self._service, options, identities, sockets.inherited)
+        self._manager = ServiceManager()
         self._metrics_port: MetricsPort | None = None
         self._metrics: MetricsListener | None = None
         if place is None and (address := options.metrics.address) is not None:
@@ -75,7 +79,15 @@ class Run:
         over_tcp = self._server.companion is not None
         say_commands(self._options, self._files, self._server.address[1], over_tcp=over_tcp)
         self._watch_certificate()
+        self._manager.ready()
+        self._show_life()
         await self._stop(await stop)
+
+    def _show_life(self) -> None:
+        """Show the service manager again and again that the loop turns."""
+        if self._manager.interval is not None:
+            self._manager.alive()
+            self._loop.call_later(self._manager.interval, self._show_life)
 
     async def _open(self) -> None:
         """Start the application and listen."""
@@ -91,6 +103,7 @@ class Run:
             self._learned.start()
 
     async def _stop(self, number: int) -> None:
+        self._manager.stopping()
         waiting = what_is_waited_for(self._server)
         if waiting is not None and number == signal.SIGINT:  # somebody looks on
             say(f"stopping: {waiting}; Ctrl-C again stops at once")
@@ -114,6 +127,11 @@ class Run:
 
     def reload(self) -> None:
         """Reload the certificate for new connections; keep the old one when the new one cannot be used."""
+        self._manager.reloading()
+        self._reload()
+        self._manager.ready()
+
+    def _reload(self) -> None:
         try:
             files = self._options.certificate_files()
             self._use(files)

@@ -10,6 +10,7 @@ works, and only what hangs below "h3push" is written by our handler. `--log-conf
 import json
 import logging
 import logging.config
+import threading
 import time
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,10 @@ from h3push.cli.serving.logs import LEVELS, Logs
 
 _OURS = logging.getLogger("h3push")
 _LIFECYCLE = logging.getLogger("h3push.lifecycle")
+
+
+_SET_UP = threading.Event()
+"""Set when the logs are set up."""
 
 
 class TimeStamped(logging.Formatter):
@@ -46,6 +51,7 @@ def configure_logs(logs: Logs) -> None:
         _LIFECYCLE.setLevel(logging.INFO)
     else:
         _load(logs.log_config)
+    _SET_UP.set()
     if logs.log_level is not None:
         level = LEVELS[logs.log_level]
         _OURS.setLevel(level)
@@ -54,7 +60,7 @@ def configure_logs(logs: Logs) -> None:
 
 def say(line: str) -> None:
     """Log a line about the life of the server; to stderr while no logs are set up."""
-    if _LIFECYCLE.hasHandlers():
+    if _SET_UP.is_set():
         _LIFECYCLE.info("%s", line)
     else:
         click.echo(f"h3push: {line}", err=True)
@@ -82,5 +88,5 @@ def _yaml(path: Path) -> Any:
     try:
         yaml = import_module("yaml")
     except ImportError:
-        raise CommandFailed("a YAML file for --log-config needs PyYAML: pip install pyyaml") from None
+        raise CommandFailed("a YAML file for --log-config needs PyYAML: pip install 'h3push[yaml]'") from None
     return yaml.safe_load(path.read_text(encoding="utf-8"))

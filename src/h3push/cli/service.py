@@ -72,6 +72,8 @@ def server_settings(options: ServeOptions) -> "ServerSettings":
         max_pushes_per_request=options.delivery.push_limit,
         push_hold_out=options.delivery.hold_out,
         early_data=options.certificates.early_data,
+        authorities=options.binding.server_name or None,
+        send_date=options.over_tcp.date_header,
         **options.timeouts.settings(),
         **options.limits.settings(),
         **options.websockets.settings(),
@@ -109,11 +111,17 @@ def make_service(
         options.binding.port,
         manifest=manifest,
         planners=planners,
+        root_path=_root_path(options.application.root_path),
         push_wait=options.delivery.push_wait,
         controller=controller,
         settings=settings,
         **arguments,
     )
+
+
+def _root_path(given: str) -> str:
+    """As ASGI has it: with a slash at its beginning and none at its end."""
+    return "/" + given.strip("/") if given.strip("/") else ""
 
 
 def _application(options: ServeOptions) -> "tuple[ASGIApplication, tuple[Planner, ...]]":

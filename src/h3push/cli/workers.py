@@ -21,6 +21,8 @@ from h3push.cli.serve_log import say
 from h3push.cli.service import quic_tls, read_certificates, server_settings
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions
+from h3push.cli.sockets import GivenSockets
+from h3push.server.service_manager import ServiceManager
 
 if TYPE_CHECKING:
     from h3push.server.place import Address, Order, Place
@@ -37,32 +39,40 @@ COUNT_INTERVAL = 0.5
 
 def run(options: ServeOptions) -> int:
     """Serve until a signal comes, in as many processes as are wanted; the exit code."""
+    sockets = GivenSockets(options)
+    try:
+        return _run(options, sockets)
+    finally:
+        sockets.close()
+
+
+def _run(options: ServeOptions, sockets: GivenSockets) -> int:
     from h3push.server.shared_port import SteeringUnavailable
 
     processes, reloads = options.processes, options.development.reload
     if options.is_supervised:
         try:
-            return _supervisor(options).run()
+            return _supervisor(options, sockets).run()
         except SteeringUnavailable as error:
             say(f"one process serves, for several need what this system lacks: {error.strerror or error}")
             if processes.limit_max_requests is not None or reloads:
                 flag = "--reload" if reloads else "--limit-max-requests"
                 say(f"{flag} has no effect here: nobody could take over")
-    run_alone(options)
+    run_alone(options, sockets)
     return 0
 
 
 class PortSockets:
     """Everything that is bound at one address: UDP for each worker, TCP for all of them."""
 
-    def __init__(self, address: "Address", options: ServeOptions, with_tcp: bool) -> None:
+    def __init__(self, address: "Address", options: ServeOptions, with_tcp: bool, given: GivenSockets) -> None:
         from h3push.server.shared_port import SteeredSockets
         from h3push.tcp.sockets import listen
 
         self.steered = SteeredSockets(address, options.processes.workers)
         self.listening: dict[Address, socket.socket] = {}
         backlog = server_settings(options).backlog
-        ports = [self.steered.address[1]] if with_tcp else []
+        ports = [self.steered.address[1]] if with_tcp and not given.inherited.has_tcp else []
         if with_tcp and options.over_tcp.redirect_http is not None:
             ports.append(options.over_tcp.redirect_http)
         try:
@@ -83,7 +93,7 @@ class PortSockets:
             one.close()
 
 
-def _supervisor(options: ServeOptions) -> "Supervisor":
+def _supervisor(options: ServeOptions, sockets: GivenSockets) -> "Supervisor":
     """Bind everything, and make the supervisor of the workers."""
     from h3push.runtime.descriptors import raise_descriptor_limit
     from h3push.server.place import Secrets
@@ -96,14 +106,15 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
     _import_ahead()
     raise_descriptor_limit()
     alarm = FileAlarm(options) if options.development.reload else None
-    bound = _bind(options, has_tcp)
+    bound = _bind(options, has_tcp, sockets)
     address = options.metrics.address
     metrics = None if address is None else MetricsPort(address, 2 * options.processes.workers)
     settings = server_settings(options)
+    manager = ServiceManager()
     supervisor = Supervisor(
         [one.steered for one in bound],
         options.processes.workers,
-        lambda place: _work(options, place, metrics),
+        lambda place: _work(options, place, metrics, sockets),
         secrets=Secrets.derive(identities[0].key, bound[0].local_address()),
         tls=tls,
         listening={address: one for port in bound for address, one in port.listening.items()},
@@ -120,8 +131,10 @@ def _supervisor(options: ServeOptions) -> "Supervisor":
             say(str(metrics))
         say_commands(options, files, bound[0].local_address()[1], over_tcp=has_tcp)
         say_expiry(files)
+        manager.ready()
 
     supervisor.started = started
+    supervisor.manager = manager
     if alarm is not None:
         alarm.start()
         supervisor.alarm = alarm
@@ -139,13 +152,13 @@ def _import_ahead() -> None:
     import h3push.tcp.assembly  # noqa: F401
 
 
-def _bind(options: ServeOptions, with_tcp: bool) -> list[PortSockets]:
+def _bind(options: ServeOptions, with_tcp: bool, given: GivenSockets) -> list[PortSockets]:
     from h3push.server.addresses import bind_all, resolve
     from h3push.server.shared_port import SteeringUnavailable
 
     try:
         addresses = asyncio.run(resolve(options.binding.host, options.binding.port))
-        return bind_all(addresses, lambda address: PortSockets(address, options, with_tcp))
+        return bind_all(addresses, lambda address: PortSockets(address, options, with_tcp, given))
     except SteeringUnavailable:
         raise
     except OSError as error:
@@ -162,19 +175,21 @@ def _is_renewed(options: ServeOptions, files: CertificateFiles) -> bool:
     return False
 
 
-def _work(options: ServeOptions, place: "Place", metrics: MetricsPort | None) -> int:
+def _work(options: ServeOptions, place: "Place", metrics: MetricsPort | None, sockets: GivenSockets) -> int:
     """Be one of the workers."""
     if options.development.reload:
         sys.dont_write_bytecode = True  # Python takes it for a source of the same second and size
-    asyncio.run(WorkerRun(options, place, metrics).serve())
+    asyncio.run(WorkerRun(options, place, metrics, sockets).serve())
     return 0
 
 
 class WorkerRun(Run):
     """One run of one worker: it stops when its supervisor says so, and says nothing of itself."""
 
-    def __init__(self, options: ServeOptions, place: "Place", metrics: MetricsPort | None = None) -> None:
-        super().__init__(options, place)
+    def __init__(
+        self, options: ServeOptions, place: "Place", metrics: MetricsPort | None, sockets: GivenSockets
+    ) -> None:
+        super().__init__(options, sockets, place)
         self._link = place.link
         self._number = place.steered[0]
         self._metrics_port = metrics

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Literal
 
@@ -76,6 +76,8 @@ class Server:
         """Where this process is one of several workers: what it listens on, instead of host and port; set it before `open`."""
         self.identities: Identities | None = None
         """The certificates of `tls`, where they are known: applications are told which one a client was shown."""
+        self.inherited: Mapping[tuple[str, int], int] = {}
+        """Open UDP sockets by their addresses, instead of host and port; set it before `open`."""
         self._bind = (host, port)
         self._tls = tls
         self._io: Literal["loop", "thread"] = io
@@ -120,6 +122,8 @@ class Server:
         try:
             if self.place is not None:
                 return [self._open_driver(address) for address in self.place.sockets]
+            if self.inherited:
+                return [self._open_driver(address) for address in self.inherited]
             return bind_all(await resolve(*self._bind), self._open_driver)
         except BaseException:
             if self.companion is not None:
@@ -127,7 +131,9 @@ class Server:
             raise
 
     def _open_driver(self, address: tuple[str, int]) -> Driver:
-        own = {} if self.place is None else self.place.options(address)
+        own: dict[str, Any] = {} if self.place is None else self.place.options(address)
+        if address in self.inherited:
+            own["fd"] = os.dup(self.inherited[address])
         driver = open_driver(self._io, address, server=self._tls, transport=self.settings.transport(), **own)
         if self.companion is not None:
             try:

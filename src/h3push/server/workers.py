@@ -28,6 +28,7 @@ from functools import partial
 from h3push import _quic
 from h3push.server.place import Address, Link, Order, Place, Report, Secrets, new_ticket_key
 from h3push.server.processes import Alarm, Post, SignalPipe, Stage, Worker, ending, fork, steering_table
+from h3push.server.service_manager import ServiceManager
 from h3push.server.shared_port import SteeredSockets
 from h3push.server.vacant import VacantSockets
 
@@ -79,6 +80,8 @@ class Supervisor:
         """Asks for a reload when it rings."""
         self.ended: Callable[[int], None] = _nobody
         """Called when a worker's process has ended, with the number of its sockets."""
+        self.manager = ServiceManager({})
+        """Is told of the life of all of them."""
         self.look_interval = 24 * 3600.0
         """Seconds; certificates live for days."""
         self._groups = groups
@@ -97,7 +100,7 @@ class Supervisor:
         self._announced = -1
         self._stopping = False
         self._exit_code = 0
-        self._look_at = 0.0
+        self._look_at = self._alive_at = 0.0
         self._now = 0.0
 
     def run(self) -> int:
@@ -136,11 +139,15 @@ class Supervisor:
         if not self._stopping:
             times.append(self._look_at)
             times += [post.not_before for post in self._posts if post.wanted and post.starting is None]
+        times += [] if self.manager.interval is None else [self._alive_at]
         # What was due when everything was last looked at waits for something else.
         first = min((when for when in times if when > self._now), default=None)
         return None if first is None else max(first - time.monotonic(), 0.0)
 
     def _due(self, now: float) -> None:
+        if self.manager.interval is not None and self._alive_at <= now:
+            self._alive_at = now + self.manager.interval
+            self.manager.alive()
         for worker in self._workers():
             if worker.kill_at is not None and worker.kill_at <= now:
                 worker.kill_at = None
@@ -236,6 +243,7 @@ class Supervisor:
         elif self._announced < self._generation:
             count = len(self._posts)
             self._say(f"reloaded: new connections go to {count} new worker{'s' if count > 1 else ''}")
+            self.manager.ready()
         self._announced = self._generation
 
     def _steer(self) -> None:
@@ -287,6 +295,7 @@ class Supervisor:
         for post in self._posts:
             post.wanted = post.serving is None
         self._say(f"{_name(worker)} {ending(code)} at its start: the workers from before go on")
+        self.manager.ready()
         return all(post.serving for post in self._posts)
 
     # signals
@@ -303,6 +312,7 @@ class Supervisor:
     def _reload(self) -> None:
         if self._stopping:
             return
+        self.manager.reloading()
         self._generation += 1
         self._ticket_key = new_ticket_key()
         for post in self._posts:
@@ -317,6 +327,7 @@ class Supervisor:
 
     def _stop(self, order: Order) -> None:
         self._stopping = True
+        self.manager.stopping()
         for worker in self._workers():
             self._stop_worker(worker, order)
 

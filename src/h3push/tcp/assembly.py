@@ -4,6 +4,7 @@ from h3push.asgi.serve import ASGIServer
 from h3push.files.app import DirectoryApp
 from h3push.files.handler import DirectoryHandler
 from h3push.server.identities import Identities
+from h3push.server.inherited import InheritedSockets
 from h3push.server.server import Server
 from h3push.server.tls import TrustedClients
 from h3push.tcp.application import TcpSettings
@@ -18,6 +19,8 @@ def serve_tcp_too(
     identities: Identities,
     *,
     clients: TrustedClients | None = None,
+    given: InheritedSockets | None = None,
+    proxies: str | None = None,
     alt_svc: str | None = None,
     redirect_port: int | None = None,
     key_log_file: str | None = None,
@@ -29,6 +32,8 @@ def serve_tcp_too(
         kind: the server for TCP, as `find_backend` found it.
         identities: the certificates; those that HTTP/3 shows.
         clients: whose certificates are taken, where clients are asked for them.
+        given: open sockets, instead of those at the addresses of UDP.
+        proxies: proxies that are believed, as `forwarded.behind_proxies` takes them.
         alt_svc: the value of Alt-Svc; `None`: HTTP/3 at this very port; "" sends none.
         redirect_port: plain HTTP on this port is answered with a redirect.
         key_log_file: the secrets of all connections are appended to it (NSS key log).
@@ -55,6 +60,8 @@ def serve_tcp_too(
                 tls=kind.tls,
             ),
             state=lambda: run.state,
+            given=given,
+            proxies=proxies,
             alt_svc=alt_svc,
             redirect_port=redirect_port,
         )
@@ -69,6 +76,8 @@ def serve_tcp_too(
         tls,
         TcpSettings(planners=handler.planners, whole_pages=True, takes_pushes=kind.takes_pushes, tls=kind.tls),
         state=_no_state,
+        given=given,
+        proxies=proxies,
         alt_svc=alt_svc,
         redirect_port=redirect_port,
     )

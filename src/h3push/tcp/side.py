@@ -9,10 +9,12 @@ from typing import Any, Literal
 from h3push.asgi.types import ASGIApplication
 from h3push.delivery.page import DeliveryState
 from h3push.server.identities import Identities
+from h3push.server.inherited import InheritedSockets
 from h3push.server.server import Server
 from h3push.server.tls import TrustedClients
 from h3push.tcp.application import TcpApplication, TcpSettings
 from h3push.tcp.backend import Abilities, Backend, BackendKind
+from h3push.tcp.forwarded import behind_proxies
 from h3push.tcp.redirect import RedirectApplication
 from h3push.tcp.sockets import listen
 from h3push.tcp.tls import TcpTls
@@ -62,6 +64,8 @@ class TcpSide:
         tls: TLS, with the names of `kind`'s versions.
         settings: how the application is run.
         state: gives the lifespan's state.
+        given: open sockets, which take the place of those at the addresses of UDP.
+        proxies: proxies whose word is taken for the client's address and scheme; `None`: nobody's.
         alt_svc: the value of Alt-Svc; `None`: HTTP/3 at this very port; "" sends none.
         redirect_port: plain HTTP on this port is answered with a redirect.
     """
@@ -76,6 +80,8 @@ class TcpSide:
         settings: TcpSettings,
         *,
         state: Callable[[], dict[str, Any] | None],
+        given: InheritedSockets | None = None,
+        proxies: str | None = None,
         alt_svc: str | None = None,
         redirect_port: int | None = None,
     ) -> None:
@@ -88,6 +94,8 @@ class TcpSide:
         self._tls = tls
         self._alt_svc = alt_svc
         self._redirect_port = redirect_port
+        self._given = given or InheritedSockets()
+        self._proxies = proxies
         self._port = 0
         self._sockets: list[socket.socket] = []
         self._plain_sockets: list[socket.socket] = []
@@ -112,7 +120,8 @@ class TcpSide:
         if port != self._port:
             self.release()
             self._port = port
-        self._sockets.append(self._listen(address))
+        if not self._given.has_tcp:
+            self._sockets.append(self._listen(address))
         if self._redirect_port is not None:
             self._plain_sockets.append(self._listen((host, self._redirect_port)))
 
@@ -123,7 +132,15 @@ class TcpSide:
     async def start(self) -> None:
         """Begin to accept."""
         make, settings = self._kind.make, self._server.settings
-        self._backends = [make(self.application, self._sockets, self._tls.context, settings)]
+        given, application = self._given, self.application
+        for listening in (given.tcp, given.redirect):
+            (self._sockets if listening is given.tcp else self._plain_sockets).extend(one.dup() for one in listening)
+        if self._sockets:
+            front = behind_proxies(application, self._proxies)
+            self._backends.append(make(front, self._sockets, self._tls.context, settings))
+        if given.unix:
+            front = behind_proxies(application, None if self._proxies is None else "*")
+            self._backends.append(make(front, [one.dup() for one in given.unix], None, settings))
         if self._plain_sockets:
             self._backends.append(make(RedirectApplication(self._port), self._plain_sockets, None, settings))
         for backend in self._backends:

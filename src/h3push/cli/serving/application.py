@@ -14,3 +14,4 @@ class Application(Subject):
 
     factory: bool = flag("--factory", "APP is a function that makes the application.")
     app_dir: Path | None = flag("--app-dir DIR", "Directory of APP's module.  [default: .]", type=FILE)
+    root_path: str = flag("--root-path PATH", "Where a proxy in front has mounted APP, as /api.", default="")

@@ -89,6 +89,10 @@ class ServeOptions:
             one.check()
         options.check_reload()
         options.check_target()
+        if options.binding.uds is not None and (
+            options.over_tcp.tcp == "off" or options.over_tcp.redirect_http is not None
+        ):
+            raise click.UsageError("--uds takes the place of TCP: leave out --tcp off and --redirect-http.")
         if options.certificates.early_data and options.is_supervised:
             raise click.UsageError("--early-data goes with one process: several could not tell a replay.")
         return options

@@ -19,14 +19,23 @@ class OverTcp(Subject):
 
     tcp: "TcpChoice" = flag(
         "--tcp SERVER",
-        "Server on the TCP port; auto: uvicorn, if installed.",
+        "Server on the TCP port; auto: uvicorn.",
         default="auto",
         type=click.Choice(["auto", "uvicorn", "hypercorn", "off"]),
     )
-    alt_svc: str | None = flag("--alt-svc VALUE", "Alt-Svc over TCP; '' sends none.  [default: h3=\":PORT\"; ma=86400]")
+    alt_svc: str | None = flag("--alt-svc VALUE", "Alt-Svc; '' sends none.  [default: h3=\":PORT\"; ma=86400]")
     redirect_http: int | None = flag(
         "--redirect-http PORT", "Answer plain HTTP on this port with a redirect.", type=click.IntRange(1, 65535)
     )
+
+    proxy_headers: bool = flag("--proxy-headers/--no-proxy-headers", "Believe X-Forwarded-*.", default=True)
+    forwarded_allow_ips: str = flag(
+        "--forwarded-allow-ips LIST",
+        "These proxies; * is any.",
+        default="127.0.0.1,::1",
+        envvar="FORWARDED_ALLOW_IPS",
+    )
+    date_header: bool = flag("--date-header/--no-date-header", "Add Date to responses.", default=True)
 
     def check(self) -> None:
         """Refuse flags of TCP without TCP, and an Alt-Svc that would end its header section."""
