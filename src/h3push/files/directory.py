@@ -22,7 +22,7 @@ from h3push.http.content import PIECE_BYTES, FileContent
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import Headers, encode_headers
 from h3push.server.request import Request
-from h3push.server.response import Response
+from h3push.server.response import KnownHeaders, Response
 
 logger = logging.getLogger("h3push.server")
 
@@ -42,9 +42,9 @@ _NOT_OF_ERRORS = frozenset({b"etag", b"last-modified", b"accept-ranges", b"cache
 """Fields of a file that its content does not have as an error: neither the next request nor a part of it is meant."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would triple its price
 class Answer:
-    """A response, not yet sent."""
+    """A response, not yet sent. Not to be changed."""
 
     status: int
     """The status."""
@@ -52,6 +52,8 @@ class Answer:
     """Lower-case names; Content-Length always among them, but not with 304. Shared with other answers: not to be changed."""
     content: bytes | FileContent = b""
     """The content; empty for HEAD."""
+    known: KnownHeaders | None = None
+    """What is remembered of the fields, where they are those of a whole file."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -184,13 +186,15 @@ class Directory:
         return found if isinstance(found, FoundFile) else None
 
     def _file_answer(self, opened: OpenedFile, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-        fields = self._whole_fields(opened)
+        known: KnownHeaders | None = self._whole_headers(opened)
+        assert known is not None
+        fields = known.fields
         if self.rules.cache:
             value = self.rules.cache_control(target.partition("?")[0])
             if value is not None:
-                fields = [*fields, (b"cache-control", value.encode("ascii"))]
+                fields, known = [*fields, (b"cache-control", value.encode("ascii"))], None
         if DECIDING_FIELDS.isdisjoint(headers):
-            return Answer(200, fields, _content(opened, method, 0, opened.file.size))
+            return Answer(200, fields, _content(opened, method, 0, opened.file.size), known)
         return self._selected_answer(opened, method, fields, headers)
 
     def _selected_answer(
@@ -218,10 +222,10 @@ class Directory:
             fields = [field for field in fields if field[0] != b"content-length"] + encode_headers(own)
         return Answer(selection.status, fields, content)
 
-    def _whole_fields(self, opened: OpenedFile) -> Fields:
+    def _whole_headers(self, opened: OpenedFile) -> KnownHeaders:
         """The fields of a response with the whole file."""
         file = opened.file
-        return _cached_fields(file.name, self._charset, file.size, file.mtime_ns, opened.coding, opened.varies)
+        return _cached_headers(file.name, self._charset, file.size, file.mtime_ns, opened.coding, opened.varies)
 
 
 def _looked_at(fields: Iterable[Field]) -> dict[str, str]:
@@ -235,7 +239,9 @@ def _looked_at(fields: Iterable[Field]) -> dict[str, str]:
 
 
 @lru_cache(MAX_KNOWN_FILES)
-def _cached_fields(name: str, charset: str | None, size: int, mtime_ns: int, coding: str, varies: bool) -> Fields:
+def _cached_headers(
+    name: str, charset: str | None, size: int, mtime_ns: int, coding: str, varies: bool
+) -> KnownHeaders:
     fields = {
         "content-type": content_type(name, charset),
         "content-length": str(size),
@@ -246,7 +252,7 @@ def _cached_fields(name: str, charset: str | None, size: int, mtime_ns: int, cod
         fields["content-encoding"] = coding
     if varies:
         fields["vary"] = "accept-encoding"
-    return encode_headers(fields)
+    return KnownHeaders(encode_headers(fields))
 
 
 def _content(opened: OpenedFile, method: str, offset: int, length: int) -> bytes | FileContent:

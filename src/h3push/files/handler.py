@@ -114,7 +114,7 @@ class DirectoryHandler:
         content = answer.content
         if answer.status != _OK or isinstance(content, FileContent):
             return None
-        return Response.wrap(answer.status, answer.fields, content)
+        return Response.wrap(answer.status, answer.fields, content, answer.known)
 
     def _plans(self, request: Request) -> list[PushPlan]:
         if request.method != "GET":
@@ -191,7 +191,8 @@ def _sent_with_links(request: Request, answer: Answer, links: Fields) -> bool:
 def _sent(request: Request, answer: Answer, fields: Fields) -> bool:
     """Send a response if that is possible now: not without a stream, and not above the high-water mark."""
     if not isinstance(answer.content, FileContent):
-        return request.writer.respond_now(Response.wrap(answer.status, fields, answer.content))
+        known = answer.known if fields is answer.fields else None
+        return request.writer.respond_now(Response.wrap(answer.status, fields, answer.content, known))
     try:
         request.writer.begin(answer.status, fields, False)
     except NoStreamCredit:

@@ -34,6 +34,9 @@ LOOK_AGAIN_AFTER = 1.0
 MAX_KNOWN_FILES = 4_096
 """Looks that are remembered, at about 1 kB each. The oldest goes first, and costs one more look."""
 
+MAX_TARGET = 1_024
+"""Characters of a target whose path is remembered, of as many as there may be looks; each is of a file that was there."""
+
 _LOOKS = 3
 """At a file that changes between the look and the opening, as a log does; then it counts as absent."""
 
@@ -98,6 +101,7 @@ class KnownFiles:
         """The root."""
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._paths: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -133,8 +137,12 @@ class KnownFiles:
         return opened
 
     def _path(self, target: str) -> str | None:
-        place = place_of(target)
-        return None if place is None else self.root.prefix + place
+        path = self._paths.get(target)
+        if path is None:
+            place = place_of(target)
+            if place is not None:
+                path = self.root.prefix + place
+        return path
 
     def _recent(self, path: str) -> _Known | None:
         known = self._known.get(path)
@@ -147,6 +155,10 @@ class KnownFiles:
             return found
         known = _Known(found, find_variants(found, self.root), self._clock() + LOOK_AGAIN_AFTER)
         self._known[path] = known
+        if len(target) <= MAX_TARGET:
+            if len(self._paths) >= MAX_KNOWN_FILES:
+                self._paths.clear()
+            self._paths[target] = path
         if len(self._known) > MAX_KNOWN_FILES:
             del self._known[next(iter(self._known))]
         return known

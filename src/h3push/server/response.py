@@ -50,6 +50,7 @@ class Response:
         *,
         trailers: HeadersLike | None = None,
         _fields: Fields | None = None,
+        _known: KnownHeaders | None = None,
     ) -> None:
         self.status = status
         """The final status, 200 to 599."""
@@ -57,7 +58,7 @@ class Response:
         """The content; iterators are used up by the first response they are sent with."""
         self.trailers = None if trailers is None else encode_headers(trailers)
         """Trailer fields, sent after the content."""
-        given = self._given = _known_headers(headers) if type(headers) is dict else None
+        given = self._given = _known_headers(headers) if type(headers) is dict else _known
         if given is not None:
             self._raw = given.fields
             self._dated = given.has_date
@@ -67,9 +68,12 @@ class Response:
         self._fields = _fields
 
     @classmethod
-    def wrap(cls, status: int, fields: Fields, content: bytes) -> "Response":
-        """A response over fields that are known to be as they are sent, Date apart: lower-case bytes, with Content-Length."""
-        return cls(status, None, content, _fields=fields)
+    def wrap(cls, status: int, fields: Fields, content: bytes, known: KnownHeaders | None = None) -> "Response":
+        """A response over fields that are known to be as they are sent, Date apart: lower-case bytes, with Content-Length.
+
+        `known` has the same fields, where they are remembered.
+        """
+        return cls(status, None, content, _fields=fields, _known=known)
 
     @property
     def headers(self) -> Headers:

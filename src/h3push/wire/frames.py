@@ -137,10 +137,11 @@ def parse_single_varint(frame_type: int, payload: bytes) -> int:
 
 def push_stream_header(push_id: int) -> bytes:
     """Encode the header of a push stream (RFC 9114 section 6.2.2)."""
-    return _PUSH_STREAM + encode_varint(push_id)
+    return PUSH_STREAM + encode_varint(push_id)
 
 
-_PUSH_STREAM = encode_varint(StreamType.PUSH)
+PUSH_STREAM = encode_varint(StreamType.PUSH)
+"""The stream type, in front of an encoded push ID."""
 
 
 # PUSH_PROMISE (RFC 9114 section 7.2.5):
@@ -150,8 +151,12 @@ _PUSH_STREAM = encode_varint(StreamType.PUSH)
 
 def encode_push_promise(push_id: int, encoded_section: bytes) -> bytes:
     """Encode a whole PUSH_PROMISE frame (RFC 9114 section 7.2.5)."""
-    number = encode_varint(push_id)
-    return frame_header(_PUSH_PROMISE, len(number) + len(encoded_section)) + number + encoded_section
+    return push_promise_frame(encode_varint(push_id), encoded_section)
+
+
+def push_promise_frame(encoded_id: bytes, encoded_section: bytes) -> bytes:
+    """The same for a push ID that is encoded already."""
+    return frame_header(_PUSH_PROMISE, len(encoded_id) + len(encoded_section)) + encoded_id + encoded_section
 
 
 _PUSH_PROMISE = FrameType.PUSH_PROMISE

@@ -34,10 +34,12 @@ from h3push.h3.urgency import transport_priority
 from h3push.http.fields import RequestHead, request_fields
 from h3push.http.priority import Priority, priority_or_default
 from h3push.wire.frames import (
+    PUSH_STREAM,
     encode_push_promise,
     encode_single_varint,
     parse_priority_update,
     parse_single_varint,
+    push_promise_frame,
     push_stream_header,
 )
 from h3push.wire.registry import FrameType
@@ -180,7 +182,7 @@ class PushSender:
         section = self._sections.encode_known(stream_id, known)
         self._asked_for -= 1
         push = pushes.promise(request, known.fields, known.priority)
-        frame = encode_push_promise(push.push_id, section)
+        frame = push_promise_frame(push.encoded_id, section)
         if stream_id == self._gathering:
             self._gathered.append(frame)
         else:
@@ -237,7 +239,7 @@ class PushSender:
             priority = self._priority_of(push, priority)
         stream_id = self._open(push, push.priority if priority is None else priority)
         pushes.sent_whole(push, stream_id, size)
-        self._transport.write(stream_id, push_stream_header(push.push_id) + head + content, True)
+        self._transport.write(stream_id, PUSH_STREAM + push.encoded_id + head + content, True)
         return stream_id
 
     def _send_whole_by_table(
@@ -250,7 +252,7 @@ class PushSender:
         pushes.advance(push, ServerPushInput.OPEN_STREAM)
         pushes.opened(push, stream_id)
         head = sections.head_of_whole(stream_id, known, len(content))
-        self._transport.write(stream_id, push_stream_header(push.push_id) + head + content, True)
+        self._transport.write(stream_id, PUSH_STREAM + push.encoded_id + head + content, True)
         pushes.counters.content_bytes += len(content)
         pushes.advance(push, ServerPushInput.END)
         return stream_id

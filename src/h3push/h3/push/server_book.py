@@ -14,6 +14,7 @@ from h3push.h3.push.rules import PushRefusal
 from h3push.h3.push.states import SERVER_PUSH, ServerPushAction, ServerPushInput, ServerPushState
 from h3push.http.fields import Fields, RequestHead
 from h3push.http.priority import DEFAULT_PRIORITY, Priority
+from h3push.wire.varint import encode_varint
 
 _PROMISE, _OPEN_STREAM, _END = ServerPushInput.PROMISE, ServerPushInput.OPEN_STREAM, ServerPushInput.END
 _ACKNOWLEDGED = ServerPushInput.ACKNOWLEDGED
@@ -48,6 +49,8 @@ class ServerPush:
     """How often it was promised."""
     cancelled_by: CancelledBy | None = None
     """The side that ended it early, and how; `None` while nobody has."""
+    encoded_id: bytes = b""
+    """Its push ID as it is on the wire, in the promise and on the push stream."""
 
 
 class ServerPushBook:
@@ -116,7 +119,9 @@ class ServerPushBook:
     def promise(self, request: RequestHead, fields: Fields, priority: Priority = DEFAULT_PRIORITY) -> ServerPush:
         """Use the next push ID for a new promise; the caller has asked for credit and sends it."""
         push_id = self.next_push_id
-        push = self._live[push_id] = ServerPush(push_id, request, fields, priority, _FIRST_PROMISE, None, 1)
+        push = self._live[push_id] = ServerPush(
+            push_id, request, fields, priority, _FIRST_PROMISE, None, 1, None, encode_varint(push_id)
+        )
         self.next_push_id = push_id + 1
         self.counters.promised += 1
         self.unopened += 1
