@@ -7,7 +7,7 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-crawl bench-page-loads bench-proxy soak day
+.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-crawl bench-page-loads bench-proxy bench-relay soak day
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -110,6 +110,10 @@ bench-crawl: install ## crawl a site of 1,000 pages with and without pushes (a m
 
 bench-page-loads: install ## compute page loads with and without push into docs/reference/benchmarks.md
 	$(BIN)/python bench/page_loads.py
+
+bench-relay: install ## real Chromium over a long link, with the near relay and without, into docs/reference/benchmarks.md (chromium, python3-doc)
+	$(BIN)/pip install --quiet --disable-pip-version-check --group test
+	$(BIN)/python bench/relay.py
 
 bench-proxy: install ## h3push proxy beside nginx and Caddy as reverse proxies, into docs/reference/benchmarks.md (nginx, h2load)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'h2>=4.3,<5' 'zttp>=0.0.35,<0.1'

@@ -8,6 +8,7 @@ async with Chromium(directory) as browser:
 
 import asyncio
 import base64
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from websockets.asyncio.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -108,6 +111,10 @@ class Page:
         told = await self.call("Page.captureScreenshot", format="png")
         await asyncio.to_thread(path.write_bytes, base64.b64decode(told["data"]))
 
+    async def close(self) -> None:
+        """Close it."""
+        await self.call("Page.close")
+
     def hear(self, event: dict[str, Any]) -> None:
         """An event of this tab."""
         method, parameters = event["method"], event["params"]
@@ -173,9 +180,12 @@ class Chromium:
             await asyncio.sleep(0.05)
         return f"ws://127.0.0.1:{found[0]}{found[1]}"
 
-    async def open(self) -> Page:
-        """Open a tab."""
-        target = (await self.call("Target.createTarget", {"url": "about:blank"}))["targetId"]
+    async def open(self, *, apart: bool = False) -> Page:
+        """Open a tab; `apart`: with connections and a cache of its own, as another visitor's."""
+        wanted = {"url": "about:blank"}
+        if apart:
+            wanted |= await self.call("Target.createBrowserContext", {"disposeOnDetach": True})
+        target = (await self.call("Target.createTarget", wanted))["targetId"]
         attached = await self.call("Target.attachToTarget", {"targetId": target, "flatten": True})
         page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"])
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -203,6 +213,13 @@ class Chromium:
                 answer.set_result(told)
             elif told.get("sessionId") in self._pages:
                 self._pages[told["sessionId"]].hear(told)
+
+
+def key_hash(certfile: Path) -> str:
+    """The hash by which Chromium takes a certificate that no authority signed: SHA-256 of its public key, in base64."""
+    key = x509.load_pem_x509_certificates(certfile.read_bytes())[0].public_key()
+    encoded = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(encoded).digest()).decode()
 
 
 def _words(path: Path) -> list[str]:
