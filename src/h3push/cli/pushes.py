@@ -121,6 +121,7 @@ class PushTaker:
         self._open[push] = record
         glob = next((glob for glob in self._cancel if matches(glob, push)), None)
         if glob is not None:
+            push.resolved(claimed=False)
             push.cancel()
             self._end(push, STATES.get(push.state, "failed"), f"matches --cancel {glob}")
             return False
@@ -166,6 +167,7 @@ class PushTaker:
     def _read_soon(self, push: ReceivedPush) -> None:
         if push not in self._open:
             return
+        push.resolved(claimed=False)
         task = asyncio.create_task(self._read(push, self._open[push]))
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)

@@ -54,6 +54,7 @@ class Run:
         self._server.inherited = sockets.inherited.udp
         self._said_of_tcp = add_tcp(self._service, options, identities, sockets.inherited)
         self._manager = ServiceManager()
+        self._server.qlog = options.logs.qlog_directory()
         self._metrics_port: MetricsPort | None = None
         self._metrics: MetricsListener | None = None
         if place is None and (address := options.metrics.address) is not None:

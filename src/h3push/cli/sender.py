@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from h3push import _quic
@@ -47,6 +48,8 @@ class SenderOptions:
     """Seconds until there must be a connection."""
     fallback: ssl.SSLContext | None = None
     """TLS over TCP, where HTTP/2 and HTTP/1.1 may be used; `None`: nothing but HTTP/3."""
+    qlog: Path | None = None
+    """Directory for a file about each connection."""
     push_timeout: float = 10.0
     """Once every response is complete, pushes on which nothing comes for so many seconds are called off."""
 
@@ -263,6 +266,7 @@ class Sender:
             settings=self._settings,
             address=address,
             resolve=self._options.detour.resolve,
+            qlog=self._options.qlog,
             on_push=None if on_push is None else partial(self.taker.promise, on_push),
         )
 

@@ -4,10 +4,11 @@ import asyncio
 import ssl
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 from click.exceptions import Exit
 
-from h3push.cli.failures import CommandFailed, ExitCode
+from h3push.cli.failures import CommandFailed, ExitCode, file_failure
 from h3push.cli.options.addresses import Detour
 from h3push.cli.options.arguments import Arguments
 from h3push.cli.options.cookies import Cookies
@@ -47,6 +48,16 @@ def _fallback(arguments: Arguments) -> ssl.SSLContext | None:
     return ordinary_tls(arguments)
 
 
+def _directory(path: Path | None) -> Path | None:
+    """The directory of --qlog, made if it is not there."""
+    if path is not None:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise file_failure(error, "write to", path, ExitCode.WRITE_ERROR) from None
+    return path
+
+
 class Transfers:
     """All URLs of a command.
 
@@ -66,6 +77,7 @@ class Transfers:
             max_pushes=arguments.max_pushes if arguments.push == "accept" else None,
             connect_timeout=arguments.connect_timeout,
             fallback=_fallback(arguments),
+            qlog=_directory(arguments.qlog),
             push_timeout=arguments.push_timeout,
         )
         self._cookies = Cookies(arguments.cookie, arguments.cookie_jar)

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from h3push import _quic
@@ -31,6 +32,7 @@ def connect(
     driver: Driver | None = None,
     address: tuple[str, int] | None = None,
     resolve: Resolve | None = None,
+    qlog: str | os.PathLike[str] | None = None,
     on_push: OnPush | None = None,
 ) -> ClientConnection:
     """Make a connection to a server; it connects when `async with` begins.
@@ -54,6 +56,7 @@ def connect(
         driver: instead of a UDP socket: another way to move datagrams, such as the virtual network of tests.
         address: connect to this address, and send `url`'s host in the handshake and the requests as ever.
         resolve: finds the addresses of `url`'s host, instead of the system's resolver; async.
+        qlog: directory of a file that tells what HTTP/3 does on the connection (qlog), for qvis and the like.
         on_push: called in the moment of each promise, before its response can have begun: the place to `cancel` what is not
             wanted. False refuses the push; it may be async, then the push goes on meanwhile. What it raises is logged, and calls
             that push off.
@@ -80,6 +83,7 @@ def connect(
         driver=driver,
         address=address,
         resolve=resolve,
+        qlog=None if qlog is None else Path(qlog),
         early_data=early_data,
     )
     return ClientConnection(plan, on_push, parsed.authorization)

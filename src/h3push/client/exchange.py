@@ -68,6 +68,9 @@ class Owner(FlowControl, Protocol):
     def release_push(self, push: "PushedExchange") -> None:
         """Give the credit of a push back."""
 
+    def push_resolved(self, push: "PushedExchange", *, claimed: bool) -> None:
+        """The application used a push, or will not: for whoever watches the connection."""
+
     def report_push(self, push: "PushedExchange", *, used: bool) -> None:
         """Tell the server with the next request whether a push was used."""
 

@@ -113,6 +113,10 @@ class Exchanges(Channel):
         self.schedule_flush()
         return exchange
 
+    def push_resolved(self, push: PushedExchange, *, claimed: bool) -> None:
+        """The application used a push, or will not."""
+        self.core.push_resolved(push.push_id, claimed=claimed)
+
     def report_push(self, push: PushedExchange, *, used: bool) -> None:
         """Tell the server with the next request whether a push was used."""
         if self.unreported is None:

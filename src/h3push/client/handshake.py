@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from itertools import chain, zip_longest
+from pathlib import Path
 from typing import Literal
 
 from h3push import _quic
@@ -23,10 +24,13 @@ from h3push.client.session import ClientSession, HandshakeFailed
 from h3push.errors import ConnectFailed, ConnectFailure
 from h3push.h3.client import H3ClientConnection
 from h3push.h3.config import H3Config
+from h3push.h3.observed import ObservedClientConnection
 from h3push.http.url import Origin
+from h3push.qlog.trace import observe
 from h3push.quic.adapter import Driver, SocketDriver
 from h3push.runtime.endpoint import Endpoint
 from h3push.runtime.settings import ClientSettings
+from h3push.wire.registry import Role
 
 Address = tuple[str, int]
 Resolve = Callable[[Origin], Awaitable[Sequence[Address]]]
@@ -46,6 +50,8 @@ class Plan:
     address: Address | None
     resolve: Resolve | None
     """Finds the addresses; `look_up` when `None`."""
+    qlog: Path | None
+    """Directory of a file that tells what HTTP/3 does on the connection."""
     early_data: bool
     """Requests that may be repeated go out in early data, where the session allows it."""
 
@@ -145,7 +151,11 @@ def _connect(plan: Plan, endpoint: Endpoint, address: Address) -> ClientSession:
         check = _authority_check(plan.origin, endpoint, handle)
 
         def make_core() -> H3ClientConnection:
-            return H3ClientConnection(endpoint.transport(handle), config, is_authoritative=check)
+            transport = endpoint.transport(handle)
+            if plan.qlog is None:
+                return H3ClientConnection(transport, config, is_authoritative=check)
+            observer = observe(plan.qlog, Role.CLIENT, plan.origin.authority)
+            return ObservedClientConnection(transport, config, observer, is_authoritative=check)
 
         explain = partial(_failure, plan, address)
         return ClientSession(endpoint, handle, address, make_core, plan.settings, check, explain)

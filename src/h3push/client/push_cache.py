@@ -179,6 +179,7 @@ class PushCache:
             return None
         self._forget(held)
         self.stats.claimed += 1
+        held.push.resolved(claimed=True)
         self._report(held, used=True)
         held.exchange.content.hand_over(read_timeout)
         if held.exchange.over:
@@ -218,6 +219,7 @@ class PushCache:
             self._forget(held)
             self.stats.unclaimed += 1
             self.stats.bytes_wasted += held.exchange.received
+            held.push.resolved(claimed=False)
             held.exchange.on_end = None
             held.push.cancel()
 
@@ -269,6 +271,7 @@ class PushCache:
     def _count(self, held: Held, why: Unused) -> None:
         exchange = held.exchange
         exchange.on_end = None
+        held.push.resolved(claimed=False)
         self.stats.cancelled[why] += 1
         self.stats.bytes_wasted += exchange.received
         exchange.budget = None

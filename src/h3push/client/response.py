@@ -233,6 +233,10 @@ class ReceivedPush:
         """Let it outlive the response that it came with, for as long as you hold it."""
         self._exchange.claimed = True
 
+    def resolved(self, *, claimed: bool) -> None:
+        """Say that it answered a request, or will not: for whoever watches the connection (qlog)."""
+        self._exchange.owner.push_resolved(self._exchange, claimed=claimed)
+
     def hold(self, budget: UnreadBudget, on_end: Callable[[PushedExchange], None]) -> PushedExchange:
         """Keep it unread for whoever will want it: its content counts in `budget`, and `on_end` hears of its end, once."""
         self.keep()

@@ -165,6 +165,9 @@ class H3ClientConnection(H3Connection[MessageSender]):
         """How far a push has come, or how it ended; one that ended long ago counts as CANCELLED (`remembered_pushes`)."""
         return self._pushes.state(push_id)
 
+    def push_resolved(self, push_id: int, *, claimed: bool) -> None:
+        """The application used a push, or will not. Nothing follows from it here; observers want to know."""
+
     def cancel_push(self, push_id: int) -> None:
         """Call a promised push off: CANCEL_PUSH before its push stream came, STOP_SENDING after (RFC 9114 section 7.2.3).
 

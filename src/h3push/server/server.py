@@ -4,14 +4,17 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 from h3push import _quic
 from h3push.h3.config import H3Config
+from h3push.h3.observed import ObservedServerConnection
 from h3push.h3.server import H3ServerConnection
 from h3push.http.fields import Field
 from h3push.http.url import Authorities
+from h3push.qlog.trace import observe
 from h3push.quic.adapter import Driver
 from h3push.quic.driver import open_driver
 from h3push.runtime.descriptors import raise_descriptor_limit
@@ -29,6 +32,7 @@ from h3push.server.identities import Identities, read_identities
 from h3push.server.place import Place
 from h3push.server.runner import Handler
 from h3push.server.tls import CertificateRefusals, make_tls
+from h3push.wire.registry import Role
 
 _NOT_RUNNING = "the server does not run: use it in `async with`"
 
@@ -74,6 +78,8 @@ class Server:
         """Another listener, which is bound, started and shut down with this one; set it before `open`."""
         self.place: Place | None = None
         """Where this process is one of several workers: what it listens on, instead of host and port; set it before `open`."""
+        self.qlog: Path | None = None
+        """Directory of a file about each connection (qlog), of those that begin from now on."""
         self.identities: Identities | None = None
         """The certificates of `tls`, where they are known: applications are told which one a client was shown."""
         self.inherited: Mapping[tuple[str, int], int] = {}
@@ -230,7 +236,12 @@ class Server:
     # inside
 
     def _accept(self, endpoint: Endpoint, handle: int, address: tuple[str, int]) -> ServerConnection:
-        core = H3ServerConnection(endpoint.transport(handle), endpoint.vary(self.config), self.counters.push)
+        transport, config, counted = endpoint.transport(handle), endpoint.vary(self.config), self.counters.push
+        if self.qlog is None:
+            core = H3ServerConnection(transport, config, counted)
+        else:
+            observer = observe(self.qlog, Role.SERVER, f"{address[0]} port {address[1]}")
+            core = ObservedServerConnection(transport, config, counted, observer)
         connection = ServerConnection(self, endpoint, handle, address, core)
         self._connections.add(connection)
         return connection

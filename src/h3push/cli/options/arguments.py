@@ -63,6 +63,7 @@ class Arguments:
     waterfall: bool
     har: Path | None
     svg: Path | None
+    qlog: Path | None
     # all of them
     order: tuple[str, ...] = ()
     """Names of the flags in the order in which they were typed, once for each time."""

@@ -115,6 +115,7 @@ OUTPUT = (
     _flag("--waterfall", "Draw what came when on stderr, pushed rows marked."),
     _flag("--har FILE", "Write an HTTP archive (HAR 1.2), for a browser's network panel.", type=FILE),
     _flag("--svg FILE", "Write the waterfall as a picture.", type=FILE),
+    _flag("--qlog DIR", "Write what HTTP/3 does on each connection there (qlog).", type=FILE),
 )
 """About what is printed and written."""
 

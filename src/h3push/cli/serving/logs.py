@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from h3push.cli.failures import file_failure
 from h3push.cli.serving.flag import FILE, Subject, flag
 
 if TYPE_CHECKING:
@@ -44,12 +45,22 @@ class Logs(Subject):
     log_config: Path | None = flag(
         "--log-config FILE", "Configuration of logging: .ini, .json or .yaml.", also="--log-config-file", type=FILE
     )
+    qlog: Path | None = flag("--qlog DIR", "Write what HTTP/3 does on each connection there (qlog).", type=FILE)
     quiet: bool = flag("-q --quiet", "The same as --no-access-log.")
 
     @property
     def has_access_log(self) -> bool:
         """True to print a line for each response."""
         return self.access_log and not self.quiet
+
+    def qlog_directory(self) -> Path | None:
+        """The directory of --qlog, made if it is not there. Raises `CommandFailed`."""
+        if self.qlog is not None:
+            try:
+                self.qlog.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise file_failure(error, "write to", self.qlog) from None
+        return self.qlog
 
     def check(self) -> None:
         """Refuse two formats at once."""
