@@ -53,7 +53,7 @@ class Answer:
     content: bytes | FileContent = b""
     """The content; empty for HEAD."""
     known: KnownHeaders | None = None
-    """What is remembered of the fields, where they are those of a whole file."""
+    """The fields as they are remembered, where they are those of a whole file."""
 
     @property
     def headers(self) -> dict[str, str]:
