@@ -439,3 +439,16 @@ def test_a_command_line_that_makes_no_sense_exits_with_2(run, arguments):
     assert result.code == 2
     assert "Usage" in result.err
     assert "Traceback" not in result.err
+
+
+def test_text_is_compressed_where_the_user_says_so(serving, tmp_path, run):
+    """--compress; without it, and for an application, it is not."""
+    (tmp_path / "words.txt").write_bytes(b"word and again a word\n" * 100)
+    server = serving("--dev", "--compress", directory=tmp_path)
+    cafile = re.search(r"CA file (.*)\)", server.line)[1]
+    url = f"https://localhost:{server.port}/words.txt"
+    got = run("get", "--compressed", "-i", "--cacert", cafile, url)
+    assert b"content-encoding: " in got.out
+    assert got.out.endswith(b"word and again a word\n" * 100)
+    end(server.process)
+    assert b"go with a directory" in run("serve", "package.module:app", "--dev", "--compress").err.encode()

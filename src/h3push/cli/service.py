@@ -171,6 +171,7 @@ def _directory_handler(
     root: Path, options: ServeOptions, manifest: "Manifest | None", controller: "Controller | None"
 ) -> "DirectoryHandler":
     from h3push.asgi.serve import manifest_planner
+    from h3push.files.compression import CompressedFiles
     from h3push.files.directory import Directory
     from h3push.files.handler import DirectoryHandler
     from h3push.files.rules import SiteRules, parse_cache_rule
@@ -181,7 +182,11 @@ def _directory_handler(
         cache = tuple(parse_cache_rule(text) for text in options.site.cache_control)
         rules = SiteRules(browse=options.site.browse, spa=options.site.spa, cache=cache)
         directory = Directory(
-            root, charset=options.site.charset, follow_symlinks=options.site.follow_symlinks, rules=rules
+            root,
+            charset=options.site.charset,
+            follow_symlinks=options.site.follow_symlinks,
+            rules=rules,
+            compressed=CompressedFiles() if options.site.compress else None,
         )
     except ValueError as error:
         raise CommandFailed(str(error)) from None

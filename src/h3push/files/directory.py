@@ -12,6 +12,7 @@ from html import escape
 from http import HTTPStatus
 from pathlib import Path
 
+from h3push.files.compression import CompressedFiles
 from h3push.files.conditional import DECIDING_FIELDS, select, validators_of
 from h3push.files.known import MAX_KNOWN_FILES, KnownFiles, OpenedFile
 from h3push.files.listing import make_listing
@@ -73,6 +74,7 @@ class Directory:
         charset: added to the Content-Type of text; `None`: what a file says of itself counts.
         follow_symlinks: serve what links out of the root lead to.
         rules: what stands for a missing file, and how long each may be kept.
+        compressed: compresses files that have no compressed one beside them; `None`: they go out as they are.
 
     Raises:
         NotADirectoryError, FileNotFoundError: `root` is no directory.
@@ -86,6 +88,7 @@ class Directory:
         charset: str | None = None,
         follow_symlinks: bool = False,
         rules: SiteRules = SiteRules(),  # noqa: B008 - frozen
+        compressed: CompressedFiles | None = None,
     ) -> None:
         self.root = Path(root).resolve(strict=True)
         """Absolute, links resolved."""
@@ -94,6 +97,7 @@ class Directory:
         self.rules = rules
         """The rules of the site: its page for a missing file, and how long clients may keep each file."""
         self._charset = None if charset is None else check_charset(charset)
+        self._compressed = compressed
         self._files = KnownFiles(self.root, follow_symlinks=follow_symlinks)
 
     def __call__(self, request: Request) -> Response:
@@ -186,16 +190,43 @@ class Directory:
         return found if isinstance(found, FoundFile) else None
 
     def _file_answer(self, opened: OpenedFile, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-        known: KnownHeaders | None = self._whole_headers(opened)
-        assert known is not None
-        fields = known.fields
-        if self.rules.cache:
-            value = self.rules.cache_control(target.partition("?")[0])
-            if value is not None:
-                fields, known = [*fields, (b"cache-control", value.encode("ascii"))], None
+        compressible = self._compressed is not None and not opened.varies and self._compressed.concerns(opened.file)
+        if compressible and "range" not in headers:
+            answer = self._compressed_answer(opened, method, target, headers)
+            if answer is not None:
+                return answer
+        fields, known = self._kept_fields(self._whole_headers(opened, opened.varies or compressible), target)
         if DECIDING_FIELDS.isdisjoint(headers):
             return Answer(200, fields, _content(opened, method, 0, opened.file.size), known)
         return self._selected_answer(opened, method, fields, headers)
+
+    def _compressed_answer(
+        self, opened: OpenedFile, method: str, target: str, headers: Mapping[str, str]
+    ) -> Answer | None:
+        """Answer with the compressed form of a file. `None` when the request takes none, or there is none yet."""
+        assert self._compressed is not None
+        coding = self._compressed.coding_for(headers)
+        if coding is None:
+            return None
+        file = opened.file
+        status = select(method, headers, validators_of(file.mtime_ns, file.size, _made(coding)), file.size).status
+        # The original may meet conditions that this form does not.
+        content = self._compressed.get(opened, coding) if status == HTTPStatus.OK else None
+        if content is None and status != HTTPStatus.NOT_MODIFIED:
+            return None
+        length = 0 if content is None else len(content)
+        made = _compressed_headers(file.name, self._charset, file.size, file.mtime_ns, coding, length)
+        fields, known = self._kept_fields(made, target)
+        if content is None:
+            return Answer(304, [field for field in fields if field[0] in _NOT_MODIFIED_FIELDS])
+        return Answer(200, fields, b"" if method == "HEAD" else content, known)
+
+    def _kept_fields(self, headers: KnownHeaders, target: str) -> tuple[Fields, KnownHeaders | None]:
+        """The fields with Cache-Control, if a rule gives one; what is remembered of them, if not."""
+        value = self.rules.cache_control(target.partition("?")[0]) if self.rules.cache else None
+        if value is None:
+            return headers.fields, headers
+        return [*headers.fields, (b"cache-control", value.encode("ascii"))], None
 
     def _selected_answer(
         self, opened: OpenedFile, method: str, whole_fields: Fields, headers: Mapping[str, str]
@@ -222,10 +253,10 @@ class Directory:
             fields = [field for field in fields if field[0] != b"content-length"] + encode_headers(own)
         return Answer(selection.status, fields, content)
 
-    def _whole_headers(self, opened: OpenedFile) -> KnownHeaders:
+    def _whole_headers(self, opened: OpenedFile, varies: bool) -> KnownHeaders:
         """The fields of a response with the whole file."""
         file = opened.file
-        return _cached_headers(file.name, self._charset, file.size, file.mtime_ns, opened.coding, opened.varies)
+        return _cached_headers(file.name, self._charset, file.size, file.mtime_ns, opened.coding, varies)
 
 
 def _looked_at(fields: Iterable[Field]) -> dict[str, str]:
@@ -253,6 +284,26 @@ def _cached_headers(
     if varies:
         fields["vary"] = "accept-encoding"
     return KnownHeaders(encode_headers(fields))
+
+
+@lru_cache(MAX_KNOWN_FILES)
+def _compressed_headers(
+    name: str, charset: str | None, size: int, mtime_ns: int, coding: str, length: int
+) -> KnownHeaders:
+    """The fields of a response with the compressed form of a file, which has `length` bytes."""
+    fields = {
+        "content-type": content_type(name, charset),
+        "content-length": str(length),
+        **validators_of(mtime_ns, size, _made(coding)).fields,
+        "content-encoding": coding,
+        "vary": "accept-encoding",
+    }
+    return KnownHeaders(encode_headers(fields))
+
+
+def _made(coding: str) -> str:
+    """The coding in entity tags of what is compressed here: a file that lies beside the original has other bytes."""
+    return f"{coding}-made"
 
 
 def _content(opened: OpenedFile, method: str, offset: int, length: int) -> bytes | FileContent:

@@ -1,7 +1,7 @@
 """Files that lie compressed beside the original: `app.css.br` for `app.css`, and which of them a request takes.
 
-Nothing is compressed while serving; build tools do it once and better. A compressed file that is older than its original is
-not used: it is what the original was before.
+Build tools compress once and better than a server can (`files.compression` does it where they have not). A compressed file that
+is older than its original is not used: it is what the original was before.
 """
 
 from collections.abc import Mapping

@@ -133,8 +133,8 @@ class ServeOptions:
         if directory is None:
             if site.charset is not None or site.follow_symlinks:
                 raise click.UsageError("--charset and --follow-symlinks go with a directory.")
-            if site.browse or site.spa or site.cache_control:
-                raise click.UsageError("--browse, --spa and --cache-control go with a directory.")
+            if site.browse or site.spa or site.cache_control or site.compress:
+                raise click.UsageError("--browse, --spa, --compress and --cache-control go with a directory.")
             return
         if self.application.factory or self.application.app_dir is not None:
             raise click.UsageError("--factory and --app-dir go with an application: h3push serve module:app")

@@ -19,4 +19,5 @@ class Site(Subject):
         "Such as '/a/*=max-age=60'; 'hashed': a year for hashed names.",
         multiple=True,
     )
+    compress: bool = flag("--compress", "Compress text that has no .br, .zst or .gz beside it.")
     follow_symlinks: bool = flag("--follow-symlinks", "Serve what symbolic links out of DIR lead to.")
