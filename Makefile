@@ -119,6 +119,10 @@ bench-proxy: install ## h3push proxy beside nginx and Caddy as reverse proxies, 
 	$(BIN)/pip install --quiet --disable-pip-version-check 'h2>=4.3,<5' 'zttp>=0.0.35,<0.1'
 	$(BIN)/python bench/proxy.py
 
+.PHONY: bench-judgement
+bench-judgement: install-test ## compute what --push learned saves and wastes beside other ways, into docs/reference/benchmarks.md
+	$(BIN)/python bench/judgement.py
+
 soak: install ## two hundred clients that stop reading, for ten minutes of virtual time: memory and descriptors stay flat
 	$(BIN)/python bench/slow_readers.py
 

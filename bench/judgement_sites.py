@@ -67,7 +67,7 @@ class Pages:
 
 def _renamed(path: str) -> str:
     stem, dot, ending = path.rpartition(".")
-    return f"{stem}-next{dot}{ending}"
+    return f"{stem}-next.{ending}" if dot else f"{path}-next"
 
 
 def chain() -> Pages:
