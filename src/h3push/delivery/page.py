@@ -267,11 +267,11 @@ class PageDelivery:
         """The final header section goes out: remember how long the client will have this resource."""
         if self._state.controller is not None:
             self._state.controller.answered(self.request)
-        holdings = self.holdings
-        if holdings is None or not (status < 300 or status == 304) or status == 206:
+        if not (status < 300 or status == 304) or status == 206 or self.request.connection.core.max_push_id is None:
             return
         lifetime = freshness_lifetime(fields)
-        if lifetime is not None and not self.is_conditional:
+        holdings = None if lifetime is None or self.is_conditional else self.holdings
+        if holdings is not None:
             holdings.answered(_key_of(self.request), lifetime, self._now())
 
     def ended(self, *, failed: bool) -> None:

@@ -34,7 +34,7 @@ Value = TypeVar("Value")
 class KnownSection:
     """A header section that has been checked."""
 
-    __slots__ = ("_size", "content_length", "encoded", "fields", "head_of_whole")
+    __slots__ = ("_size", "content_length", "encoded", "fields", "head_of_whole", "head_size")
 
     def __init__(self, fields: Fields, content_length: int | None) -> None:
         self.fields = fields
@@ -44,7 +44,9 @@ class KnownSection:
         self.encoded: bytes | None = None
         """As it goes out where no dynamic table is in use, once it has."""
         self.head_of_whole: bytes | None = None
-        """The same as a HEADERS frame, with the header of a DATA frame of `content_length` bytes behind it."""
+        """The same as a HEADERS frame, with the header of a DATA frame behind it, ..."""
+        self.head_size = 0
+        """... of so many bytes."""
         self._size: int | None = None
 
     @property

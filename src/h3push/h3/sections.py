@@ -133,7 +133,7 @@ class FieldSections:
     def head_of_whole(self, stream_id: int, known: KnownSection, size: int) -> bytes:
         """HEADERS frame and header of the DATA frame, for a message that goes out in one piece.
 
-        Where no table is in use, and Content-Length says the size, it is made once for all.
+        Where no table is in use, it is made once for all messages of one size.
 
         Raises:
             StreamStateError: `size` is not what Content-Length says.
@@ -143,11 +143,16 @@ class FieldSections:
         if announced is not None and announced != size:
             raise StreamStateError(f"{size} bytes of content, but Content-Length says {announced}")
         head, limit = known.head_of_whole, self._size_limit
-        if head is None or self.encoder.uses_table or (limit is not None and known.size > limit):
+        if (
+            head is None
+            or known.head_size != size
+            or self.encoder.uses_table
+            or (limit is not None and known.size > limit)
+        ):
             section = self.encode_known(stream_id, known)
             head = frame_header(FrameType.HEADERS, len(section)) + section + frame_header(FrameType.DATA, size)
-            if announced is not None and not self.encoder.uses_table:
-                known.head_of_whole = head
+            if not self.encoder.uses_table:
+                known.head_of_whole, known.head_size = head, size
         return head
 
     # ---------------------------------------------------------------- receiving

@@ -37,7 +37,7 @@ from h3push.h3.push.states import ServerPushInput
 from h3push.h3.push_streams import PushStreams
 from h3push.h3.request_receiver import RequestReceiver, ResponseSender, parse_whole_request
 from h3push.h3.transport import Transport
-from h3push.h3.urgency import requested_priority
+from h3push.h3.urgency import requested_priority, transport_priority
 from h3push.http.fields import (
     RequestHead,
 )
@@ -102,8 +102,9 @@ class H3ServerConnection(PushStreams):
         """A request can be answered now, with the priority that it asks for, or what PRIORITY_UPDATE said before it came."""
         early = self._arrivals.early_priorities
         priority = early.pop(stream_id, asked) if early else asked
-        sender = self._senders[stream_id] = ResponseSender(request, priority, stream_id >> 2)
-        self._apply_priority(stream_id, sender)
+        order = stream_id >> 2
+        self._senders[stream_id] = ResponseSender(request, priority, order)
+        self._transport.set_priority(stream_id, transport_priority(priority, order=order, pushed=False))
 
     def _accept_bidirectional(self, stream_id: int) -> MessageReceiver | None:
         if self._shutdown.excludes(stream_id):
