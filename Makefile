@@ -104,6 +104,7 @@ bench: $(VENV)/.bench ## measure beside the peers and write docs/reference/bench
 	cargo build --quiet --release --manifest-path bench/load/Cargo.toml
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/clients.py
+	$(BIN)/python bench/over_tcp.py
 
 bench-crawl: install ## crawl a site of 1,000 pages with and without pushes (a minute)
 	$(BIN)/python bench/crawl.py

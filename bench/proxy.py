@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from report import machine, markdown_table, text_table, write_section
-from servers import CLIENT_CORE, Running, Server, Setting, _distribution, _said, _unpacked
+from servers import CLIENT_CORE, Running, Server, Setting, _said, _unpacked, distribution
 
 from h3push.server.certificates import development_certificates
 
@@ -148,7 +148,7 @@ def proxies() -> list[Server]:
     nginx, caddy = nginx_path(), caddy_path()
     found = re.search(r"nginx/([\d.]+)", _said([nginx, "-v"])) if nginx else None
     return [
-        Server("h3push proxy", h3push_command, _distribution("h3push"), ready="over TCP"),
+        Server("h3push proxy", h3push_command, distribution("h3push"), ready="over TCP"),
         Server(
             "nginx",
             nginx_command(NGINX_CONF, "proxy"),

@@ -1,5 +1,6 @@
 """The servers that `run.py` measures: how each is started, what it can do, and why one is missing."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -132,6 +133,13 @@ class Running:
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+    def terminate(self) -> None:
+        """End it and the processes that it has started: with the signal that it forwards."""
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self.stop()
 
     def _wait(self, server: Server) -> None:
         assert self._process.stdout is not None

@@ -1,15 +1,15 @@
-"""h3push, running an ASGI application: `h3push_asgi.py PORT CERTIFICATE KEY`."""
+"""h3push, running an ASGI application: `h3push_asgi.py [websocket_echo] PORT CERTIFICATE KEY`."""
 
 import asyncio
+import importlib
 import sys
-
-from application import app
 
 from h3push.asgi.serve import serve_asgi
 
 
 async def main() -> None:
-    port, certificate, key = sys.argv[1:]
+    *name, port, certificate, key = sys.argv[1:]
+    app = importlib.import_module(name[0] if name else "application").app
     async with serve_asgi(app, "127.0.0.1", int(port), certfile=certificate, keyfile=key, lifespan=False) as server:
         print("ready", flush=True)
         await server.wait_closed()

@@ -1,15 +1,16 @@
-"""Hypercorn, running an ASGI application over HTTP/3: `hypercorn_asgi.py PORT CERTIFICATE KEY`."""
+"""Hypercorn, running an ASGI application over HTTP/3: `hypercorn_asgi.py [websocket_echo] PORT CERTIFICATE KEY`."""
 
 import asyncio
+import importlib
 import sys
 
-from application import app
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 
 async def main() -> None:
-    port, certificate, key = sys.argv[1:]
+    *name, port, certificate, key = sys.argv[1:]
+    app = importlib.import_module(name[0] if name else "application").app
     config = Config()
     config.bind = []
     config.insecure_bind = []

@@ -106,15 +106,18 @@ class TcpRequest(Request):
         outbox: where events go.
         settings: bounds of pushes.
         takes_pushes: the server offers the push event, and the client has not refused pushes.
+        takes_interim: the server offers early hints.
     """
 
-    def __init__(self, scope: Scope, outbox: Outbox, settings: ServerSettings, *, takes_pushes: bool) -> None:
+    def __init__(
+        self, scope: Scope, outbox: Outbox, settings: ServerSettings, *, takes_pushes: bool, takes_interim: bool = False
+    ) -> None:
         # Not the constructor of Request: what that makes belongs to HTTP/3. The casts name the parts that deliveries use.
         self.http_version = scope["http_version"]
         self.head = head_of(scope)
         self.connection = cast("Channel", TcpConnection(settings, takes_pushes))
         self.writer = cast("ResponseWriter", TcpWriter(outbox))
-        self.takes_interim = EARLY_HINT in (scope.get("extensions") or {})
+        self.takes_interim = takes_interim
         self.client_address: tuple[str, int] = tuple((scope.get("client") or ("-", 0))[:2])
         self.final_status: int | None = None
         """Status of the final response; `None` before it began."""

@@ -93,6 +93,7 @@ class TcpSide:
         self._kind = kind
         self._tls = tls
         self._alt_svc = alt_svc
+        self._alternative = None if alt_svc is None else alt_svc.encode("latin-1") or None
         self._redirect_port = redirect_port
         self._given = given or InheritedSockets()
         self._proxies = proxies
@@ -120,6 +121,8 @@ class TcpSide:
         if port != self._port:
             self.release()
             self._port = port
+            if self._alt_svc is None:
+                self._alternative = b'h3=":%d"; ma=%d' % (port, ALT_SVC_LIFETIME)
         if not self._given.has_tcp:
             self._sockets.append(self._listen(address))
         if self._redirect_port is not None:
@@ -164,6 +167,4 @@ class TcpSide:
         self._tls.load(identities, clients)
 
     def _alternative_service(self) -> bytes | None:
-        if self._alt_svc is None:
-            return b'h3=":%d"; ma=%d' % (self._port, ALT_SVC_LIFETIME)
-        return self._alt_svc.encode("latin-1") or None
+        return self._alternative

@@ -25,6 +25,13 @@ class IdentityContext(ssl.SSLContext):
     """OpenSSL's names of cipher suites -> their numbers."""
 
 
+class TlsConnection(ssl.SSLObject):
+    """The TLS of one connection."""
+
+    extension: dict[str, Any] | None = None
+    """ASGI's extension for it, once a request asked."""
+
+
 class TcpTls:
     """TLS of one listener.
 
@@ -69,6 +76,7 @@ class TcpTls:
 
     def _bare(self) -> IdentityContext:
         context = IdentityContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sslobject_class = TlsConnection
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(self._versions)
         if self._key_log_file is not None:
@@ -85,10 +93,17 @@ def _load_chain(context: ssl.SSLContext, identity: Identity) -> None:
 
 
 def tls_extension(tls: ssl.SSLObject | None) -> dict[str, Any] | None:
-    """ASGI's `tls` extension for one connection; `None` without TLS."""
-    context = None if tls is None else tls.context
-    if tls is None or not isinstance(context, IdentityContext):
+    """ASGI's `tls` extension for a request of one connection; `None` without TLS."""
+    if not isinstance(tls, TlsConnection):
         return None
+    if tls.extension is None:
+        tls.extension = _facts(tls)
+    return tls.extension.copy()
+
+
+def _facts(tls: ssl.SSLObject) -> dict[str, Any]:
+    context = tls.context
+    assert isinstance(context, IdentityContext)
     cipher = tls.cipher()
     chain = [] if context.verify_mode is ssl.CERT_NONE else _chain_of(tls)
     return {
