@@ -97,13 +97,17 @@ def exists(name: str) -> bool:
     return True
 
 
+LOGGERS = frozenset({"h3push.server", "h3push.lifecycle"})
+"""Names of loggers that pages tell of."""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_names_of_h3push_exist(page: Path) -> None:
     """A name in the text or in a block can be imported."""
     texts = [*inline_code(page), *(block.text for block in blocks(page) if block.language == "python")]
     for text in texts:
         for name in re.findall(r"(?<![\w./-])h3push(?:\.[A-Za-z_]\w*)+", text):
-            assert exists(name) or name == "h3push.server", f"there is no {name}"
+            assert exists(name) or name in LOGGERS, f"there is no {name}"
 
 
 def test_figures_are_those_of_the_benchmarks() -> None:
