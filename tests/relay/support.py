@@ -145,7 +145,7 @@ class Relayed:
             unclaimed=self.settings.unclaimed, unclaimed_bytes=self.settings.unclaimed_bytes,
             stored=self.settings.stored, stored_bytes=self.settings.stored_bytes,
         )  # fmt: skip
-        self.store = store or ResponseStore(bounds, shared=True)
+        self.store = store or ResponseStore(bounds, shared=True, silent_seconds=self.settings.silent_seconds)
         self.drivers: list[Any] = []
         self.pool = Pool(
             store=self.store, push_cache=bounds, settings=PoolSettings(idle_seconds=60), dial=self._dial, shared=True

@@ -124,6 +124,32 @@ def test_a_push_that_nobody_asked_for_in_time_goes_into_the_cache() -> None:
     assert site.asked == ["/page"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "seconds", "asked_again"),
+    [
+        ({}, 60.0, []),
+        ({}, 0.0, ["/a.css"]),
+        ({"cache-control": "no-cache"}, 60.0, ["/a.css"]),
+        ({"cache-control": "max-age=0"}, 60.0, ["/a.css"]),
+        ({"vary": "accept-encoding"}, 60.0, []),
+    ],
+)
+def test_what_says_nothing_of_its_freshness_is_used_for_a_while(
+    fields: dict[str, str], seconds: float, asked_again: list[str]
+) -> None:
+    """An origin that remembers its pushes pushes it once on a connection: the next visitor gets it from here."""
+    site = Site(("/a.css",), fields)
+
+    async def scenario(relay: Relayed) -> None:
+        await relay.browser.get("/page")
+        await relay.browser.get("/a.css")
+        await relay.browser.get("/a.css")
+        assert await relay.browser.get("/a.css", cache_control="no-cache")
+
+    relayed(site, scenario, settings=RelaySettings(silent_seconds=seconds))
+    assert site.asked == ["/page", *asked_again, "/a.css"]
+
+
 def test_a_known_version_is_confirmed_without_the_origin() -> None:
     """If-None-Match is answered with 304 from what was pushed or stored, and with all of it when the tag is another."""
     site = Site(("/a.css",), {**FRESH, "etag": '"one"'})

@@ -10,6 +10,7 @@ many.
 The index of what is stored is held here, and synchronous, because a promise has to be judged in the moment that it comes.
 """
 
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -37,6 +38,7 @@ except ImportError:
 from h3push.client.claims import Key, credentials_of, key_of, why_not_another, why_not_promised, why_not_response
 from h3push.http.fields import Field, Fields, RequestHead, ResponseHead
 from h3push.http.headers import has_field
+from h3push.http.semantics import parse_date
 from h3push.runtime.settings import PushCacheSettings
 
 
@@ -65,15 +67,23 @@ class ResponseStore:
         settings: the bounds.
         storage: where the content lies, one of hishel's; in memory when `None`. Closed with the store.
         shared: the cache of several people: RFC 9111's rules of shared caches, and `client.claims.why_not_another`.
+        silent_seconds: how long a response is fresh that says nothing about that, at least (RFC 9111 section 4.2.2). Servers
+            that remember what they pushed do not push such a response again.
     """
 
     def __init__(
-        self, settings: PushCacheSettings, storage: AsyncBaseStorage | None = None, *, shared: bool = False
+        self,
+        settings: PushCacheSettings,
+        storage: AsyncBaseStorage | None = None,
+        *,
+        shared: bool = False,
+        silent_seconds: float = 0,
     ) -> None:
         self._storage = storage or MemoryStorage(settings.stored, settings.stored_bytes)
         self._has = getattr(self._storage, "has", None)
         self._most = settings.stored
         self._shared = shared
+        self._silent_seconds = silent_seconds
         self._options = CacheOptions(shared=shared)
         self._index: OrderedDict[Key, list[_Kept]] = OrderedDict()
 
@@ -89,9 +99,18 @@ class ResponseStore:
                 continue
             if why_not_promised(kept.request, promised, initiator) is None and why_not_response(
                 _completed(promised, kept.request), kept.request, kept.response
-            ) is None and isinstance(self._idle.next(kept.entry.request, [kept.entry]), FromCache):  # fmt: skip
+            ) is None and (
+                isinstance(self._idle.next(kept.entry.request, [kept.entry]), FromCache) or self._is_young(kept)
+            ):  # fmt: skip
                 return True
         return False
+
+    def _is_young(self, kept: _Kept) -> bool:
+        """True for a response that says nothing about its freshness, as long as it may be used all the same."""
+        fields = dict(kept.response.fields)
+        made = parse_date(fields.get(b"date", b"").decode("latin-1"))
+        is_silent = _ON_FRESHNESS.isdisjoint(fields) and kept.response.status == 200
+        return is_silent and made is not None and 0 <= time.time() - made < self._silent_seconds
 
     def adopt(self, key: str, entry: Entry) -> None:
         """Take an entry that the storage has kept from an earlier run."""
@@ -120,10 +139,14 @@ class ResponseStore:
             return None
         entries = [entry for entry in await self._storage.get_entries(_name(key)) if entry.id in ours]
         state = self._idle.next(_request(request), entries)
-        if not isinstance(state, FromCache):
-            return None
+        if isinstance(state, FromCache):
+            response = state.entry.response
+        else:
+            young = [entry for entry in entries if self._is_young(ours[entry.id])]
+            if not young:
+                return None
+            response = young[-1].response
         self._index.move_to_end(key)
-        response = state.entry.response
         assert isinstance(response.stream, AsyncIterator)
         return StoredResponse(response.status_code, _fields(response.headers), response.stream)
 
@@ -182,6 +205,8 @@ class ResponseStore:
         return IdleClient(options=self._options)
 
 
+_ON_FRESHNESS = frozenset({b"cache-control", b"expires", b"pragma"})
+"""Fields that say how long a response is fresh."""
 _MOST_OF_ONE = 16
 """Answers to one URL, for different credentials."""
 

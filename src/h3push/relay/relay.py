@@ -56,7 +56,7 @@ class Relay:
         """Bounds and times."""
         bounds = _push_cache(self.settings)
         self._disk = None if cache is None else DiskStorage(cache, self.settings.stored, self.settings.stored_bytes)
-        self.store = ResponseStore(bounds, self._disk, shared=True)
+        self.store = ResponseStore(bounds, self._disk, shared=True, silent_seconds=self.settings.silent_seconds)
         """The cache."""
         self.pool = Pool(
             store=self.store,

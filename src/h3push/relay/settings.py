@@ -22,6 +22,8 @@ class RelaySettings:
     reload_seconds: float = 10.0
     """A push answers a reload (`Cache-Control: max-age=0`) for so long after its promise: what came with a page that was
     reloaded is as new as the page. pip asks for every index page in this way. `no-cache` always goes to the origin."""
+    silent_seconds: float = 60.0
+    """How long a response that says nothing of its freshness answers further requests, at least: as long as a push may wait."""
     concurrent_pushes: int = 200
     """Pushes under way at once on one connection (MAX_PUSH_ID)."""
     max_connections: int = 1_000
