@@ -124,6 +124,14 @@ def test_the_exit_code_is_curls(get, flags, paths, code, out):
     assert result.err.count("\n") == 1
 
 
+def test_what_was_not_tried_is_not_told_of(get):
+    """After --fail-early neither --json nor -w speaks of the URLs that were left."""
+    flags = ("-f", "--fail-early", "--json", "-w", "%{http_code}\n")
+    lines = get(*flags, paths=("a.txt", "absent", "b.txt")).out.decode().splitlines()
+    assert [json.loads(line)["status"] for line in lines[:2]] == [200, 404]
+    assert lines[2:] == ["200", "404"]
+
+
 def test_parallel_fetches_all_at_the_same_time(run, start, tmp_path):
     """-Z: nobody waits for anybody else, on one connection; --parallel-max bounds how many run at once."""
     waiting, most = [], []

@@ -39,6 +39,8 @@ class Transfer:
         """Attempts before it."""
         self.failure: CommandFailed | None = None
         """Why it failed."""
+        self.is_over = False
+        """True when it ran to its end, good or bad."""
         self._arguments = arguments
         self._request = request
         self._cookies = cookies
@@ -62,6 +64,7 @@ class Transfer:
             self.output.close()
         except CommandFailed as failed:
             self.failure = self.failure or failed
+        self.is_over = True
 
     async def _attempts(self, sender: Sender, expectation: Expectation, started: float) -> CommandFailed | None:
         attempts = 1 + (self._arguments.retry if self._request.is_repeatable else 0)

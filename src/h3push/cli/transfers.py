@@ -174,13 +174,13 @@ class Transfers:
 
     def tell(self) -> None:
         """Print and write what the flags ask for; then tell of what was not told of yet."""
-        self._summary.tell([transfer.failure for transfer in self._transfers])
+        self._summary.tell([(one.fetched, one.failure) for one in self._transfers if one.is_over])
         for transfer in self._untold:
             self._tell(transfer)
         self._cookies.save()
 
     def _tell(self, transfer: Transfer) -> None:
-        if self._is_cut_short and transfer.failure is None and not transfer.fetched.exchanges:
+        if not transfer.is_over:  # --fail-early came before
             return
         self._summary.tell_of(transfer.fetched, transfer.failure, transfer.output.path, transfer.retries)
         if transfer.failure is None:

@@ -25,8 +25,8 @@ class Summary:
         self._outcome = outcome
         self._template = None if arguments.write_out is None else Template.of(arguments.write_out)
 
-    def tell(self, failures: Sequence[CommandFailed | None]) -> None:
-        """Print and write what there is about all URLs together; `failures`: one for each."""
+    def tell(self, results: Sequence[tuple[Fetched, CommandFailed | None]]) -> None:
+        """Print and write what there is about all URLs together; `results`: those that are over, and why they failed."""
         arguments, outcome = self._arguments, self._outcome
         if arguments.verbose:
             say("\n".join(push_lines(outcome)))
@@ -40,7 +40,7 @@ class Summary:
         if arguments.svg is not None:
             _write(arguments.svg, lambda: svg(rows_of(outcome), outcome.transfers[0].url))
         if arguments.json:
-            for fetched, failure in zip(outcome.transfers, failures, strict=True):
+            for fetched, failure in results:
                 _put(to_json(fetched, failure) + "\n")
 
     def tell_of(self, fetched: Fetched, failure: CommandFailed | None, path: Path | None, retries: int) -> None:
