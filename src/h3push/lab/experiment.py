@@ -83,6 +83,10 @@ def run_experiment(experiment: Experiment, jobs: int) -> Iterator[Outcome]:
         pieces = [visits[at : at + _PIECE] for at in range(0, len(visits), _PIECE)]
         for done in as_completed([pool.submit(_visit_all, piece) for piece in pieces]):
             yield from done.result()
+    except BaseException:  # Ctrl-C: nobody waits for what the processes are at
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
