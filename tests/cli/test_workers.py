@@ -519,6 +519,27 @@ def test_metrics_of_a_dead_worker_are_not_lost(serving):
     assert server.end()[0] == 0
 
 
+def test_an_application_that_does_not_start_may_be_mended(app_dir, identity):
+    """--reload: the first start failed, which is said; the next change starts it, and nobody has to type the command again."""
+    (app_dir / "sample.py").write_text("import")
+    files = ("--certfile", identity.certfile, "--keyfile", identity.keyfile)
+    arguments = ("--app-dir", app_dir, "--port", "0", "-q", *files, "--reload", "--reload-delay", "0.05")
+    process = subprocess.Popen([*COMMAND, "serve", "sample:app", *arguments], stderr=subprocess.PIPE)
+    try:
+        said = ""
+        while not ("the next change" in said and "reloading when files change" in said):
+            said += (line := process.stderr.readline().decode())
+            assert line, said
+        assert "cannot be loaded" in said
+        (app_dir / "sample.py").write_text(APP)
+        server = Serving(process)
+        asyncio.run(ask(server))
+        assert server.end() == (0, "")
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_changed_file_is_served_anew(serving, app_dir):
     """--reload: connections begin all the time, and none is refused while the application changes, or while it is broken."""
     server = serving("--reload", "--reload-delay", "0.05")

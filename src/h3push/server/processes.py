@@ -52,6 +52,10 @@ class Worker:
     kill_at: float | None = None
     """When its patience with it ends."""
 
+    def __str__(self) -> str:
+        """Its name in lines for the user."""
+        return f"worker {self.place + 1} (process {self.pid})"
+
     def tell(self, order: Order) -> None:
         """Give an order. One that does not listen yet has no handler for SIGTERM either, and ends by that."""
         if self.stage is Stage.STARTING:

@@ -151,7 +151,7 @@ class Supervisor:
         for worker in self._workers():
             if worker.kill_at is not None and worker.kill_at <= now:
                 worker.kill_at = None
-                self._say(f"{_name(worker)} did not stop in time and is killed")
+                self._say(f"{worker} did not stop in time and is killed")
                 worker.signal(signal.SIGKILL)
         if self._look_at <= now and not self._stopping:
             self._look_at = now + self.look_interval
@@ -278,9 +278,13 @@ class Supervisor:
         """A worker ended that was to serve."""
         now = time.monotonic()
         if worker.stage is Stage.STARTING and self._proved < 0:
+            if code > 0 and self.alarm is not None and not self.alarm.is_over:
+                post.wanted = False  # it has said why, and whoever writes it mends that
+                self._say("the next change starts it again")
+                return
             self._exit_code = code if code > 0 else 1  # it has said why
             if code < 0:
-                self._say(f"{_name(worker)} {ending(code)} at its start")
+                self._say(f"{worker} {ending(code)} at its start")
             self._stop(Order.STOP)
             return
         if worker.stage is Stage.STARTING and self._proved != self._generation and self._keep(worker, code):
@@ -288,13 +292,13 @@ class Supervisor:
         pause = post.note_failure(worker, now)
         when = "now" if not pause else f"in {pause:g} s"
         start = " at its start" if worker.stage is Stage.STARTING else ""
-        self._say(f"{_name(worker)} {ending(code)}{start}; another one takes its place {when}")
+        self._say(f"{worker} {ending(code)}{start}; another one takes its place {when}")
 
     def _keep(self, worker: Worker, code: int) -> bool:
         """A reload failed with its first worker: keep those from before. False when one place has nobody to keep."""
         for post in self._posts:
             post.wanted = post.serving is None
-        self._say(f"{_name(worker)} {ending(code)} at its start: the workers from before go on")
+        self._say(f"{worker} {ending(code)} at its start: the workers from before go on")
         self.manager.ready()
         return all(post.serving for post in self._posts)
 
@@ -341,10 +345,6 @@ class Supervisor:
             group.shutdown()
         for one in self._listening.values():
             one.close()
-
-
-def _name(worker: Worker) -> str:
-    return f"worker {worker.place + 1} (process {worker.pid})"
 
 
 def _nothing() -> None:

@@ -145,6 +145,10 @@ class ServeOptions:
             raise CommandFailed(f"there is no directory {directory}{hint}")
 
 
+_OF_FILES_AND_APPLICATIONS = frozenset({"application", "development", "site"})
+"""Subjects that a proxy has nothing to do with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyOptions(ServeOptions):
     """The command line of `h3push proxy`: what is served is what upstreams answer."""
@@ -154,12 +158,13 @@ class ProxyOptions(ServeOptions):
     upstreaming: Upstreaming
     """How they are asked."""
     application: Application = Application()  # noqa: RUF009 - frozen
+    development: Development = Development()  # noqa: RUF009 - frozen
     site: Site = Site()  # noqa: RUF009 - frozen
 
     @classmethod
     def subjects(cls) -> Mapping[str, type[Subject]]:
         """Field -> its class, in the order of the help."""
-        shared = {field: subject for field, subject in SUBJECTS.items() if field not in {"application", "site"}}
+        shared = {field: subject for field, subject in SUBJECTS.items() if field not in _OF_FILES_AND_APPLICATIONS}
         return {"upstreaming": Upstreaming, **shared}
 
     @classmethod
