@@ -22,16 +22,15 @@ from h3push.delivery.decision import (
     WORTH_A_HINT,
     Moment,
     Way,
-    promised_fields,
     refused_by_request,
 )
-from h3push.delivery.heads import PromisedHeads, remember
+from h3push.delivery.heads import PagePromises, PromisedHeads
 from h3push.delivery.hints import PageHints
 from h3push.delivery.holdings import Holdings, Key
 from h3push.errors import LocalProtocolError
 from h3push.h3.events import CancelledBy
 from h3push.h3.push.rules import NO_CREDIT, NOT_AGREED, PushRefusal
-from h3push.http.fields import Field, Fields, RequestHead
+from h3push.http.fields import Field, Fields
 from h3push.http.semantics import freshness_lifetime, names_validator
 from h3push.plans.links import SortedLinks
 from h3push.plans.plan import PlannedResource, PlanSource, PushPlan
@@ -131,7 +130,7 @@ class PageDelivery:
     _hints: PageHints | None = None
     _holdings: Holdings | None = None
     _agreed: bool = False
-    _heads: dict[str, RequestHead] | None = None
+    _promises: PagePromises | None = None
 
     def __init__(self, request: Request, state: DeliveryState) -> None:
         self.request = request
@@ -325,7 +324,9 @@ class PageDelivery:
         if arm is not None and arm != "push":
             return PushRefusal.HOLD_OUT, None
         try:
-            push = self._push(resource, credentials, deferred)
+            if self._promises is None:
+                self._promises = PagePromises(request, self._state.heads)
+            push = self._promises.push(resource, credentials=credentials, deferred=deferred)
         except (LocalProtocolError, ValueError):
             return PushRefusal.MALFORMED, None
         if push.refusal is not None:
@@ -339,23 +340,6 @@ class PageDelivery:
         if self._state.controller is not None:
             self._state.controller.promised(request, push, deferred=deferred)
         return None, push
-
-    def _push(self, resource: PlannedResource, credentials: bool, deferred: bool) -> Push:
-        """Promise a resource, as it was promised before where nothing is special about it."""
-        request, path, priority = self.request, resource.path, resource.priority
-        is_plain = not resource.fields and not credentials and resource.method == "GET"
-        if self._heads is None:
-            copied = tuple(promised_fields(request.head.fields, ()))
-            self._heads = self._state.heads.of((request.head.authority, copied))
-        if is_plain:
-            head = self._heads.get(path)
-            if head is not None:
-                return request.push_head(path, head, priority, deferred=deferred)
-        fields = promised_fields(request.head.fields, resource.fields, credentials=credentials)
-        push = request.push_nowait(path, method=resource.method, headers=fields, priority=priority, deferred=deferred)
-        if is_plain and push.head is not None and push.path == path:
-            remember(self._heads, path, push.head)
-        return push
 
     def _holds(self, resource: PlannedResource) -> bool:
         """True when the connection was given a resource before, and a push of it would be waste."""
