@@ -11,6 +11,7 @@ import h3push
 from h3push.client.pool import Pool
 from h3push.client.stored import ResponseStore
 from h3push.http.url import Origin
+from h3push.relay.flights import Flights
 from h3push.relay.gateway import Gateway
 from h3push.relay.loads import Loads
 from h3push.relay.places import Place
@@ -152,7 +153,14 @@ class Relayed:
         )
         self.loads = Loads(self.settings)
         self.upkeep = Upkeep(self.pool.connections, ORIGIN, self.settings)
-        self.gateway = Gateway(Place(ORIGIN, "localhost", 8080), self.pool, self.store, self.loads, None)
+        self.gateway = Gateway(
+            Place(ORIGIN, "localhost", 8080),
+            self.pool,
+            self.store,
+            self.loads,
+            Flights(self.settings.flight_seconds),
+            None,
+        )
         self.browser = Browser(self.gateway, self)
 
     def _dial(self, url: str, *, max_pushes: int | None, on_push: Any, address: Any) -> Any:

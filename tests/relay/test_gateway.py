@@ -167,6 +167,78 @@ def test_a_known_version_is_confirmed_without_the_origin() -> None:
     assert site.asked == ["/page", "/a.css"]
 
 
+@pytest.mark.parametrize("is_pushed", [False, True])
+def test_many_who_ask_for_the_same_at_once_cost_one_request(is_pushed: bool) -> None:
+    """A fleet that wakes up crosses the link once; everybody gets all of it."""
+    site = Site(("/firmware",) if is_pushed else (), FRESH)
+
+    async def slow(_request: object) -> h3push.Response:
+        await asyncio.sleep(1)
+        return h3push.Response(200, {**FRESH, "date": date()}, b"x" * 50_000)
+
+    site.answers["/firmware"] = slow
+
+    async def scenario(relay: Relayed) -> None:
+        await relay.browser.get("/page")
+        fleet = await asyncio.gather(*(relay.browser.get("/firmware") for _ in range(30)))
+        assert {(told.status, told.content) for told in fleet} == {(200, b"x" * 50_000)}
+        assert max(told.began for told in fleet) < 2
+
+    relayed(site, scenario)
+    assert site.asked == ["/page", *([] if is_pushed else ["/firmware"])]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [({"cache-control": "no-store"}, {}), (FRESH, {"cookie": "id=ann"}), ({**FRESH, "set-cookie": "a=1"}, {})],
+)
+def test_nobody_waits_for_what_is_not_shared(fields: dict[str, str], sent: dict[str, str]) -> None:
+    """Requests whose answers go to one person each are not held up by one another."""
+    site = Site()
+    begun = []
+
+    async def endless(_request: object) -> h3push.Response:
+        begun.append(asyncio.get_running_loop().time())
+
+        async def pieces():
+            yield b"x"
+            await asyncio.sleep(30)
+            yield b"y"
+
+        return h3push.Response(200, {**fields, "content-length": "2", "date": date()}, pieces())
+
+    site.answers["/a"] = endless
+
+    async def scenario(relay: Relayed) -> None:
+        first = asyncio.create_task(relay.browser.get("/a", **sent))
+        await asyncio.sleep(1)
+        await asyncio.gather(first, relay.browser.get("/a", **sent))
+        assert begun[1] - begun[0] < 1.5
+
+    relayed(site, scenario)
+
+
+def test_nobody_waits_long_for_a_slow_program() -> None:
+    """What takes longer than `flight_seconds` is asked for again."""
+    site = Site()
+
+    async def slow(_request: object) -> h3push.Response:
+        await asyncio.sleep(20)
+        return h3push.Response(200, {**FRESH, "date": date()}, b"late")
+
+    site.answers["/a"] = slow
+
+    async def scenario(relay: Relayed) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        told = await asyncio.gather(relay.browser.get("/a"), relay.browser.get("/a"))
+        assert [one.content for one in told] == [b"late"] * 2
+        assert loop.time() - began < 27
+
+    relayed(site, scenario)
+    assert site.asked == ["/a", "/a"]
+
+
 # persons
 
 

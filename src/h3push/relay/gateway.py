@@ -23,6 +23,7 @@ from h3push.http.headers import declared_length, has_field
 from h3push.http.semantics import SAFE_METHODS
 from h3push.proxy.forwarding import MAX_HOPS, hops
 from h3push.relay.failures import Refusal, refusal_of
+from h3push.relay.flights import Flight, Flights, is_worth_waiting
 from h3push.relay.incoming import Incoming
 from h3push.relay.loads import Loads, Row
 from h3push.relay.places import Place
@@ -47,17 +48,25 @@ class Gateway:
         pool: the client.
         store: the cache, which the pool has too.
         loads: is told of each request.
+        flights: requests under way that others may wait for.
         status: answers below `STATUS_PATH`; `None`: nothing is there.
     """
 
     def __init__(
-        self, place: Place, pool: Pool, store: ResponseStore, loads: Loads, status: ASGIApplication | None
+        self,
+        place: Place,
+        pool: Pool,
+        store: ResponseStore,
+        loads: Loads,
+        flights: Flights,
+        status: ASGIApplication | None,
     ) -> None:
         self.place = place
         """The origin, and where it is here."""
         self._pool = pool
         self._store = store
         self._loads = loads
+        self._flights = flights
         self._status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,25 +121,30 @@ class Gateway:
 
     async def _forward(self, incoming: Incoming, row: Row, send: Send) -> None:
         now = asyncio.get_running_loop().time
+        authority = self.place.origin.authority
+        head = incoming.head(authority, incoming.translation(authority).request(incoming.fields, incoming.version))
+        flight: Flight | None = None
         try:
-            answer = await self._answer(incoming)
+            content = await incoming.content()
+            flight = await self._flights.begin(head, content)
+            answer = await self._answer(head, content)
+            if flight is not None and not is_worth_waiting(answer):
+                flight.land()
+            async with answer:
+                self._loads.answer(row, now(), answer.status, answer.source.value)
+                await self._respond(incoming, answer, row, send)
         except ClientGoneError:
             return
         except H3PushError as error:
             refusal = refusal_of(error)
             self._loads.answer(row, now(), refusal.status, "relay")
             await _refuse(refusal, send)
-            return
-        async with answer:
-            self._loads.answer(row, now(), answer.status, answer.source.value)
-            await self._respond(incoming, answer, row, send)
+        finally:
+            if flight is not None:
+                flight.land()
 
-    async def _answer(self, incoming: Incoming) -> Answer:
+    async def _answer(self, head: RequestHead, content: Content) -> Answer:
         """The answer, wherever it comes from. Raises what `Pool.ask` raises, and `ClientGoneError`."""
-        authority = self.place.origin.authority
-        fields = incoming.translation(authority).request(incoming.fields, incoming.version)
-        head = incoming.head(authority, fields)
-        content = await incoming.content()
         known = await self._known(head, content)
         if known is not None:
             return known

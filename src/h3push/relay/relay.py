@@ -12,6 +12,7 @@ from h3push.client.connections import Connect
 from h3push.client.pool import Pool
 from h3push.client.stored import ResponseStore
 from h3push.relay.disk import DiskStorage
+from h3push.relay.flights import Flights
 from h3push.relay.gateway import Gateway
 from h3push.relay.loads import Loads
 from h3push.relay.places import Place, is_loopback
@@ -80,6 +81,7 @@ class Relay:
         """The connections, one an origin."""
         self.scheme = "http" if context is None else "https"
         """How programs speak to it."""
+        self._flights = Flights(self.settings.flight_seconds)
         self._kind = kind
         self._context = context
         self._sockets: list[list[socket.socket]] = []
@@ -109,7 +111,7 @@ class Relay:
         server = ServerSettings(max_connections=self.settings.max_connections, send_date=False)
         for place, sockets in zip(self.places, self._sockets, strict=True):
             status = self._status if is_loopback(place.host) else None
-            gateway = Gateway(place, self.pool, self.store, self.loads, status)
+            gateway = Gateway(place, self.pool, self.store, self.loads, self._flights, status)
             backend = self._kind.make(gateway, sockets, self._context, server)
             self._backends.append(backend)
             await backend.start()

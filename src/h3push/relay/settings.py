@@ -38,6 +38,8 @@ class RelaySettings:
     idle time-out end it, which are 30 s or more."""
     quiet_seconds: float = 2.0
     """The same while a request is under way."""
+    flight_seconds: float = 5.0
+    """How long a request waits for the same one of somebody else, whose answer may be stored: some round trips of a satellite."""
     first_backoff: float = 0.5
     """An origin that does not answer is tried again after so long, then after twice as long."""
     last_backoff: float = 30.0
