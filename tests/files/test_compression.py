@@ -1,5 +1,6 @@
 """Files that are compressed while they are served, where no compressed one lies beside them."""
 
+import asyncio
 import gzip
 import os
 import random
@@ -9,6 +10,7 @@ import brotli
 import pytest
 import zstandard
 
+from h3push.files.app import DirectoryApp
 from h3push.files.compression import CompressedFiles, CompressionSettings, choose_coding, compressors
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
@@ -201,3 +203,32 @@ def test_pushes_are_compressed_too(root, directory):
     assert response.headers["content-encoding"] == "gzip"
     assert gzip.decompress(page).startswith(b"<!doctype html>")
     assert [(coding, gzip.decompress(content)) for coding, content in pushed] == [("gzip", STYLE)]
+
+
+def test_large_compressed_content_goes_out_whole(root, directory, later):
+    """More than is sent in one piece: it waits for the client as any content does."""
+    text = random.Random(2).randbytes(200_000).hex().encode()
+    (root / "digits.txt").write_bytes(text)
+    ask(directory, "/digits.txt", "gzip")
+    later.run()
+
+    async def scenario(world):
+        response = await world.client.request("GET", "/digits.txt", headers=[("accept-encoding", "gzip")])
+        return response.headers["content-encoding"], await response.read()
+
+    coding, content = in_world(DirectoryHandler(directory), scenario)
+    assert (coding, gzip.decompress(content)) == ("gzip", text)
+    assert len(content) > 200_000
+
+
+def test_the_application_compresses_too(directory):
+    """As a directory is served over TCP, or by any ASGI server."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/a.css", "headers": [(b"accept-encoding", b"gzip")]}
+    asyncio.run(DirectoryApp(directory)(scope, None, send))
+    assert (b"content-encoding", b"gzip") in sent[0]["headers"]
+    assert gzip.decompress(b"".join(message["body"] for message in sent[1:])) == STYLE

@@ -205,3 +205,11 @@ def test_the_dashboard_asks_for_nothing_that_does_not_exist() -> None:
         assert labels <= known[names[0]], query
     assert asked == set(known)
     assert len(queries) > 12
+
+
+def test_the_page_names_every_metric_and_no_other() -> None:
+    """With the labels that it has, so that a query can be written from the page alone."""
+    page = (DASHBOARD.parents[1] / "docs" / "howto" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `h3push_(\w+)` \| (.*?) \|", page, re.MULTILINE)
+    told = {name.removesuffix("_total"): tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+    assert told == {family.name: family.labels for family in families.FAMILIES}
