@@ -25,6 +25,7 @@ class Site:
     page_bytes: int = 1_000
     links: Sequence[str] = ()
     thinking: float = 0.0
+    fields: Sequence[tuple[bytes, bytes]] = ()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"]
@@ -32,7 +33,7 @@ class Site:
         size = self.sizes.get(path) if is_asset else self.page_bytes
         if not is_asset and self.thinking:
             await asyncio.sleep(self.thinking)
-        headers = [(b"cache-control", b"max-age=600")]
+        headers = [*(self.fields if is_asset else ()), (b"cache-control", b"max-age=600")]
         if not is_asset:
             headers += [(b"link", f"<{link}>; rel=preload; as=script".encode()) for link in self.links]
         await send({"type": "http.response.start", "status": 404 if size is None else 200, "headers": headers})

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import statistics
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -88,6 +89,49 @@ def test_what_is_there_no_longer_is_pushed_once() -> None:
     seen = visits(3, taught(old_css=1.0, a_css=1.0), report=False)
     assert seen[0].pushed == ["/old.css", "/a.css"]
     assert seen[1].pushed == seen[2].pushed == ["/a.css"]
+
+
+async def ask(world: World, method: str, headers: list[tuple[str, str]]) -> None:
+    async with world.connect(max_pushes=None) as client:
+        await (await client.get("/")).read()
+        await (await client.request(method, "/a.css", headers=headers)).read()
+        await (await client.get("/b.js")).read()
+    await asyncio.sleep(4)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "fields"),
+    [
+        ("POST", [], []),
+        ("GET", [("authorization", "Bearer x")], []),
+        ("GET", [("range", "bytes=0-9")], []),
+        ("GET", [("cookie", "a=b")], [(b"cache-control", b"private")]),
+        ("GET", [("cookie", "a=b")], [(b"vary", b"Accept, Cookie")]),
+        ("GET", [], [(b"set-cookie", b"a=b")]),
+    ],
+)
+def test_what_is_for_one_client_alone_is_not_learned(method: str, headers: Any, fields: Any) -> None:
+    """A promise repeats neither credentials nor cookies: its answer would be somebody else's, or another one."""
+    controller = Controller(Model())
+    run(lambda world: ask(world, method, headers), controller, Site(fields=fields if fields else ()))
+    learned = set(controller.model.routes["/"].candidates)
+    assert "/a.css" not in learned
+    assert ("/b.js" in learned) == (not fields)
+
+
+def test_other_authorities_are_left_alone() -> None:
+    """A client can make up names; what it asks for under a second one is neither learned nor judged."""
+    controller = Controller(Model())
+
+    async def scenario(world: World) -> None:
+        async with world.connect(max_pushes=None) as client:
+            await (await client.get("/")).read()
+            await (await client.request("GET", "https://made-up.example/a.css")).read()
+        await asyncio.sleep(4)
+
+    with suppress(h3push.H3PushError):
+        run(scenario, controller)
+    assert not any(route.candidates for route in controller.model.routes.values())
 
 
 def test_the_seldom_used_is_left() -> None:

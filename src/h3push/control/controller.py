@@ -18,7 +18,7 @@ nothing.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from h3push.control.decision import MIN_TRIALS, Action, Judgement, Verdict, action_of, judge
@@ -29,6 +29,7 @@ from h3push.control.page import Page, PushedResponse
 from h3push.control.routes import Router
 from h3push.control.saving import INITIAL_WINDOW, RATE, ROUND_TRIP_MS, Path
 from h3push.control.visitor import Visitor
+from h3push.http.fields import Field
 from h3push.plans.links import planned
 from h3push.plans.plan import PlannedResource, PlanSource, PushPlan
 from h3push.server.channel import Channel
@@ -101,6 +102,10 @@ class Controller:
         visitor: Visitor | None = connection.tied.get(self)
         if visitor is None:
             visitor = connection.tied[self] = Visitor(self._router, asyncio.get_running_loop().time)
+        if visitor.authority is None:
+            visitor.authority = request.authority
+        if request.authority != visitor.authority:
+            return None
         if request.fulfils is not None:
             page = self._page_of(request.initiator)
             if page is not None:
@@ -117,11 +122,15 @@ class Controller:
         view = None if request is None else request.page_view
         return view if isinstance(view, Page) else None
 
-    def answered(self, request: Request) -> None:
-        """The final header section of a response goes out."""
+    def answered(self, request: Request, fields: Iterable[Field]) -> None:
+        """The final header section of a response goes out. What is for this client alone is not learned."""
         page = self._page_of(request)
-        if page is not None and request.fulfils is None and request.path == page.path:
+        if page is None or request.fulfils is not None:
+            return
+        if request.path == page.path:
             page.think = asyncio.get_running_loop().time() - page.began
+        elif any(_is_personal(name.lower(), value.lower()) for name, value in fields):
+            page.responses.pop(request.path, None)
 
     def promised(self, request: Request, push: Push, *, deferred: bool) -> None:
         """A push was promised with a page; a deferred one is sent a round trip later, or when the client has the page."""
@@ -309,6 +318,13 @@ class Controller:
 
 
 _PUSHES = frozenset({Action.PUSH, Action.DEFER})
+
+
+def _is_personal(name: bytes, value: bytes) -> bool:
+    """True for a field that says that the response is for one client, and would be another one without its cookies."""
+    if name == b"cache-control":
+        return b"private" in value or b"no-store" in value
+    return name == b"set-cookie" or (name == b"vary" and (b"cookie" in value or b"*" in value))
 
 
 def _round_trip(connection: Channel) -> float:

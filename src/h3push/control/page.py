@@ -126,7 +126,7 @@ class Page:
         for path, one in self.responses.items():
             size = float(one.writer.bytes_sent)
             total += size
-            good = (one.writer.status or ERROR) < ERROR
+            good = 200 <= (one.writer.status or ERROR) < 300  # who is told 304 had it: a push would be in vain
             if path != self.path and good:
                 members.append(Seen(self.match.generalized(path), Fate.USED, size, one.position, one.since * 1000))
         page = self.responses.get(self.path)

@@ -21,6 +21,8 @@ MAX_PATH = 1_024
 """Characters of a path that is learned from. Nothing that a page needs has a longer one, and a client could make them up."""
 MAX_RESPONSES = 256
 """Responses of one page view that are learned from."""
+_NOT_FOR_ALL = frozenset({"authorization", "range"})
+"""Fields of requests that a promise could not repeat: its answer would be another one."""
 IN_A_ROW = 3
 """Unclaimed pushes, one after the other, after which a connection gets no more."""
 
@@ -54,10 +56,23 @@ class Visitor:
         clock: returns loop time.
     """
 
-    __slots__ = ("_of_view", "_router", "_told", "_views", "now", "page", "pushes", "reports", "unclaimed_in_a_row")
+    __slots__ = (
+        "_of_view",
+        "_router",
+        "_told",
+        "_views",
+        "authority",
+        "now",
+        "page",
+        "pushes",
+        "reports",
+        "unclaimed_in_a_row",
+    )
 
     def __init__(self, router: Router, clock: Callable[[], float]) -> None:
         self._router = router
+        self.authority: str | None = None
+        """The authority of its first request. Paths of another one are other things, and are not learned from."""
         self._views = Views()
         self._of_view: OrderedDict[int, Page] = OrderedDict()
         self._told = 0
@@ -87,7 +102,8 @@ class Visitor:
             if len(self._of_view) > 2:
                 self._of_view.popitem(last=False)
         page.last = now
-        if len(page.responses) < MAX_RESPONSES and len(request.path) <= MAX_PATH:
+        is_learned = begins or (request.method == "GET" and not _NOT_FOR_ALL.intersection(request.headers))
+        if is_learned and len(page.responses) < MAX_RESPONSES and len(request.path) <= MAX_PATH:
             response = Response(0 if begins else place.position, now - page.began, request.writer)
             page.responses.setdefault(request.path, response)
             request.writer.on_acknowledged = Acknowledgment(page, response, self)

@@ -265,7 +265,7 @@ class PageDelivery:
     def answered(self, status: int, fields: Sequence[Field]) -> None:
         """The final header section goes out: remember how long the client will have this resource."""
         if self._state.controller is not None:
-            self._state.controller.answered(self.request)
+            self._state.controller.answered(self.request, fields)
         if not (status < 300 or status == 304) or status == 206 or self.request.connection.core.max_push_id is None:
             return
         lifetime = freshness_lifetime(fields)
