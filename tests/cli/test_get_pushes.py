@@ -48,6 +48,16 @@ def test_pushes_that_never_end_do_not_hold_the_command(run, stalling):
     assert result.err.endswith("* 3 promised: 2 failed, 1 unclaimed\n")
 
 
+def test_pushes_that_max_time_cuts_off_are_no_promises_any_more(run, stalling):
+    """Every push has an end in the report, those too that were under way when the command ended."""
+    result = run("get", "-k", "--json", "-m", "0.5", stalling.url, f"{stalling.url}other")
+    told = json.loads(result.out.splitlines()[0])["pushes"]
+    ends = {push["url"].rpartition("/")[2]: (push["state"], push["reason"]) for push in told}
+    early = "the command ended before it was there"
+    assert ends == {"whole": ("fulfilled", None), "never": ("failed", early), "stops": ("failed", early)}
+    assert result.code == 28
+
+
 def test_a_response_that_is_held_open_for_promises_does_not_hold_the_command(run, start):
     """A server may leave the stream of a complete response open (issue 9, point 42); that too has --push-timeout."""
 

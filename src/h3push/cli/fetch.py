@@ -1,6 +1,7 @@
 """One URL of `h3push get`: its request, those that redirects lead to, and the response to the last."""
 
 from collections.abc import Callable
+from contextlib import aclosing
 
 from h3push.cli.options.request import Request
 from h3push.cli.outcome import Address, Exchange, Fetched, Reply
@@ -66,10 +67,11 @@ async def fetch(
             wanted = follow(wanted, arrival.reply) if follow else None
             if wanted is None:
                 expectation.end()
-            async for data in arrival.stream():
-                exchange.body_bytes += len(data)
-                if wanted is None:
-                    sink.write(data)
+            async with aclosing(arrival.stream()) as content:
+                async for data in content:
+                    exchange.body_bytes += len(data)
+                    if wanted is None:
+                        sink.write(data)
             exchange.done = sender.since_start(arrival.ended, exchange.started)
         sink.end()
     finally:

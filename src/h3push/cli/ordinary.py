@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,7 +41,7 @@ class OrdinaryArrival:
         self._response = response
         self._where = where
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """The content as it came, piece by piece."""
         received = 0
         try:

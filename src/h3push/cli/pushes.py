@@ -161,8 +161,11 @@ class PushTaker:
         """Read no further."""
         for task in self._reading:
             task.cancel()
-        for push, record in self._open.items():
-            _update(record, push, self._start)
+        for push in list(self._open):
+            is_whole = push.state is ReceivedState.FULFILLED
+            self._end(
+                push, STATES.get(push.state, "failed"), "" if is_whole else "the command ended before it was there"
+            )
 
     def _read_soon(self, push: ReceivedPush) -> None:
         if push not in self._open:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -89,7 +89,7 @@ class Arrival(Protocol):
     def ended(self) -> float | None:
         """When it was complete; `None` when that is not noted."""
 
-    def stream(self) -> AsyncIterator[bytes]:
+    def stream(self) -> AsyncGenerator[bytes, None]:
         """The content, piece by piece."""
 
 
@@ -113,7 +113,7 @@ class PoolArrival:
         """When it was complete."""
         return None if self._answer.response is None else self._answer.response.timing.ended
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """The content, piece by piece; of a push it is hashed too, for the record."""
         if self._pushed is None:
             async for data in self._answer.stream():
