@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from h3push.cli.failures import CommandFailed
 from h3push.cli.serve import serve
 from h3push.cli.service import server_settings
+from h3push.cli.serving.environment import misspelt_variables
 from h3push.cli.serving.flag import Subject, add_flags, flag
 from h3push.cli.serving.limits import Limits, Timeouts, WebSockets
 from h3push.cli.serving.options import SUBJECTS, ServeOptions
@@ -222,3 +223,33 @@ def test_limits_that_cannot_be_are_a_sentence(parse):
     """QUIC has numbers of 62 bits."""
     with pytest.raises(CommandFailed, match="these limits cannot be"):
         server_settings(parse("--send-window", str(1 << 70)).options)
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "port", "uds", "fd"),
+    [
+        (["--bind", "0.0.0.0:80"], "0.0.0.0", 80, None, ()),
+        (["-b", "[::1]:81"], "::1", 81, None, ()),
+        (["-b", ":82", "-b", "unix:/run/x"], "::", 82, "/run/x", ()),
+        (["-b", "fd://3", "-b", "fd://4"], "localhost", 4433, None, (3, 4)),
+    ],
+)
+def test_an_address_in_one_word(parse, given, host, port, uds, fd):
+    """As Hypercorn and gunicorn write it."""
+    found = parse(*given).options.binding
+    assert (found.host, found.port, found.uds and str(found.uds), found.fd) == (host, port, uds, fd)
+
+
+@pytest.mark.parametrize("given", [["x"], ["x:y"], ["::1:80"], ["x:65536"], ["fd://x"], ["a:1", "b:2"]])
+def test_a_word_that_is_no_address(parse, given):
+    """One sentence, exit code 2."""
+    result = parse(*(word for one in given for word in ("--bind", one)))
+    assert (result.code, "--bind takes" in result.output) == (2, True)
+
+
+def test_a_variable_that_nobody_reads_is_told_of():
+    """When it looks like one of ours; those of the build and of other commands are not for this one."""
+    environment = {"H3PUSH_PROT": "1", "H3PUSH_PORT": "1", "H3PUSH_TRACEBACK": "1", "H3PUSH_COMPILED": "1", "PATH": ""}
+    assert list(misspelt_variables(serve, environment)) == [
+        "nobody reads the variable H3PUSH_PROT: H3PUSH_PORT is a flag's"
+    ]

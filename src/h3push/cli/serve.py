@@ -1,10 +1,12 @@
 """`h3push serve`: a directory or an ASGI application over HTTP/3, pushing what its pages need."""
 
+import os
 from typing import Any
 
 import rich_click as click
 
-from h3push.cli.serve_log import configure_logs
+from h3push.cli.serve_log import configure_logs, say
+from h3push.cli.serving.environment import misspelt_variables
 from h3push.cli.serving.flag import add_flags
 from h3push.cli.serving.options import SUBJECTS, ServeOptions
 from h3push.cli.serving.settings_file import config_option
@@ -33,6 +35,8 @@ def serve(**given: Any) -> int:
     """
     options = ServeOptions.of(given)
     configure_logs(options.logs)
+    for line in misspelt_variables(serve, os.environ):
+        say(line)
     return run(options)
 
 
