@@ -241,11 +241,13 @@ class Endpoint(_Streams):
         worker: tuple[int, int] | None = None,
         reset_key: bytes | None = None,
         token_key: bytes | None = None,
+        roster: int | None = None,
     ) -> Endpoint:
         """Bind, or take over the bound socket `fd`. The host `::` takes IPv4 too. `worker`: (index, count) for connection-ID
         steering: the first byte of our connection IDs is congruent to index (count at most 255). Keys of 16 bytes or more are
         shared by workers; a server without them derives them from its first TLS key, its address and the machine's name, so
-        that a restart resets the connections from before. `OSError` as from the socket module."""
+        that a restart resets the connections from before. `roster`: a file of shared memory, of which the first 32 bytes for each
+        connection say where its client is. `OSError` as from the socket module."""
     def fileno(self) -> int: ...
     def local_address(self) -> _Address: ...
     def recv(self, max_batches: int = 8) -> list[tuple[object, ...]]:
@@ -256,6 +258,8 @@ class Endpoint(_Streams):
         """Send what may be sent. Returns (seconds until `tick` is due, one of the `FLUSH_*` constants)."""
     def rebind(self, fd: int | None = None) -> None:
         """Move to a new socket on the same host (fresh port when `fd` is None)."""
+    def tell_orphans(self, fd: int) -> int:
+        """Reset every connection of a roster, whose worker is gone; `flush` follows. Returns how many."""
     def shutdown(self) -> None:
         """Close every connection (CONNECTION_CLOSE 0x100 goes out; half a second at most is spent on a full socket) and the
         socket; so does dropping the object. The CLOSED events are returned by the next `recv` or `tick`."""
@@ -274,6 +278,7 @@ class ThreadedEndpoint(_Streams):
         worker: tuple[int, int] | None = None,
         reset_key: bytes | None = None,
         token_key: bytes | None = None,
+        roster: int | None = None,
     ) -> ThreadedEndpoint: ...
     def fileno(self) -> int:
         """An eventfd that is readable while events wait."""

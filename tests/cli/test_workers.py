@@ -226,6 +226,33 @@ def test_a_killed_worker_costs_its_own_connections_alone(serving):
     assert server.end() == (0, "")
 
 
+def test_clients_that_only_wait_know_of_a_killed_worker_too(serving):
+    """They send nothing, so nothing of theirs can be answered: the supervisor tells them by the roster of the dead worker."""
+    server = serving("--workers", "2")
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            found = await clients_of_all(server, connections, 2, each=5)
+            dead, alive = found
+            held = {pid: [(await client.get("/held")).stream() for client in clients] for pid, clients in found.items()}
+            for content in (one for contents in held.values() for one in contents):
+                assert await anext(content) == b"begun"
+            await asyncio.sleep(0.5)  # everything is acknowledged: nobody has anything to say
+            waiting = [asyncio.ensure_future(anext(content)) for content in held[dead]]
+            others = [asyncio.ensure_future(anext(content)) for content in held[alive]]
+            os.kill(dead, signal.SIGKILL)
+            begun = time.monotonic()
+            ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
+            assert time.monotonic() - begun < 1.0
+            assert all(isinstance(end, h3push.ConnectionClosed) for end in ends), ends
+            assert not any(other.done() for other in others)
+            for other in others:
+                other.cancel()
+
+    asyncio.run(main())
+    server.end(signal.SIGKILL)
+
+
 def test_a_reload_refuses_nobody(serving, app_dir, identity, tmp_path):
     """SIGHUP under load: every handshake succeeds, long responses cross it, and what follows has new code and certificate."""
     server = serving("--workers", "2")

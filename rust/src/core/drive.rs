@@ -12,6 +12,7 @@ use super::{
     conn::Conn,
     contained,
     quinn::{Packet, Routed},
+    roster::{CID, Roster},
 };
 use crate::events::Event;
 
@@ -32,6 +33,7 @@ impl Core {
         if remote.port() == 0 {
             return;
         }
+        let cid = self.roster.as_ref().and_then(|_| short_cid(&data));
         let hub = &mut self.hub;
         let routed = contained(|| hub.route(now, remote, local_ip, ecn, data)).unwrap_or(Routed::Nothing);
         match routed {
@@ -41,8 +43,29 @@ impl Core {
             Routed::Link(slot, event) => {
                 self.guard(slot, |work| work.conn.heard(now, event));
                 self.touch(slot);
+                if let Some(cid) = cid {
+                    self.record(slot, cid);
+                }
             }
         }
+    }
+
+    /// Note in the roster where a client of ours is.
+    fn record(&mut self, slot: usize, cid: [u8; CID]) {
+        let conn = self.conns.get(slot).and_then(Option::as_ref).filter(|conn| conn.link.is_server());
+        if let (Some(roster), Some(conn)) = (&mut self.roster, conn) {
+            roster.note(slot, conn.link.remote(), cid);
+        }
+    }
+
+    /// Tell the clients of a worker that is gone: a stateless reset for each connection of its roster. Returns how many.
+    pub fn tell_orphans(&mut self, roster: &mut Roster) -> usize {
+        let orphans = roster.take();
+        for orphan in &orphans {
+            let reset = self.hub.reset(orphan);
+            self.replies.push_back(reset);
+        }
+        orphans.len()
     }
 
     /// Run the timers that are due.
@@ -199,6 +222,11 @@ impl Core {
             self.reply(reply);
         }
     }
+}
+
+/// The connection ID of a packet with a short header, if it is one: after the handshake, all of a client's are.
+fn short_cid(data: &[u8]) -> Option<[u8; CID]> {
+    (data.first()? & 0x80 == 0).then(|| data.get(1..1 + CID)?.try_into().ok())?
 }
 
 #[derive(Default)]

@@ -25,6 +25,7 @@ mod conn;
 mod door;
 mod drive;
 mod places;
+pub mod roster;
 mod timers;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ use self::{
     conn::{Conn, Told},
     places::{Neighbour, Places},
     quinn::{Hub, Identity, Incoming, Reply, TlsFacts},
+    roster::Roster,
     timers::Timers,
 };
 use crate::{
@@ -125,6 +127,7 @@ pub struct Core {
     buffer: Vec<u8>,
     files: Arc<Files>,
     places: Places,
+    roster: Option<Roster>,
 }
 
 impl Core {
@@ -164,7 +167,13 @@ impl Core {
             buffer: Vec::new(),
             files,
             places,
+            roster: None,
         }
+    }
+
+    /// Keep a roster of the connections from now on.
+    pub fn keep_roster(&mut self, roster: Roster) {
+        self.roster = Some(roster);
     }
 
     /// Read no more streams while events with so many bytes wait.
@@ -241,6 +250,9 @@ impl Core {
     }
 
     fn remove(&mut self, slot: usize) {
+        if let Some(roster) = &mut self.roster {
+            roster.clear(slot);
+        }
         if let Some(conn) = self.conns[slot].take() {
             self.occupied -= 1;
             self.open -= usize::from(conn.counted);

@@ -18,7 +18,7 @@ use super::{
     streams::Streams,
 };
 use crate::{
-    core::{Core, quinn::Identity},
+    core::{Core, quinn::Identity, roster::Roster},
     io::Udp,
     threaded::Shared,
     tls,
@@ -36,6 +36,7 @@ pub struct Wanted<'a, 'py> {
     pub worker: Option<(u32, u32)>,
     pub reset_key: Option<&'a [u8]>,
     pub token_key: Option<&'a [u8]>,
+    pub roster: Option<RawFd>,
 }
 
 impl Wanted<'_, '_> {
@@ -87,7 +88,10 @@ impl Wanted<'_, '_> {
             udp.ask_for_errors();
         }
         let local = udp.local_address().map_err(os_error)?;
-        let core = self.core(&self.identity(local)?, udp.whole_packets(), false);
+        let mut core = self.core(&self.identity(local)?, udp.whole_packets(), false);
+        if let Some(fd) = self.roster {
+            core.keep_roster(Roster::map(fd).map_err(os_error)?);
+        }
         Ok((udp, core))
     }
 }

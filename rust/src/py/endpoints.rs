@@ -15,7 +15,7 @@ use super::{
     streams::Streams,
 };
 use crate::{
-    core::Flushed,
+    core::{Flushed, roster::Roster},
     io::{self, Udp},
     threaded::{IoThread, Shared},
 };
@@ -34,7 +34,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Bind, or take over the bound socket `fd`.
     #[staticmethod]
-    #[pyo3(signature = (address, *, server=None, client=None, transport, fd=None, worker=None, reset_key=None, token_key=None))]
+    #[pyo3(signature = (address, *, server=None, client=None, transport, fd=None, worker=None, reset_key=None, token_key=None, roster=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn bind(
         py: Python<'_>,
@@ -46,8 +46,9 @@ impl Endpoint {
         worker: Option<(u32, u32)>,
         reset_key: Option<&[u8]>,
         token_key: Option<&[u8]>,
+        roster: Option<RawFd>,
     ) -> PyResult<Py<Self>> {
-        let wanted = Wanted { server, client, transport, fd, worker, reset_key, token_key };
+        let wanted = Wanted { server, client, transport, fd, worker, reset_key, token_key, roster };
         let (udp, core) = wanted.build(&address)?;
         let local = udp.local_address().map_err(os_error)?;
         let shared = Arc::new(Shared::alone(core));
@@ -119,6 +120,13 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Reset every connection of the roster `fd`, whose worker is gone; `flush` follows. Returns how many.
+    fn tell_orphans(&self, fd: RawFd) -> PyResult<usize> {
+        self.owner.check()?;
+        let mut roster = Roster::map(fd).map_err(os_error)?;
+        Ok(self.shared.lock().tell_orphans(&mut roster))
+    }
+
     /// Close every connection (CONNECTION_CLOSE goes out) and the socket.
     fn shutdown(&self, py: Python<'_>) {
         py.detach(|| self.end());
@@ -159,7 +167,7 @@ pub struct ThreadedEndpoint {
 impl ThreadedEndpoint {
     /// Bind, or take over the bound socket `fd`, and start the thread.
     #[staticmethod]
-    #[pyo3(signature = (address, *, server=None, client=None, transport, fd=None, worker=None, reset_key=None, token_key=None))]
+    #[pyo3(signature = (address, *, server=None, client=None, transport, fd=None, worker=None, reset_key=None, token_key=None, roster=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn bind(
         py: Python<'_>,
@@ -171,8 +179,9 @@ impl ThreadedEndpoint {
         worker: Option<(u32, u32)>,
         reset_key: Option<&[u8]>,
         token_key: Option<&[u8]>,
+        roster: Option<RawFd>,
     ) -> PyResult<Py<Self>> {
-        let wanted = Wanted { server, client, transport, fd, worker, reset_key, token_key };
+        let wanted = Wanted { server, client, transport, fd, worker, reset_key, token_key, roster };
         let (udp, core) = wanted.build(&address)?;
         let local = udp.local_address().map_err(os_error)?;
         let shared = Arc::new(Shared::with_bell(core).map_err(os_error)?);

@@ -54,7 +54,16 @@ impl SansIo {
         let Ok(seed) = <[u8; 32]>::try_from(seed) else {
             return Err(PyValueError::new_err("seed must have 32 bytes"));
         };
-        let wanted = Wanted { server, client, transport, fd: None, worker: None, reset_key: None, token_key: None };
+        let wanted = Wanted {
+            server,
+            client,
+            transport,
+            fd: None,
+            worker: None,
+            reset_key: None,
+            token_key: None,
+            roster: None,
+        };
         let mut core = wanted.core(&Identity::from_seed(seed), true, true);
         let base = Instant::now();
         core.set_clock(base);

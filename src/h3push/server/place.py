@@ -103,6 +103,8 @@ class Place:
     """Seals session tickets; one for all workers that began with the same settings and certificates."""
     listening: Mapping[Address, socket.socket]
     """TCP sockets that all workers accept from."""
+    rosters: Mapping[Address, int]
+    """A file of shared memory for each address, where the supervisor finds its connections when it dies (`server.rosters`)."""
     link: Link
     """To the supervisor."""
 
@@ -113,6 +115,7 @@ class Place:
             "worker": self.steered,
             "reset_key": self.secrets.reset_key,
             "token_key": self.secrets.token_key,
+            "roster": self.rosters[address],
         }
 
     def listen(self, address: Address) -> socket.socket:

@@ -5,11 +5,11 @@ clients get no answer: the kernel's program sends them elsewhere, and what had a
 """
 
 import selectors
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from h3push import _quic
-from h3push.server.place import Secrets
+from h3push.server.place import Address, Secrets
 from h3push.server.shared_port import SteeredSockets
 
 
@@ -37,6 +37,12 @@ class VacantSockets:
         if number in self._endpoints:
             return
         self._endpoints[number] = [self._endpoint(group, number) for group in self._groups]
+
+    def tell_orphans(self, number: int, rosters: Mapping[Address, int]) -> None:
+        """Reset the connections that the last worker of a number left behind."""
+        for group, endpoint in zip(self._groups, self._endpoints[number], strict=True):
+            if endpoint.tell_orphans(rosters[group.address]):
+                endpoint.flush()
 
     def give(self, number: int) -> None:
         """Leave them to a worker."""

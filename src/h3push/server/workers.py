@@ -28,6 +28,7 @@ from functools import partial
 from h3push import _quic
 from h3push.server.place import Address, Link, Order, Place, Report, Secrets, new_ticket_key
 from h3push.server.processes import Alarm, Post, SignalPipe, Stage, Worker, ending, fork, steering_table
+from h3push.server.rosters import Rosters
 from h3push.server.service_manager import ServiceManager
 from h3push.server.shared_port import SteeredSockets
 from h3push.server.vacant import VacantSockets
@@ -94,6 +95,7 @@ class Supervisor:
         self._posts = [Post(number) for number in range(places)]
         self._selector = selectors.DefaultSelector()
         self._vacant = VacantSockets(groups, 2 * places, secrets, tls, self._selector)
+        self._rosters = Rosters(groups, 2 * places)
         self._signals: SignalPipe
         self._generation = 0
         self._proved = -1
@@ -206,7 +208,8 @@ class Supervisor:
         for group in self._groups:
             group.shutdown()
         steered = (number, 2 * len(self._posts))
-        return Place(place, sockets, steered, self._secrets, self._ticket_key, self._listening, Link(link))
+        rosters = self._rosters.of(number)
+        return Place(place, sockets, steered, self._secrets, self._ticket_key, self._listening, rosters, Link(link))
 
     def _reported(self, post: Post, worker: Worker) -> None:
         reports = worker.reports()
@@ -264,6 +267,7 @@ class Supervisor:
         code = worker.reap()
         self.ended(worker.number)
         self._vacant.take(worker.number)
+        self._vacant.tell_orphans(worker.number, self._rosters.of(worker.number))
         if worker is post.draining:
             post.draining = None
         elif worker is post.serving:
@@ -338,6 +342,7 @@ class Supervisor:
     def _close(self) -> None:
         self._selector.close()
         self._vacant.forget()
+        self._rosters.close()
         self._signals.close()
         if self.alarm is not None:
             self.alarm.close()

@@ -11,10 +11,10 @@ use quinn_proto::{
     ConnectError, ConnectionHandle, ConnectionId, DatagramEvent, EcnCodepoint, EndpointConfig, EndpointEvent,
     IdleTimeout, MtuDiscoveryConfig, TransportConfig,
 };
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
-    CID_LENGTH, Incoming, LinkEvent, QUIC_V1, Reply,
+    CID_LENGTH, Incoming, LinkEvent, Packet, QUIC_V1, Reply,
     congestion::LettingGo,
     identity::{CidGenerator, Identity},
     link::Link,
@@ -23,6 +23,7 @@ use super::{
     varint,
 };
 use crate::{
+    core::roster::Orphan,
     settings::{FIRST_RECEIVE_WINDOW, Settings},
     tls,
 };
@@ -35,6 +36,10 @@ const CRYPTO_BYTES: usize = 16 << 10;
 
 /// The largest UDP payload looked for (Ethernet with IPv4; IPv6 fits too).
 const MTU_UPPER_BOUND: u16 = 1452;
+
+/// Random bytes before a stateless reset's token, and the token.
+const RESET_PADDING: usize = 27;
+const RESET_TOKEN: usize = 16;
 
 /// Where a datagram belongs.
 pub enum Routed {
@@ -68,13 +73,15 @@ pub struct Hub {
     token_key: Arc<provider::hkdf::Prk>,
     tokens: Arc<quinn_proto::TokenMemoryCache>,
     dcid_rng: Arc<Mutex<StdRng>>,
+    reset_key: provider::hmac::Key,
+    reset_rng: StdRng,
 }
 
 impl Hub {
     /// `whole_packets`: the socket does not fragment, so the MTU can be probed.
     pub fn new(settings: Arc<Settings>, identity: &Identity, whole_packets: bool) -> Self {
         let reset_key = provider::hmac::Key::new(provider::hmac::HMAC_SHA256, &identity.reset_key);
-        let mut config = EndpointConfig::new(Arc::new(reset_key));
+        let mut config = EndpointConfig::new(Arc::new(reset_key.clone()));
         let (seed, worker) = (identity.seed_for(1), identity.worker);
         config.cid_generator(move || Box::new(CidGenerator { rng: StdRng::from_seed(seed), worker }));
         // After a restart everybody who was connected knocks with a packet of a lost connection: an answer is shorter than it.
@@ -90,6 +97,8 @@ impl Hub {
             token_key: Arc::new(token_key),
             tokens: Arc::default(),
             dcid_rng: Arc::new(Mutex::new(StdRng::from_seed(identity.seed_for(3)))),
+            reset_key,
+            reset_rng: StdRng::from_seed(identity.seed_for(4)),
         }
     }
 
@@ -179,6 +188,17 @@ impl Hub {
     /// Say nothing to a client.
     pub fn ignore(&mut self, incoming: Incoming) {
         self.endpoint.ignore(incoming);
+    }
+
+    /// A stateless reset (RFC 9000 section 10.3) for a connection that we do not have; it looks like any packet.
+    pub fn reset(&mut self, orphan: &Orphan) -> Reply {
+        let mut packet = vec![0; RESET_PADDING];
+        self.reset_rng.fill_bytes(&mut packet);
+        packet[0] = packet[0] & 0x3f | 0x40;
+        let signature = provider::hmac::sign(&self.reset_key, &orphan.cid);
+        packet.extend_from_slice(&signature.as_ref()[..RESET_TOKEN]);
+        let (size, destination) = (packet.len(), orphan.remote);
+        (Packet { destination, ecn: None, size, segment_size: None, src_ip: None }, packet)
     }
 
     /// Pass messages between this endpoint and the connection of `slot`; true when that is drained: drop it.

@@ -225,8 +225,7 @@ fn certificates_are_picked_by_name_and_failures_are_sentences() {
     let identities: Vec<_> = identities.iter().map(|(chain, key)| (&chain[..], &key[..])).collect();
     let server = tls::server(&identities, vec![b"h3".to_vec()], None, false, None, None).expect("settings");
     let trust = format!("{}{}", first.chain, second.chain);
-    let client =
-        tls::client(Some(trust.as_bytes()), true, vec![b"h3".to_vec()], None, false, None, None).expect("settings");
+    let client = tls::client(Some(trust.as_bytes()), true, vec![b"h3".to_vec()], false, None, None).expect("settings");
     for (name, problem) in [
         ("a.example.org", None),
         ("EXAMPLE.net", None),

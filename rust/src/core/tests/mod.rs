@@ -50,7 +50,7 @@ fn server_tls(early_data: bool) -> Arc<rustls::ServerConfig> {
 
 fn client_tls(early_data: bool) -> Arc<rustls::ClientConfig> {
     let trust = Some(certificate().chain.as_bytes());
-    tls::client(trust, true, vec![b"h3".to_vec()], None, early_data, None, None).expect("settings")
+    tls::client(trust, true, vec![b"h3".to_vec()], early_data, None, None).expect("settings")
 }
 
 fn address(side: usize) -> SocketAddr {
