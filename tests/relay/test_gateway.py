@@ -8,6 +8,7 @@ import h3push
 from h3push.client.push_stats import Unused
 from h3push.relay.gateway import CutShortError
 from h3push.relay.settings import RelaySettings
+from h3push.relay.status import Status
 
 from .support import Browser, Relayed, Site, Told, date, relayed
 
@@ -512,6 +513,31 @@ def test_a_dead_connection_is_replaced() -> None:
         assert (await relay.browser.get("/page")).status == 200
         assert loop.time() - began < 1.15 * ROUND_TRIP
         assert relay.upkeep.opened == 2
+
+    relayed(site, scenario)
+
+
+def test_a_connection_that_ends_at_any_moment_is_replaced() -> None:
+    """Whether it ends before the first look at it or later: there is a new one, and the status tells of it without an error."""
+    site = Site()
+
+    async def scenario(relay: Relayed) -> None:
+        status = Status(
+            relay.pool, relay.store, relay.loads, relay.settings, lambda: [("http://localhost:8080", relay.upkeep)]
+        )
+        for number in range(2, 6):
+            assert relay.upkeep.connection is not None
+            await relay.upkeep.connection.close()
+            (told,) = status.facts()["origins"]
+            assert told == {"origin": "https://origin.example", "here": "http://localhost:8080", "connected": False,
+                            "connections_so_far": number - 1, "error": ""}  # fmt: skip
+            await asyncio.sleep(5)
+            (told,) = status.facts()["origins"]
+            assert (told["connected"], told["connections_so_far"]) == (True, number)
+        closed = relay.upkeep.connection
+        assert closed is not None
+        await closed.close()
+        await asyncio.wait_for(relay.upkeep._watch(closed), 5)
 
     relayed(site, scenario)
 

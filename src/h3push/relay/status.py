@@ -127,11 +127,10 @@ class Status:
 
 
 def _connection(upkeep: Upkeep) -> dict[str, Any]:
-    connection = upkeep.connection
-    told: dict[str, Any] = {"connected": connection is not None, "connections_so_far": upkeep.opened}
-    if connection is None:
+    stats = {} if upkeep.connection is None else upkeep.connection.stats  # empty when it has just ended
+    told: dict[str, Any] = {"connected": "rtt" in stats, "connections_so_far": upkeep.opened}
+    if "rtt" not in stats:
         return {**told, "error": upkeep.error}
-    stats = connection.stats
     return {
         **told,
         "round_trip": round(stats["rtt"] * 1000, 1),

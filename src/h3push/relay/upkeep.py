@@ -87,7 +87,7 @@ class Upkeep:
     async def _watch(self, connection: ClientConnection) -> None:
         """Stay with a connection until it takes no further requests."""
         loop = asyncio.get_running_loop()
-        silence = Silence(connection.stats["received_bytes"], loop.time())
+        silence = Silence(connection.stats.get("received_bytes", 0), loop.time())
         while connection.is_usable:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
@@ -98,8 +98,9 @@ class Upkeep:
     def _look(self, connection: ClientConnection, silence: Silence, now: float) -> None:
         session, stats = connection.session, connection.stats
         self._connections.ready(self.origin)  # used now, so it is not idle
-        if stats["received_bytes"] != silence.received:
-            silence.received, silence.since, silence.asked_at = stats["received_bytes"], now, None
+        received = stats.get("received_bytes", 0)
+        if received != silence.received:
+            silence.received, silence.since, silence.asked_at = received, now, None
             return
         if silence.asked_at is None:
             patience = self._settings.quiet_seconds if session.wanted else self._settings.ping_seconds
@@ -107,5 +108,5 @@ class Upkeep:
                 session.endpoint.driver.ping(session.handle)
                 session.schedule_flush()
                 silence.asked_at = now
-        elif now - silence.asked_at >= max(LEAST_WAIT, ROUND_TRIPS * stats["rtt"]):
+        elif now - silence.asked_at >= max(LEAST_WAIT, ROUND_TRIPS * stats.get("rtt", 0)):
             session.ask_for_life()
