@@ -242,3 +242,25 @@ def test_a_request_for_another_authority_is_misdirected(served: Any, version: st
         assert (await world.get(version)).status == 421
 
     served(app, scenario, settings=h3push.ServerSettings(authorities=("other.example",)))
+
+
+@pytest.mark.parametrize("tcp", ["uvicorn", "hypercorn"])
+@every_version
+def test_the_handshake_is_told(served: Any, version: str, tcp: str) -> None:
+    """ASGI's `tls` extension: what was agreed on, and the certificate that the client was shown."""
+    pytest.importorskip(tcp)
+    seen: dict[str, Any] = {}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            seen.update(scope["extensions"]["tls"])
+            await respond(send)
+
+    async def scenario(world: Any) -> None:
+        await world.get(version)
+
+    served(app, scenario, tcp=tcp)
+    assert seen["tls_version"] == 0x0304
+    assert seen["cipher_suite"] in {0x1301, 0x1302, 0x1303}
+    assert seen["server_cert"].startswith("-----BEGIN CERTIFICATE-----\n")
+    assert (seen["client_cert_chain"], seen["client_cert_name"], seen["client_cert_error"]) == ([], None, None)
