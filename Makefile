@@ -51,8 +51,8 @@ install-test: $(VENV)/.groups ## the same, with what the tests and checks need
 demo: install ## serve the bundled site over HTTP/3, fetch it with pushes, print the waterfall
 	@$(BIN)/h3push demo
 
-test: install-test ## run every test
-	$(BIN)/pytest
+test: install-test ## run every test; COMPILED=1: of the compiled form
+	H3PUSH_FORM=$(if $(COMPILED),compiled,interpreted) $(BIN)/pytest
 
 check: install-test ## ruff, mypy strict, layers, the native stub, clippy and the Rust tests
 	$(BIN)/ruff format --check .

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import h3push
 from h3push.asgi.cycle import CYCLE, CycleInput, CycleState
 from h3push.asgi.handler import ASGIHandler
 from h3push.asgi.scope import decoded_path
+from h3push.http.fields import RequestHead
 
 from .harness import World, in_world, now, respond
 
@@ -526,7 +526,11 @@ def test_connect_is_not_for_applications() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("it was called")
 
-    request: Any = SimpleNamespace(method="CONNECT", head=SimpleNamespace(protocol=None))
-    answer = ASGIHandler(app)(request)
-    assert isinstance(answer, h3push.Response)
-    assert answer.status == 501
+    async def scenario(world: World) -> int:
+        connect = RequestHead(b"CONNECT", None, b"tunnel.example:1", None, (), None)
+        [connection] = world.server.server._connections
+        answer = ASGIHandler(app)(h3push.Request(connection, connection.pushes, 0, connect))
+        assert isinstance(answer, h3push.Response)
+        return answer.status
+
+    assert in_world(app, scenario) == 501

@@ -7,12 +7,16 @@ from importlib import metadata
 
 import pytest
 
+import h3push
+
 COMMAND = [sys.executable, "-c", "from h3push.cli import main; main()"]
 
 
 def test_version(run):
+    """The version, and whether this is the compiled form or the interpreted one."""
     result = run("--version")
-    assert (result.code, result.out) == (0, f"h3push {metadata.version('h3push')}\n".encode())
+    form = "compiled" if h3push.compiled else "interpreted"
+    assert (result.code, result.out) == (0, f"h3push {metadata.version('h3push')} ({form})\n".encode())
 
 
 @pytest.mark.parametrize("command", [[], ["serve"], ["get"], ["demo"]])

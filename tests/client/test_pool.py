@@ -7,6 +7,7 @@ import pytest
 import h3push
 from h3push.client.pool import Pool
 from h3push.errors import RequestNotProcessed
+from h3push.h3.events import GoawayReceived
 from h3push.runtime.settings import PoolSettings, PushCacheSettings
 from h3push.testing import LinkSettings, VirtualNetwork, World, in_world, make_identity, run_virtual
 
@@ -111,7 +112,7 @@ def test_goaway_moves_requests_to_a_new_connection():
     async def scenario(_world, pool, dial):
         slow = asyncio.create_task(read(pool, f"{PAGE}slow"))
         await asyncio.sleep(1)
-        dial.made[0].session._goaway(None)
+        dial.made[0].session._goaway(GoawayReceived(0))
         assert await read(pool) == b"GET origin.example/"
         assert await slow == b"GET origin.example/slow"
         await asyncio.sleep(1)

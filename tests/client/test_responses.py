@@ -68,7 +68,7 @@ def test_closing_a_complete_response_ends_an_upload_that_goes_on(monkeypatch: py
         asking = asyncio.create_task(world.client.post("/", content=forever()))
         await asyncio.sleep(1)
         (connection,) = world.server._connections
-        monkeypatch.setattr(connection.core, "_abandon", lambda *_: None)  # our own server would stop the upload
+        monkeypatch.setattr(world.server_driver, "stop", lambda *_: None)  # our own server would stop the upload
         connection.core.send_response(0, 200, [], end_stream=True)
         connection.schedule_flush()
         reset = world.client_driver.reset

@@ -25,7 +25,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 from h3push.asgi import events
 from h3push.asgi.scope import takes_trailers
@@ -109,8 +109,6 @@ class Cycle:
     """
 
     # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
-    state: CycleState = CycleState.WAITING
-    """Progress of the response."""
     request_failure: Exception | None = None
     """Why the request's content did not arrive, when it did not."""
     _told_end: bool = False
@@ -123,6 +121,8 @@ class Cycle:
         self._writer = request.writer
         self._delivery = delivery
         self._fields: Fields = []
+        self.state = CycleState.WAITING
+        """Progress of the response."""
 
     # to the application
 
@@ -160,9 +160,9 @@ class Cycle:
     async def send(self, message: Message) -> None:
         """Take an event. `ClientGoneError` when nobody wants the response any more, `RuntimeError` for one out of order."""
         kind = message["type"]
-        action = self._actions.get(kind)
+        action = _ACTIONS.get(kind)
         if action is None:
-            known = ", ".join(self._actions)
+            known = ", ".join(_ACTIONS)
             raise RuntimeError(f"{kind!r} is no event of an HTTP response; known: {known}")
         if self.state is _DONE and kind not in BESIDE_THE_RESPONSE:
             return
@@ -286,16 +286,22 @@ class Cycle:
         await self._send_file(FileContent(path, offset, size), after)
         os.lseek(descriptor, offset + size, os.SEEK_SET)
 
-    _actions: ClassVar[Mapping[str, Callable[["Cycle", Message], Awaitable[None] | None]]] = {
-        "http.response.start": _start,
-        "http.response.body": _body,
-        PATHSEND: _pathsend,
-        ZEROCOPYSEND: _zerocopysend,
-        TRAILERS: _trailer_fields,
-        PUSH: _push,
-        EARLY_HINT: _early_hint,
-        INFORMATIONAL: _informational,
-    }
+    @staticmethod
+    def actions() -> Mapping[str, Callable[["Cycle", Message], Awaitable[None] | None]]:
+        """By type of an event, what deals with it; as a table in the body of the class, it would not compile."""
+        return {
+            "http.response.start": Cycle._start,
+            "http.response.body": Cycle._body,
+            PATHSEND: Cycle._pathsend,
+            ZEROCOPYSEND: Cycle._zerocopysend,
+            TRAILERS: Cycle._trailer_fields,
+            PUSH: Cycle._push,
+            EARLY_HINT: Cycle._early_hint,
+            INFORMATIONAL: Cycle._informational,
+        }
+
+
+_ACTIONS = Cycle.actions()
 
 
 def own_fields(headers: Iterable[Iterable[Any]]) -> list[Field]:

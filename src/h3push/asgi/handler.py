@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from mypy_extensions import mypyc_attr
+
 from h3push.asgi.cycle import Cycle, CycleState
 from h3push.asgi.push import marker_of
 from h3push.asgi.scope import build_scope, facts_of
@@ -27,6 +29,7 @@ WEBSOCKETS = find_spec("websockets") is not None
 """True when there is the library that WebSockets need (extra `tcp`)."""
 
 
+@mypyc_attr(native_class=False)
 class ApplicationError(RuntimeError):
     """The application did not complete its response: it returned too early, or called `sys.exit`."""
 
@@ -105,7 +108,7 @@ class ASGIHandler:
         return self._run_websocket(request, offer)
 
     async def _run_websocket(self, request: Request, offer: "WebSocketOffer") -> None:
-        from h3push.asgi.websocket import WebSocketCycle, WebSocketState
+        from h3push.asgi.websocket import WebSocketCycle
         from h3push.asgi.websocket_handshake import DENIAL, build_websocket_scope
 
         cycle = WebSocketCycle(request, offer)
@@ -120,7 +123,7 @@ class ASGIHandler:
         failed = True
         try:
             await self.app(scope, cycle.receive, cycle.send)
-            if cycle.state in (WebSocketState.CONNECTING, WebSocketState.DENYING) and not request.disconnected:
+            if cycle.is_undecided and not request.disconnected:
                 raise ApplicationError(f"the application returned while the server was {cycle.state.value}")
             failed = False
         except ClientGoneError as error:

@@ -8,7 +8,9 @@ an application that uses it runs everywhere.
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypedDict, runtime_checkable
+from typing import Any, Protocol, TypedDict
+
+from mypy_extensions import mypyc_attr
 
 from h3push.asgi.events import PushOptions, deliver_path
 from h3push.asgi.types import H3PUSH
@@ -31,7 +33,6 @@ class PushMarker(TypedDict):
     """Leads to the server; used by `h3push.push`."""
 
 
-@runtime_checkable
 class HasScope(Protocol):
     """A framework's request: Starlette's, FastAPI's, Django's and Quart's all have their scope."""
 
@@ -40,6 +41,7 @@ class HasScope(Protocol):
         """ASGI's scope."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Pusher:
     """The server's end of `h3push.push`, for one request."""
 

@@ -95,6 +95,11 @@ class WebSocketCycle:
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
+    def is_undecided(self) -> bool:
+        """True while the application has neither accepted nor completely denied it."""
+        return self.state in (_S.CONNECTING, _S.DENYING)
+
+    @property
     def held(self) -> int:
         """Bytes of messages that the application has not taken."""
         return self._size

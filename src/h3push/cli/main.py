@@ -10,6 +10,7 @@ from importlib import metadata
 
 import rich_click as click
 
+import h3push
 from h3push.cli.failures import ExitCode, file_failure, give_up_stream, say
 
 COMMANDS = {
@@ -47,7 +48,7 @@ class LazyGroup(click.RichGroup):
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        click.echo(f"h3push {metadata.version('h3push')}")
+        click.echo(f"h3push {metadata.version('h3push')} ({'compiled' if h3push.compiled else 'interpreted'})")
         ctx.exit()
 
 
@@ -57,7 +58,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool)
     epilog="Begin with: h3push demo",
 )
 @click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
-              help="Print the version and exit.")  # fmt: skip
+              help="Print the version and the form, compiled or interpreted, and exit.")  # fmt: skip
 def cli() -> None:
     """HTTP/3 server push: a server, a client, and the tools that tell whether a push pays."""
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from h3push.client.channel import Channel
 from h3push.client.exchange import Exchange, PushedExchange, SentRequest
@@ -278,15 +278,17 @@ class Exchanges(Channel):
         """A file was not uploaded to its end."""
         self.fail(stream_id, StreamFailed(f"the file was not sent to its end: {reason}", ErrorCode.H3_INTERNAL_ERROR))
 
-    actions: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
-        h3.InformationalResponseReceived: _interim,
-        h3.ResponseReceived: _response,
-        h3.DataReceived: _data,
-        h3.TrailersReceived: _trailers,
-        h3.StreamReset: _reset,
-        h3.StopSendingReceived: _stopped,
-        h3.RequestUnprocessed: _unprocessed,
-        h3.StreamDrained: _drained,
-        h3.StreamCreditReceived: _stream_credit,
-    }
-    """By type of event."""
+    @staticmethod
+    def actions() -> dict[type, Callable[[Any, Any], None]]:
+        """By type of event, what deals with it; as a table in the body of the class, it would not compile."""
+        return {
+            h3.InformationalResponseReceived: Exchanges._interim,
+            h3.ResponseReceived: Exchanges._response,
+            h3.DataReceived: Exchanges._data,
+            h3.TrailersReceived: Exchanges._trailers,
+            h3.StreamReset: Exchanges._reset,
+            h3.StopSendingReceived: Exchanges._stopped,
+            h3.RequestUnprocessed: Exchanges._unprocessed,
+            h3.StreamDrained: Exchanges._drained,
+            h3.StreamCreditReceived: Exchanges._stream_credit,
+        }

@@ -24,11 +24,15 @@ class PushWatch:
         self._timeout = timeout
         self._seen: dict[Exchange, tuple[object, float]] = {}
 
-    def start(self, now: float) -> None:
-        """Look when a quarter of the time-out is over; what was seen before does not count, for something was asked for since."""
+    def start(self, now: float) -> float | None:
+        """Look when a quarter of the time-out is over; what was seen before does not count, for something was asked for since.
+
+        Returns `next_look`.
+        """
         if self._timeout is not None:
             self._seen = {}
             self.next_look = now + self._timeout / LOOKS
+        return self.next_look
 
     def stop(self) -> None:
         """Nothing is left."""

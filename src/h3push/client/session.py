@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from h3push.client.exchange import Exchange, PushedExchange
 from h3push.client.exchanges import Exchanges
@@ -95,7 +95,7 @@ class ClientSession(Exchanges):
     def receive(self, events: list[h3.Event]) -> None:
         """Deal with what happened."""
         for event in events:
-            action = self.actions.get(type(event))
+            action = _ACTIONS.get(type(event))
             if action is not None:
                 action(self, event)
         self.progressed()
@@ -292,8 +292,7 @@ class ClientSession(Exchanges):
             if not self.is_kept_alive:
                 self.keep_alive(True)
                 if self.may_be_promised and self._watch.next_look is None:
-                    self._watch.start(self.now())
-                    self.look_by(self._watch.next_look)
+                    self.look_by(self._watch.start(self.now()))
         else:
             if self.is_kept_alive:
                 self.keep_alive(False)
@@ -325,15 +324,21 @@ class ClientSession(Exchanges):
         self.receive(self.core.receive_closed(code, reason, by_peer=False))
         self.schedule_flush()
 
-    actions: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
-        **Exchanges.actions,
-        h3.MessageFailed: _malformed,
-        h3.PushPromiseReceived: _promise,
-        h3.PushCancelled: _push_cancelled,
-        h3.PushRefused: _push_refused,
-        h3.GoawayReceived: _goaway,
-        h3.ConnectionTerminated: _terminated,
-    }
+    @staticmethod
+    def actions() -> dict[type, Callable[[Any, Any], None]]:
+        """By type of event, what deals with it; as a table in the body of the class, it would not compile."""
+        return {
+            **Exchanges.actions(),
+            h3.MessageFailed: ClientSession._malformed,
+            h3.PushPromiseReceived: ClientSession._promise,
+            h3.PushCancelled: ClientSession._push_cancelled,
+            h3.PushRefused: ClientSession._push_refused,
+            h3.GoawayReceived: ClientSession._goaway,
+            h3.ConnectionTerminated: ClientSession._terminated,
+        }
+
+
+_ACTIONS = ClientSession.actions()
 
 
 class HandshakeFailed(Exception):

@@ -17,6 +17,8 @@ from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from h3push.delivery.counters import PushTotals
 from h3push.delivery.page import DeliveryState, PageDelivery
 from h3push.errors import LocalProtocolError, NoStreamCredit
@@ -41,6 +43,7 @@ _OK = HTTPStatus.OK.value
 logger = logging.getLogger("h3push.server")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class DirectoryHandler:
     """Handler for `h3push.serve`: the files of a directory, and with each page what it needs.
 

@@ -1,9 +1,12 @@
 """A request as people read it, over the head that is on the wire."""
 
+from mypy_extensions import mypyc_attr
+
 from h3push.http.fields import RequestHead
 from h3push.http.headers import Headers
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RequestView:
     """A request, requested or promised, received or sent."""
 

@@ -16,6 +16,8 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from h3push import _quic
 from h3push.errors import describe_error_code
 from h3push.h3.events import Event
@@ -125,6 +127,7 @@ class Driver(Streams, Protocol):
         """Close every connection and the driver; CONNECTION_CLOSE goes out."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NativeCalls:
     """The calls that every driver of `_quic` has, taken over as they are: bound methods of the native object."""
 

@@ -274,8 +274,13 @@ def _too_large(limit: int) -> ContentTooLarge:
     return ContentTooLarge(f"the content is larger than the {limit} bytes that were asked for")
 
 
-async def no_content() -> AsyncIterator[bytes]:
+class NoPieces(AsyncIterator[bytes]):
     """The pieces of a message without content: none."""
-    nothing: tuple[bytes, ...] = ()
-    for piece in nothing:
-        yield piece
+
+    __slots__ = ()
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End it, as a generator is ended."""

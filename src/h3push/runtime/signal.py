@@ -32,8 +32,12 @@ class Signal:
         try:
             await waiter
         finally:
-            if self._waiters is not None:
-                self._waiters.remove(waiter)
+            self._forget(waiter)
+
+    def _forget(self, waiter: "asyncio.Future[None]") -> None:
+        # A function of its own: after the await, mypyc still believes that there is a list.
+        if self._waiters is not None:
+            self._waiters.remove(waiter)
 
 
 def wake(waiter: "asyncio.Future[None] | None") -> None:

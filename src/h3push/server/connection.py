@@ -9,7 +9,7 @@ from the client's side: content, a reset, STOP_SENDING.
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from h3push.errors import ConnectionClosed, ErrorCode, H3PushError, StreamFailed, WriteTimeout
 from h3push.h3 import events as h3
@@ -69,7 +69,7 @@ class ServerConnection(Channel):
             events = self._early.hold_back(events)
         if len(events) > 1:
             events = without_malformed(events)
-        actions = self._actions
+        actions = _ACTIONS
         for event in events:
             action = actions.get(type(event))
             if action is not None:
@@ -334,18 +334,24 @@ class ServerConnection(Channel):
         """True when the client has all that was sent to it."""
         return not self.guard.responses and not self.core.pushes_under_way
 
-    _actions: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
-        h3.RequestReceived: _request,
-        h3.RequestTooLarge: _too_large,
-        h3.DataReceived: _data,
-        h3.TrailersReceived: _trailers,
-        h3.StreamReset: _reset,
-        h3.StopSendingReceived: _stopped,
-        h3.MessageFailed: _malformed,
-        h3.StreamDrained: _drained,
-        h3.MaxPushIdReceived: _more_credit,
-        h3.StreamCreditReceived: _more_credit,
-        h3.PushCancelled: _push_cancelled,
-        h3.GoawayReceived: _goaway,
-        h3.ConnectionTerminated: _terminated,
-    }
+    @staticmethod
+    def actions() -> dict[type, Callable[[Any, Any], None]]:
+        """By type of event, what deals with it; as a table in the body of the class, it would not compile."""
+        return {
+            h3.RequestReceived: ServerConnection._request,
+            h3.RequestTooLarge: ServerConnection._too_large,
+            h3.DataReceived: ServerConnection._data,
+            h3.TrailersReceived: ServerConnection._trailers,
+            h3.StreamReset: ServerConnection._reset,
+            h3.StopSendingReceived: ServerConnection._stopped,
+            h3.MessageFailed: ServerConnection._malformed,
+            h3.StreamDrained: ServerConnection._drained,
+            h3.MaxPushIdReceived: ServerConnection._more_credit,
+            h3.StreamCreditReceived: ServerConnection._more_credit,
+            h3.PushCancelled: ServerConnection._push_cancelled,
+            h3.GoawayReceived: ServerConnection._goaway,
+            h3.ConnectionTerminated: ServerConnection._terminated,
+        }
+
+
+_ACTIONS = ServerConnection.actions()

@@ -8,6 +8,8 @@ import os
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from mypy_extensions import mypyc_attr
+
 from h3push.errors import ErrorCode, H3PushError, NoStreamCredit, StreamFailed
 from h3push.h3.push.rules import NO_CREDIT, PushRefusal
 from h3push.http.content import BytesPart, FileContent, Sink, close_content, send_content
@@ -15,7 +17,7 @@ from h3push.http.fields import RequestHead
 from h3push.http.headers import Headers, HeadersLike, encode_headers
 from h3push.http.priority import Priority
 from h3push.http.request import RequestView
-from h3push.runtime.inbox import no_content
+from h3push.runtime.inbox import NoPieces
 from h3push.runtime.signal import Signal
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
@@ -64,6 +66,7 @@ class Pusher(Protocol):
         """Wait until there may be more push credit."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Request(RequestView):
     """A request that a client sent, or that we promised and now answer in advance.
 
@@ -171,7 +174,7 @@ class Request(RequestView):
 
     def stream(self) -> AsyncIterator[bytes]:
         """The content, piece by piece as it arrives; what was read, after `read`. Raises what `read` raises."""
-        return no_content() if self.content is None else self.content.stream()
+        return NoPieces() if self.content is None else self.content.stream()
 
     # the response, step by step
 

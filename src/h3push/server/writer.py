@@ -45,8 +45,6 @@ class ResponseWriter:
     """
 
     # Class attributes are the defaults, so that a response that needs none of this pays for none of it.
-    state: ResponseState = _WAITING
-    """How far it has come."""
     status: int | None = None
     """Its final status; `None` before it began."""
     bytes_sent: int = 0
@@ -57,8 +55,6 @@ class ResponseWriter:
     """Pays for it, if it is pushed."""
     failed: bool = False
     """True when our side could not make it whole: the handler raised, or a file was cut short."""
-    row: ResponseRow | None = None
-    """Its row in the access log."""
     on_end: Callable[[], None] | None = None
     """Called when the end has been handed to QUIC."""
     on_acknowledged: Callable[[], None] | None = None
@@ -69,12 +65,16 @@ class ResponseWriter:
     """When that was, in loop time; `None` before the guard's first look."""
     drops_content: bool = False
     """True when content is dropped: the response has none by definition, or nobody wants it any more."""
-    _held: Fields = []  # noqa: RUF012 - replaced, never changed
+    _held: Fields
     _drain: Drain | None = None
 
     def __init__(self, channel: Channel, stream_id: int | None, head: RequestHead) -> None:
         self.stream_id = stream_id
         """Request stream, or push stream once it is open."""
+        self.state = _WAITING
+        """How far it has come."""
+        self.row: ResponseRow | None = None  # here, since mypyc leaves out a class attribute whose type is a protocol
+        """Its row in the access log."""
         self._channel = channel
         self._head = head
 

@@ -1,0 +1,78 @@
+"""The form that is tested is the one that was asked for: h3push compiled by mypyc, or interpreted."""
+
+import ast
+import os
+import tomllib
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import h3push
+
+ROOT = Path(__file__).resolve().parent.parent
+WANTED = os.environ.get("H3PUSH_FORM", "interpreted")
+"""Set by `make test`."""
+
+
+def listed() -> list[str]:
+    """The modules that `[tool.h3push]` in pyproject.toml has compiled."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["h3push"]
+
+    def matching(key: str) -> set[Path]:
+        found = [set((ROOT / "src" / "h3push").glob(pattern)) for pattern in table[key]]
+        assert all(found), f"a pattern of {key} names no file"
+        return set().union(*found)
+
+    paths = matching("compiled") - matching("interpreted")
+    return [".".join(path.relative_to(ROOT / "src").with_suffix("").parts) for path in sorted(paths)]
+
+
+def test_the_form_is_the_one_that_was_asked_for() -> None:
+    """A suite that runs on the sources says nothing about the compiled modules, nor the other way round."""
+    assert ("compiled" if h3push.compiled else "interpreted") == WANTED
+
+
+@pytest.mark.parametrize("name", listed())
+def test_every_listed_module_has_that_form(name: str) -> None:
+    """A module that was left out of the build would be slow in silence."""
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    assert spec.origin.endswith(".py") == (WANTED == "interpreted")
+    assert import_module(name).__file__ == spec.origin
+
+
+def classes(module: str) -> dict[str, ast.ClassDef]:
+    """The classes of a module, by name."""
+    tree = ast.parse((ROOT / "src" / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8"))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def test_interpreted_code_inherits_from_compiled_classes_that_allow_it_alone() -> None:
+    """Mypyc refuses other subclasses when one is made: in the compiled form alone, and late."""
+    compiled = set(listed())
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        if ".".join(path.relative_to(ROOT).with_suffix("").parts).removeprefix("src.") in compiled:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        homes = {
+            alias.asname or alias.name: (node.module, alias.name)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module in compiled
+            for alias in node.names
+        }
+        bases = {
+            base.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+            for base in node.bases
+            if isinstance(base, ast.Name) and base.id in homes
+        }
+        for base in bases:
+            module, name = homes[base]
+            declared = classes(str(module)).get(name)
+            if declared is not None and "Protocol" not in map(ast.unparse, declared.bases):
+                marks = " ".join(map(ast.unparse, declared.decorator_list))
+                assert "allow_interpreted_subclasses=True" in marks or "native_class=False" in marks, f"{path}: {name}"
