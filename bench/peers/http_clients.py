@@ -125,8 +125,8 @@ async def quic_python(library: str, stack: AsyncExitStack, url: str, cafile: str
             self.waiting: dict[int, list[Any]] = {}
 
         async def get(self) -> int:
+            stream_id = self._quic.get_next_available_stream_id()
             while True:
-                stream_id = self._quic.get_next_available_stream_id()
                 try:
                     self._quic.send_stream_data(stream_id, b"")
                     break
