@@ -11,7 +11,8 @@ caches that live as long as the client. The clients are those of the laboratory 
 * **static manifest**: the same list as for 103, pushed.
 * **Jetty's referer learning**: what was asked for within four seconds of a page is pushed with the page from then on, sixteen
   resources at most and not for conditional requests, as Jetty's PushCacheFilter does.
-* **learned**: the controller, with 3 % of the connections held out, that begins with nothing but the names on the page.
+* **learned**: the controller, with 3 % of the connections held out, that begins with the names of the static
+  list, and knows nothing of their use.
 
 Pushes used are those of all promises, refused ones included. Bytes wasted are those of unused pushes that the server had handed
 to QUIC, of all bytes that clients needed and of these. Figures of traffic are those of its second half.

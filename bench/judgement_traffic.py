@@ -122,7 +122,7 @@ class Origin:
         if self.way == "learned":
             assert self.controller is not None
             learned = self.controller.plan(request)
-            return [*([learned] if learned is not None else []), self.everything[page.path]]
+            return [*([learned] if learned is not None else []), self.manifest[page.path]]
         return [self.manifest[page.path]]
 
 
@@ -257,7 +257,7 @@ def traffic(
         if crowd and random.random() < 0.5:
             client = random.choice(crowd)
         else:
-            client = Client(*random.choice(LINKS))
+            client = Client(*random.choice(LINKS), takes_pushes=origin.way not in {"no push", "103"})
             crowd = [*crowd[-200:], client]
         chosen = [random.choice(pages.pages) for _ in range(random.choice([1, 1, 2, 3, 4]))]
         views = [pages.view(page, random) for page in chosen]

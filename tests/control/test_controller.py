@@ -144,6 +144,15 @@ def test_the_seldom_used_is_left() -> None:
     assert any("/b.js" in hint for hint in seen.hints)
 
 
+def test_what_a_page_names_is_hinted_at_however_seldom_it_is_fetched() -> None:
+    """Clients that have it do not fetch it for a hint, and those that have not need it: the page says so."""
+    controller = taught(a_css=1.0, never_png=0.1)
+    controller.model.price = 1_000.0
+    seen = visits(1, controller, Site(links=["/never.png"]))[0]
+    assert "/never.png" not in seen.pushed
+    assert any("/never.png" in hint for hint in seen.hints)
+
+
 def test_sources_are_candidates_until_something_was_seen() -> None:
     """What a Link field names is hinted at while nobody knows whether clients use it, and pushed when they do."""
     site = Site(links=["/b.js"])

@@ -196,7 +196,7 @@ class Controller:
         room = self._max_unclaimed - visitor.unclaimed_bytes
         decided: list[tuple[PlannedResource, Action, Verdict | None]] = []
         for resource in resources:
-            if resource.path in page.judged or resource.path in page.held:
+            if resource.path in page.held or not self._is_open(page, resource, named=named):
                 continue
             if holds(resource):
                 page.held.add(resource.path)
@@ -212,6 +212,12 @@ class Controller:
         if logger.isEnabledFor(logging.DEBUG):
             self._explain(page, decided)
         return decided
+
+    @staticmethod
+    def _is_open(page: Page, resource: PlannedResource, *, named: bool) -> bool:
+        """False when a resource was decided for. What was left, and is named now, may be hinted at after all."""
+        decided = page.judged.get(resource.path)
+        return decided is None or (named and decided[0] is Action.NONE)
 
     def _judge(
         self, page: Page, resource: PlannedResource, path: Path, idle: float, *, is_unclaimed: bool, room: float

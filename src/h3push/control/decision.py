@@ -12,7 +12,7 @@ What is not worth its bytes is *hinted* at, if it is used often enough for a lin
     ───────────────────┼────────────────────────────────────────────────
     push               │ push
     no room            │ defer
-    any other          │ hint when it is likely, or said to be needed; none
+    any other          │ hint, when it is likely or the page names it; else none
 """
 
 from dataclasses import dataclass
@@ -123,6 +123,8 @@ def action_of(judgement: Judgement, *, named: bool) -> Action:
         return Action.PUSH
     if judgement.verdict is Verdict.NO_ROOM:
         return Action.DEFER
+    if named:  # what clients have in their caches they do not fetch for a hint, and the others need it
+        return Action.HINT
     if judgement.trials < MIN_TRIALS:
-        return Action.HINT if named else Action.NONE
+        return Action.NONE
     return Action.HINT if judgement.uses >= LIKELY * judgement.trials else Action.NONE
