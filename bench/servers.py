@@ -7,6 +7,7 @@ import os
 import re
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -112,6 +113,7 @@ class Running:
             cwd=setting.work,
             env={**os.environ, "GOMAXPROCS": "1", "HOME": str(setting.work), "XDG_DATA_HOME": str(setting.work)},
             preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
+            process_group=0,  # some have workers, which are to end with them
         )
         self._wait(server)
 
@@ -128,8 +130,9 @@ class Running:
         return int(found.group(1)) * 1024 if found else 0
 
     def stop(self) -> None:
-        """End it."""
-        self._process.kill()
+        """End it, and the workers that it has."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
