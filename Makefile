@@ -7,7 +7,7 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance reference docs install install-test format rust-test fuzz clean bench bench-crawl bench-page-loads bench-proxy bench-relay soak day
+.PHONY: help demo test check conformance reference docs install install-test sdist format rust-test fuzz clean bench bench-crawl bench-page-loads bench-proxy bench-relay soak day
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,10 @@ $(VENV)/.groups: $(VENV)/.installed-$(PROFILE) pyproject.toml
 	@touch $@
 
 install-test: $(VENV)/.groups ## the same, with what the tests and checks need
+
+sdist: $(BIN)/pip ## build the source distribution into dist
+	@$(BIN)/pip install --quiet --disable-pip-version-check build
+	$(BIN)/python -m build --quiet --sdist
 
 demo: install ## serve the bundled site over HTTP/3, fetch it with pushes, print the waterfall
 	@$(BIN)/h3push demo
