@@ -76,3 +76,20 @@ def test_interpreted_code_inherits_from_compiled_classes_that_allow_it_alone() -
             if declared is not None and "Protocol" not in map(ast.unparse, declared.bases):
                 marks = " ".join(map(ast.unparse, declared.decorator_list))
                 assert "allow_interpreted_subclasses=True" in marks or "native_class=False" in marks, f"{path}: {name}"
+
+
+def test_no_compiled_class_has_a_protocol_as_the_type_of_a_default() -> None:
+    """Mypyc gives such an attribute no default: it is not there until it is set."""
+    compiled = [(name, classes(name)) for name in listed()]
+    protocols = {
+        declared.name
+        for _, declared_classes in compiled
+        for declared in declared_classes.values()
+        if "Protocol" in map(ast.unparse, declared.bases)
+    }
+    for name, declared_classes in compiled:
+        for declared in declared_classes.values():
+            for line in declared.body:
+                if isinstance(line, ast.AnnAssign) and line.value is not None and ast.unparse(line.value) == "None":
+                    types = {part.strip(" '\"") for part in ast.unparse(line.annotation).split("|")}
+                    assert not types & protocols, f"{name}.{declared.name}: {ast.unparse(line)}"

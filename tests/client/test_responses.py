@@ -72,7 +72,7 @@ def test_closing_a_complete_response_ends_an_upload_that_goes_on(monkeypatch: py
         connection.core.send_response(0, 200, [], end_stream=True)
         connection.schedule_flush()
         reset = world.client_driver.reset
-        monkeypatch.setattr(world.client_driver, "reset", lambda *call: (resets.append(call[1:]), reset(*call)))
+        monkeypatch.setattr(world.client_driver, "reset", lambda *call: resets.append(call[1:]) or reset(*call))
         async with await asking as response:
             assert await response.read() == b""
             await asyncio.sleep(5)

@@ -57,8 +57,6 @@ class PromisedPush(Push):
     # Class attributes are the defaults, so that a push that needs none of this pays for none of it.
     made: Request | None = None
     """The promised request, once somebody has asked for it."""
-    row: ResponseRow | None = None
-    """Its row in the access log."""
     status: int | None = None
     """Status of the response; `None` before it was sent."""
     failed: bool = False
@@ -87,6 +85,8 @@ class PromisedPush(Push):
     ) -> None:
         self.record = record
         """Its record in the core's book."""
+        self.row: ResponseRow | None = None  # here, since mypyc leaves out a class attribute whose type is a protocol
+        """Its row in the access log."""
         self.path = path
         self.priority = priority
         self.initiator = initiator
