@@ -74,7 +74,8 @@ def test_every_end_of_a_push_is_told_by_the_core_and_kept_nowhere_else():
     assert seen >= {ClientPushState.OPEN, ClientPushState.FULFILLED, ClientPushState.STOPPED, ClientPushState.EXPIRED}
     assert ends["/whole"] == (ReceivedState.FULFILLED, None)
     assert ends["/unwanted"] == (ReceivedState.CANCELLED, CancelledBy.LOCAL)
-    assert ends["/waits"] == ends["/stopped"] == (ReceivedState.CANCELLED, CancelledBy.PEER)
+    assert ends["/waits"] == (ReceivedState.CANCELLED, CancelledBy.PEER)
+    assert ends["/stopped"] == (ReceivedState.FAILED, CancelledBy.FAILED), "its response had begun"
     assert ends["/silent"] == (ReceivedState.FAILED, CancelledBy.TIMEOUT)
     assert counters.fulfilled == 1
     assert counters.fulfilled + counters.failed + counters.cancelled + counters.cancelled_by_peer == 6

@@ -442,6 +442,40 @@ def test_a_push_that_fails_half_way_is_an_error_and_never_short():
     assert log == ["/half"]
 
 
+@pytest.mark.parametrize("ending", ["raises", "cancels"])
+def test_an_unclaimed_push_that_ends_half_way_is_counted_as_failed(ending):
+    """However its server ends it, a push whose response had begun is FAILED in the statistics; WITHDRAWN is one that had not."""
+
+    async def half(push):
+        yield b"half"
+        await asyncio.sleep(1)
+        if ending == "raises":
+            raise RuntimeError("the rest is not there")
+        push.cancel()
+        await asyncio.sleep(1)
+
+    pushes = {}
+
+    async def site(request):
+        if request.path == "/":
+            for path in ("/half", "/waits"):
+                pushes[path] = await request.push(path)
+            asyncio.get_running_loop().call_later(1, pushes["/waits"].cancel)
+            return h3push.Response(200, {}, b"page")
+        if request.path == "/waits":
+            await asyncio.sleep(10)
+        return h3push.Response(200, {}, half(pushes["/half"]))
+
+    async def scenario(pool):
+        await get(pool, "/")
+        await asyncio.sleep(3)
+        return pool.push_stats
+
+    stats = visit(site, scenario)
+    assert stats.cancelled == {Unused.FAILED: 1, Unused.WITHDRAWN: 1}
+    assert (stats.promised, stats.unclaimed, stats.bytes_wasted) == (2, 0, 4)
+
+
 def test_another_origin_has_nothing_of_it():
     """A push answers for its own authority alone."""
     site = Site()

@@ -365,7 +365,7 @@ def test_an_open_push_is_dropped(chunk, is_promised):
     stream_id = rig.push(0, OK, data(b"half"), fin=False)
     rig.tell(id_frame(CANCEL_PUSH, 0))
     assert rig.stopped(stream_id) == CANCELLED
-    assert rig.cancellations() == ([PushCancelled(0, CancelledBy.PEER, None)] if is_promised else [])
+    assert rig.cancellations() == ([PushCancelled(0, CancelledBy.FAILED, None)] if is_promised else [])
     assert rig.cancelled == []
     assert rig.limits == [7, 8]
     rig.push(1, reply(b"pushed"))

@@ -21,9 +21,9 @@ class Unused(Enum):
     CHANGED = "changed"
     """A request to its origin that is not safe (RFC 9110 section 9.2.1) may have put it out of date."""
     WITHDRAWN = "withdrawn"
-    """The server called it off."""
+    """The server called it off before its response began."""
     FAILED = "failed"
-    """Its response was reset, malformed or too late, or the connection was lost."""
+    """The server ended its response half way, it was malformed or too late, or the connection was lost."""
 
 
 @dataclass(slots=True)

@@ -22,14 +22,15 @@ class CancelledBy(Enum):
     LOCAL = "local"
     """We called it off (CANCEL_PUSH or STOP_SENDING or RESET_STREAM sent)."""
     PEER = "peer"
-    """The peer sent CANCEL_PUSH, STOP_SENDING or RESET_STREAM."""
+    """The peer called it off: the client at any time (CANCEL_PUSH, STOP_SENDING), the server before its stream was there
+    (CANCEL_PUSH)."""
     GOAWAY = "goaway"
     """The client's GOAWAY excludes this push ID (RFC 9114 section 5.2)."""
     REFUSED = "refused"
     """The client's own check of the promised request failed (RFC 9114 section 4.6): never used."""
     FAILED = "failed"
-    """The server gave the response up: it ended the push with another code than H3_REQUEST_CANCELLED. A client sees that in
-    RESET_STREAM alone: CANCEL_PUSH, which ends a push that has no stream yet, has no code, and is PEER."""
+    """The server gave the response up. On the server: with another code than H3_REQUEST_CANCELLED. On the client: by RESET_STREAM
+    or CANCEL_PUSH, whichever comes first, when the push stream was there; before that CANCEL_PUSH, which has no code, is PEER."""
     MALFORMED = "malformed"
     """The promised request or the pushed response was malformed."""
     TIMEOUT = "timeout"

@@ -18,7 +18,7 @@ from h3push.errors import ErrorCode, LocalProtocolError, PushNotAllowed
 from h3push.h3.config import H3Config
 from h3push.h3.events import CancelledBy, PushCancelled, PushPromiseReceived, PushRefused
 from h3push.h3.push.rules import PushRefusal
-from h3push.h3.push.states import ServerPushState
+from h3push.h3.push.states import ClientPushState, ServerPushState
 
 
 def refused(rig: PushClientRig) -> list[PushRefused]:
@@ -101,24 +101,28 @@ def test_a_push_stream_without_a_promise_is_told():
 
 
 @pytest.mark.parametrize(
-    ("code", "by"),
-    [
-        (ErrorCode.H3_REQUEST_CANCELLED, CancelledBy.PEER),
-        (ErrorCode.H3_INTERNAL_ERROR, CancelledBy.FAILED),
-        (ErrorCode.H3_NO_ERROR, CancelledBy.FAILED),
-        (0x21, CancelledBy.FAILED),
-    ],
+    "code", [ErrorCode.H3_REQUEST_CANCELLED, ErrorCode.H3_INTERNAL_ERROR, ErrorCode.H3_NO_ERROR, 0x21]
 )
-def test_a_push_whose_stream_is_reset_has_failed_unless_it_was_called_off(code, by):
-    """RESET_STREAM with H3_REQUEST_CANCELLED calls a push off; with any other code the server could not complete it."""
+@pytest.mark.parametrize("first", ["RESET_STREAM", "CANCEL_PUSH"])
+@pytest.mark.parametrize("is_promised", [True, False])
+def test_a_push_that_its_server_ends_half_way_has_failed_by_whatever_frame(code, first, is_promised):
+    """RESET_STREAM and CANCEL_PUSH both go out and overtake each other: a push whose stream is there FAILED in either order."""
     rig = PushClientRig()
-    rig.respond(rig.ask(), promise(0), promise(1))
+    rig.respond(rig.ask(), promise(0) if is_promised else b"", promise(1))
     stream_id = rig.push(0, OK, data(b"half"), fin=False)
-    rig.raw.reset(stream_id, code)
-    rig.run()
-    assert rig.cancellations() == [PushCancelled(0, by, code)]
+    if first == "RESET_STREAM":
+        rig.raw.reset(stream_id, code)
+        rig.run()
+        rig.tell(id_frame(CANCEL_PUSH, 0))
+    else:
+        rig.tell(id_frame(CANCEL_PUSH, 0))
+        rig.raw.reset(stream_id, code)
+        rig.run()
+    assert rig.core.push_state(0) is ClientPushState.FAILED
+    told = code if first == "RESET_STREAM" else None
+    assert rig.cancellations() == ([PushCancelled(0, CancelledBy.FAILED, told)] if is_promised else [])
     counters = rig.core.push_counters
-    assert (counters.cancelled_by_peer, counters.failed) == ((1, 0) if by is CancelledBy.PEER else (0, 1))
+    assert (counters.cancelled_by_peer, counters.failed) == (0, int(is_promised))
     rig.push(1, reply(b"pushed"))
     assert rig.pushed(1) == WHOLE
 

@@ -225,7 +225,7 @@ IMPOSSIBLE_ON_A_CLIENT = {
     **{
         (state, happened): "no stream, or it is over"
         for state in (ClientPushState.UNKNOWN, ClientPushState.PROMISED, *CLIENT_ENDS)
-        for happened in (ClientPushInput.RECEIVE_END, ClientPushInput.RECEIVE_RESET, ClientPushInput.RECEIVE_STOPPED)
+        for happened in (ClientPushInput.RECEIVE_END, ClientPushInput.RECEIVE_RESET)
     },
 }
 

@@ -219,11 +219,8 @@ class PushReceiver:
         self._move(push_id, ClientPushInput.RECEIVE_END, None)
 
     def reset(self, push_id: int, error_code: int) -> None:
-        """The server reset a push stream: it called the push off if it says so, else it could not go on."""
-        if error_code == ErrorCode.H3_REQUEST_CANCELLED:
-            self._move(push_id, ClientPushInput.RECEIVE_STOPPED, CancelledBy.PEER, error_code)
-        else:
-            self._move(push_id, ClientPushInput.RECEIVE_RESET, CancelledBy.FAILED, error_code)
+        """The server reset a push stream."""
+        self._move(push_id, ClientPushInput.RECEIVE_RESET, CancelledBy.FAILED, error_code)
 
     def failed(self, push_id: int, error_code: int) -> None:
         """A pushed response was malformed."""
@@ -240,7 +237,8 @@ class PushReceiver:
         push_id = parse_single_varint(FrameType.CANCEL_PUSH, payload)
         self._pushes.check_push_id(push_id, "CANCEL_PUSH")
         self._owner.charge("CANCEL_PUSH frames")
-        self._move(push_id, ClientPushInput.RECEIVE_CANCEL_PUSH, CancelledBy.PEER)
+        begun = self._pushes.state(push_id) is ClientPushState.OPEN
+        self._move(push_id, ClientPushInput.RECEIVE_CANCEL_PUSH, CancelledBy.FAILED if begun else CancelledBy.PEER)
 
     def expire(self, now: float) -> None:
         """Give up the pushes whose other half did not come in time."""

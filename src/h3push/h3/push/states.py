@@ -25,15 +25,19 @@ The client's side::
 
               promise                 push stream             FIN
     UNKNOWN ──────────▶ PROMISED ────────────────────▶ OPEN ──────▶ FULFILLED
-       │                   │ no stream in time          ▲ │  RESET_STREAM, malformed
+       │                   │ no stream in time          ▲ │  RESET_STREAM, CANCEL_PUSH, malformed
        │                   ├──▶ EXPIRED                 │ ├───────▶ FAILED
-       │  push stream      │      promise               │ │  called off by either side
+       │  push stream      │      promise               │ │  called off by us
        ├──────────────▶ ORPHAN ─────────────────────────┘ └───────▶ STOPPED
        │  CANCEL_PUSH, refused
        └──────────────▶ CANCELLED
 
 When its stream comes all the same, CANCELLED becomes STOPPED and EXPIRED becomes FAILED. So the state of a push that is over
 tells how it ended, and whether its one push stream has been there.
+
+A server that ends a push whose stream is open sends both CANCEL_PUSH and RESET_STREAM (RFC 9114 section 7.2.3), and they overtake
+each other. CANCEL_PUSH has no code, so a client that told giving up from calling off by the code of RESET_STREAM would say now
+this, now that of one and the same end. Once its stream is there, a push that the server ends has FAILED, by whatever frame.
 
 An input that is missing in a table is an error: of the peer for what was received, of our caller for the rest. The drawing in
 `docs/reference/push-states.md` is made from the tables, and a test walks every pair.
@@ -113,9 +117,9 @@ class ClientPushState(IntEnum):
     FULFILLED = 5
     """Its response has come whole."""
     STOPPED = 6
-    """Called off, by either side, when its push stream was there."""
+    """Called off by the client when its push stream was there, or by the server before that came."""
     FAILED = 7
-    """The server could not complete its response, or it was malformed, or its promise did not come in time."""
+    """The server did not complete its response, or it was malformed, or its promise did not come in time."""
     EXPIRED = 8
     """Its push stream did not come in time."""
 
@@ -136,12 +140,10 @@ class ClientPushInput(IntEnum):
     RECEIVE_END = 5
     """The response is complete."""
     RECEIVE_RESET = 6
-    """The server reset the push stream: it cannot go on."""
-    RECEIVE_STOPPED = 7
-    """The server reset the push stream with H3_REQUEST_CANCELLED: it calls it off."""
-    FAIL = 8
+    """The server reset the push stream: it will not go on."""
+    FAIL = 7
     """The pushed response is malformed."""
-    EXPIRE = 9
+    EXPIRE = 8
     """The other half (promise or push stream) did not come in time."""
 
 
@@ -221,18 +223,16 @@ CLIENT_PUSH: dict[tuple[int, int], tuple[ClientPushState, ClientPushAction]] = {
     (_C.PROMISED, _J.EXPIRE): (_C.EXPIRED, _B.SEND_CANCEL_PUSH | _B.TELL),
     (_C.ORPHAN, _J.RECEIVE_PROMISE): (_C.OPEN, _B.TELL_PROMISE | _B.DELIVER),
     (_C.ORPHAN, _J.REFUSE): (_C.STOPPED, _B.STOP | _B.TELL_REFUSED),
-    (_C.ORPHAN, _J.RECEIVE_CANCEL_PUSH): (_C.STOPPED, _B.STOP | _B.TELL_REFUSED),
+    (_C.ORPHAN, _J.RECEIVE_CANCEL_PUSH): (_C.FAILED, _B.STOP | _B.TELL_REFUSED),
     (_C.ORPHAN, _J.RECEIVE_RESET): (_C.FAILED, _B.TELL_REFUSED),
-    (_C.ORPHAN, _J.RECEIVE_STOPPED): (_C.STOPPED, _B.TELL_REFUSED),
     (_C.ORPHAN, _J.EXPIRE): (_C.FAILED, _B.STOP | _B.TELL_REFUSED),
     (_C.OPEN, _J.RECEIVE_PROMISE): (_C.OPEN, _B.TELL_PROMISE),
     (_C.OPEN, _J.REFUSE): (_C.STOPPED, _B.STOP | _B.TELL),
-    (_C.OPEN, _J.RECEIVE_CANCEL_PUSH): (_C.STOPPED, _B.STOP | _B.TELL),
+    (_C.OPEN, _J.RECEIVE_CANCEL_PUSH): (_C.FAILED, _B.STOP | _B.TELL),
     # Section 7.2.3: once the push stream is there, STOP_SENDING and no CANCEL_PUSH.
     (_C.OPEN, _J.CANCEL): (_C.STOPPED, _B.STOP | _B.TELL),
     (_C.OPEN, _J.RECEIVE_END): (_C.FULFILLED, _B.NOTHING),
     (_C.OPEN, _J.RECEIVE_RESET): (_C.FAILED, _B.TELL),
-    (_C.OPEN, _J.RECEIVE_STOPPED): (_C.STOPPED, _B.TELL),
     (_C.OPEN, _J.FAIL): (_C.FAILED, _B.STOP | _B.TELL),
     (_C.CANCELLED, _J.RECEIVE_PROMISE): (_C.CANCELLED, _B.NOTHING),
     (_C.CANCELLED, _J.REFUSE): (_C.CANCELLED, _B.NOTHING),
@@ -266,4 +266,4 @@ CANCEL cannot name it; its end is held with its data."""
 CLIENT_ENDS = frozenset({_C.CANCELLED, _C.FULFILLED, _C.STOPPED, _C.FAILED, _C.EXPIRED})
 """The states of a push that is over."""
 CLIENT_FAILURES = frozenset({_C.FAILED, _C.EXPIRED})
-"""Those of one that neither side called off, and that is not whole."""
+"""Those of a response that the server began and did not complete, or did not bring in time."""
