@@ -17,7 +17,7 @@ from judgement_sites import Pages
 
 from h3push.client.response import ReceivedPush
 from h3push.control.controller import Controller
-from h3push.delivery.page import DeliveryState
+from h3push.delivery.state import DeliveryState
 from h3push.lab.emulation import HOST, AccessLink
 from h3push.lab.origin_server import WARM_UP_BYTES, WARM_UP_PATH
 from h3push.lab.site import Site

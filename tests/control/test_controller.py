@@ -13,7 +13,7 @@ import h3push
 from h3push.control.controller import Controller
 from h3push.control.kinds import Arm, EvidenceClass
 from h3push.control.model import Fate, Model, Seen, ViewSeen
-from h3push.delivery.page import DeliveryState
+from h3push.delivery.state import DeliveryState
 from h3push.h3.push.rules import PushRefusal
 from h3push.runtime.settings import ServerSettings
 from h3push.testing import World, in_world

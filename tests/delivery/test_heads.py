@@ -5,7 +5,8 @@ from typing import Any
 import h3push
 from h3push.delivery.decision import Way
 from h3push.delivery.heads import MAX_HEADS, MAX_KINDS, PromisedHeads
-from h3push.delivery.page import DeliveryState
+from h3push.delivery.page import PageDelivery
+from h3push.delivery.state import DeliveryState
 from h3push.plans.links import planned
 from h3push.plans.plan import PlanSource, PushPlan
 from h3push.testing import World, in_world
@@ -23,7 +24,7 @@ class Site:
 
     def __call__(self, request: h3push.Request) -> h3push.Response:
         if request.push_id is None:
-            delivery = self.state.page(request)
+            delivery = PageDelivery(request, self.state)
             resources = tuple(planned(path, None, request.path) for path in PATHS)
             pushing: Any = request.connection.core._pushing
             transport = pushing._transport

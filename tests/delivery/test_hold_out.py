@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import h3push
-from h3push.delivery.page import DeliveryState
+from h3push.delivery.state import DeliveryState
 from h3push.h3.push.rules import PushRefusal
 from h3push.server.access_log import AccessLog
 from h3push.testing import World, in_world

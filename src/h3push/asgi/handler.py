@@ -12,7 +12,8 @@ from h3push.asgi.cycle import Cycle, CycleState
 from h3push.asgi.push import marker_of
 from h3push.asgi.scope import build_scope, facts_of
 from h3push.asgi.types import TLS, ASGIApplication, ClientGoneError, Scope
-from h3push.delivery.page import DeliveryState, PageDelivery
+from h3push.delivery.page import PageDelivery
+from h3push.delivery.state import DeliveryState
 from h3push.plans.planner import Planner
 from h3push.runtime.settings import ServerSettings
 from h3push.server.request import Request
@@ -89,7 +90,7 @@ class ASGIHandler:
         method = request.method
         if method == "CONNECT":
             return self._connect(request)
-        delivery = self.delivery.page(request)
+        delivery = PageDelivery(request, self.delivery)
         if method == "GET":
             self._carry_out_plans(request, delivery)
         return self._run(request, delivery)

@@ -9,10 +9,8 @@ Everything here takes effect at once, in the caller's turn; only `wait_for_credi
 """
 
 import asyncio
-import random
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from h3push.control.decision import Action
 from h3push.delivery.counters import DeliveryCounters
@@ -24,24 +22,18 @@ from h3push.delivery.decision import (
     Way,
     refused_by_request,
 )
-from h3push.delivery.heads import PagePromises, PromisedHeads
+from h3push.delivery.heads import PagePromises
 from h3push.delivery.hints import PageHints
 from h3push.delivery.holdings import Holdings, Key
+from h3push.delivery.state import DeliveryState, key_of
 from h3push.errors import LocalProtocolError
-from h3push.h3.events import CancelledBy
 from h3push.h3.push.rules import NO_CREDIT, NOT_AGREED, PushRefusal
 from h3push.http.fields import Field, Fields
 from h3push.http.semantics import freshness_lifetime, names_validator
 from h3push.plans.links import SortedLinks
 from h3push.plans.plan import PlannedResource, PlanSource, PushPlan
-from h3push.server.push import Push, PushState
+from h3push.server.push import Push
 from h3push.server.request import Request
-
-if TYPE_CHECKING:
-    from h3push.control.controller import Controller
-
-_ARM = object()
-"""Key of a connection's group, for all deliveries of a server."""
 
 
 @dataclass(slots=True, unsafe_hash=True)  # not frozen, which would triple its price
@@ -56,69 +48,6 @@ class Delivered:
     """Why it was not pushed; `None` when it was."""
     push: Push | None = None
     """The push, when there is one: its `state`, `cancel()`, `done()`."""
-
-
-@dataclass(slots=True, eq=False)
-class DeliveryState:
-    """State that a server keeps for all its pages."""
-
-    counters: DeliveryCounters = field(default_factory=DeliveryCounters)
-    """Counts of every outcome so far."""
-    heads: PromisedHeads = field(default_factory=PromisedHeads)
-    """The promised requests that were made before."""
-    push_wait: float = 0.0
-    """Seconds that a response is held open, after all of its content, for more push credit; each promise that gets through starts
-    the time anew. Only for clients whose limit has moved before: with a fixed number of pushes none would come. 0: what has no
-    credit at once is not pushed."""
-
-    controller: "Controller | None" = None
-    """Decides which resources of a plan are worth a push; `None`: all of them are."""
-    draw: Callable[[], float] = random.SystemRandom().random
-    """Returns a number from 0 to 1, by which a connection is held out of pushes or not."""
-
-    def arm(self, request: Request) -> str | None:
-        """The group of the request's connection, "none", "hint" or "push"; `None` while no share of them is held out."""
-        connection = request.connection
-        share = connection.settings.push_hold_out
-        if not share:
-            return None
-        arm: str | None = connection.tied.get(_ARM)
-        if arm is None:
-            drawn = self.draw()
-            arm = connection.tied[_ARM] = "none" if drawn < share / 2 else "hint" if drawn < share else "push"
-        return arm
-
-    def page(self, request: Request) -> "PageDelivery":
-        """A delivery for one request."""
-        return PageDelivery(request, self)
-
-    def holdings(self, request: Request) -> Holdings | None:
-        """The holdings of the request's connection; `None` while the client takes no pushes, for then nobody asks."""
-        connection = request.connection
-        if connection.core.max_push_id is None:
-            return None
-        holdings: Holdings | None = connection.tied.get(self)
-        if holdings is None:
-            holdings = connection.tied[self] = Holdings()
-        return holdings
-
-    def asked(self, request: Request) -> None:
-        """A request is there: what the client asks for it will have. What we promised is remembered since the promise."""
-        if self.controller is not None:
-            self.controller.asked(request)
-        holdings = self.holdings(request) if request.fulfils is None else None
-        if holdings is not None and request.head.method == b"GET":
-            holdings.hold(_key_of(request))
-
-    def ended(self, request: Request, *, failed: bool) -> None:
-        """A response is over; `failed`: we could not complete it, so the client was not given it."""
-        push = request.fulfils
-        if push is None:
-            return
-        cut_off = push.state is PushState.CANCELLED and push.cancelled_by in (CancelledBy.LOCAL, CancelledBy.FAILED)
-        holdings = self.holdings(request)
-        if holdings is not None and (cut_off or (failed and not request.disconnected)):
-            holdings.forget(_key_of(request))
 
 
 class PageDelivery:
@@ -271,7 +200,7 @@ class PageDelivery:
         lifetime = freshness_lifetime(fields)
         holdings = None if lifetime is None or self.is_conditional else self.holdings
         if holdings is not None:
-            holdings.answered(_key_of(self.request), lifetime, self._now())
+            holdings.answered(key_of(self.request), lifetime, self._now())
 
     def ended(self, *, failed: bool) -> None:
         """The response is over; `failed`: we could not complete it, so the client was not given it."""
@@ -390,8 +319,3 @@ class PageDelivery:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _key_of(request: Request) -> Key:
-    head = request.head
-    return (head.method, head.authority or b"", head.path or b"")

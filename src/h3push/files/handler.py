@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from mypy_extensions import mypyc_attr
 
 from h3push.delivery.counters import PushTotals
-from h3push.delivery.page import DeliveryState, PageDelivery
+from h3push.delivery.page import PageDelivery
+from h3push.delivery.state import DeliveryState
 from h3push.errors import LocalProtocolError, NoStreamCredit
 from h3push.files.directory import Answer, Directory
 from h3push.files.page_source import DirectoryPages
@@ -125,7 +126,7 @@ class DirectoryHandler:
         return [plan for planner in self.planners if (plan := planner(request)) is not None]
 
     def _begin_delivery(self, request: Request, plans: list[PushPlan]) -> PageDelivery:
-        delivery = self.delivery.page(request)
+        delivery = PageDelivery(request, self.delivery)
         for plan in plans:
             delivery.carry_out(plan)
         delivery.flush_hints()

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 from h3push.delivery.decision import Moment
-from h3push.delivery.page import DeliveryState
+from h3push.delivery.page import PageDelivery
+from h3push.delivery.state import DeliveryState
 from h3push.http.fields import Field
 from h3push.lab.site import Site
 from h3push.lab.ways import Way
@@ -47,7 +48,7 @@ class OriginHandler:
         return _later(size, thinking) if thinking else _response(size)
 
     async def _page(self, request: Request) -> Response:
-        delivery = self._delivery.page(request)
+        delivery = PageDelivery(request, self._delivery)
         if self._way is Way.PRELOAD:
             delivery.carry_out(self._plan, moment=Moment.START)
         else:

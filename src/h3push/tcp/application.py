@@ -32,7 +32,8 @@ from h3push.asgi.types import (
     Scope,
     Send,
 )
-from h3push.delivery.page import DeliveryState, PageDelivery
+from h3push.delivery.page import PageDelivery
+from h3push.delivery.state import DeliveryState
 from h3push.errors import StreamFailed
 from h3push.plans.planner import Planner
 from h3push.server.log_row import Outcome
@@ -225,7 +226,7 @@ class TcpExchange:
     def delivery(self) -> PageDelivery:
         """Gives the client what goes with the response."""
         if self._delivery is None:
-            self._delivery = self._owner.delivery.page(self.request)
+            self._delivery = PageDelivery(self.request, self._owner.delivery)
         return self._delivery
 
     async def run(self) -> None:

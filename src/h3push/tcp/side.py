@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from h3push.asgi.types import ASGIApplication
-from h3push.delivery.page import DeliveryState
+from h3push.delivery.state import DeliveryState
 from h3push.server.identities import Identities
 from h3push.server.inherited import InheritedSockets
 from h3push.server.server import Server
