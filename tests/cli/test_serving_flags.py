@@ -66,7 +66,7 @@ def options_of(arguments=(), environment=None, monkeypatch=None):
     """The options that a command line makes, and what was printed instead of them."""
     taken = []
 
-    def take(options):
+    def take(options, _reread):
         taken.append(options)
         return 0
 

@@ -421,6 +421,34 @@ def test_a_reload_that_cannot_start_keeps_what_there_is(serving, app_dir):
     assert server.end() == (0, "")
 
 
+def test_a_reload_reads_the_settings_anew(serving, tmp_path):
+    """SIGHUP takes what --config says now; what cannot change is named, and a mistake keeps the workers from before."""
+    config = tmp_path / "h3push.toml"
+    config.write_text("")
+    server = serving("--workers", "2", "--config", config)
+
+    def alt_svc():
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with urllib.request.urlopen(server.url, timeout=20, context=context) as answer:
+            return answer.headers["alt-svc"]
+
+    def reload(text, says):
+        config.write_text(text)
+        server.process.send_signal(signal.SIGHUP)
+        server.line(says)
+
+    assert alt_svc() == f'h3=":{server.port}"; ma=86400'
+    reload("alt-svc = 'clear'\nbacklog = 7\n", "a reload does not change --backlog: restart for that")
+    server.line("reloaded: new connections go to 2 new workers")
+    assert alt_svc() == "clear"
+    reload("alt-svice = ''\n", "'alt-svice' is no flag of h3push serve.*; the workers from before go on")
+    reload("timeout-keep-alive = -1\n", "timeout-keep-alive.*; the workers from before go on")
+    reload("certfile = 'elsewhere'\n", "reloaded")  # the command line counts before the file
+    assert alt_svc() == f'h3=":{server.port}"; ma=86400'
+    assert server.end() == (0, "")
+
+
 def test_an_application_that_does_not_start_is_told_once(app_dir, identity):
     """One worker goes first: its sentence is the command's, and so is its exit code."""
     (app_dir / "sample.py").write_text("raise RuntimeError('no database')")
@@ -467,14 +495,14 @@ def test_where_the_system_cannot_steer_one_process_serves(monkeypatch, capsys):
     """It says so, and what is without effect then, and serves all the same."""
     served = []
 
-    def unavailable(_options, _sockets):
+    def unavailable(_options, _reread, _sockets):
         raise SteeringUnavailable("only Linux picks sockets by what is in a datagram")
 
     monkeypatch.setattr(workers, "_supervisor", unavailable)
     monkeypatch.setattr(workers, "run_alone", lambda options, _sockets: served.append(options))
     processes = Processes(workers=4, limit_max_requests=1000)
     options = SimpleNamespace(processes=processes, development=Development(), is_supervised=True, binding=Binding())
-    assert workers.run(options) == 0
+    assert workers.run(options, lambda: options) == 0
     assert served == [options]
     assert capsys.readouterr().err == (
         "h3push: one process serves, for several need what this system lacks: "

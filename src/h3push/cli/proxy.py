@@ -9,11 +9,13 @@ from h3push.cli.failures import CommandFailed
 from h3push.cli.serve_log import configure_logs
 from h3push.cli.serving.flag import add_flags
 from h3push.cli.serving.options import ProxyOptions
+from h3push.cli.serving.rereading import RereadCommand, rereader
 from h3push.cli.serving.settings_file import config_option
 from h3push.cli.workers import run
 
 
 @click.command(
+    cls=RereadCommand,
     context_settings={"show_default": True},
     epilog="Example: h3push proxy localhost:8000 --dev",
 )
@@ -35,7 +37,7 @@ def proxy(**given: Any) -> int:
             raise CommandFailed(f"{library} is not installed: pip install 'h3push[{extra}]'")
     options = ProxyOptions.of(given)
     configure_logs(options.logs)
-    return run(options)
+    return run(options, rereader(ProxyOptions.of))
 
 
 proxy.params.append(config_option())

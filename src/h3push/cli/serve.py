@@ -9,11 +9,13 @@ from h3push.cli.serve_log import configure_logs, say
 from h3push.cli.serving.environment import misspelt_variables
 from h3push.cli.serving.flag import add_flags
 from h3push.cli.serving.options import SUBJECTS, ServeOptions
+from h3push.cli.serving.rereading import RereadCommand, rereader
 from h3push.cli.serving.settings_file import config_option
 from h3push.cli.workers import run
 
 
 @click.command(
+    cls=RereadCommand,
     context_settings={"show_default": True},
     epilog="Example: h3push serve public/ --dev, or h3push serve package.module:app --dev",
 )
@@ -28,7 +30,7 @@ def serve(**given: Any) -> int:
     Clients that take pushes get a page's style sheets, scripts, fonts and images pushed with it, in the order in which the
     page needs them and each at most once on a connection. All other clients get 103 Early Hints. An application says itself
     what goes with a page, or --push-manifest does. Ctrl-C stops gracefully: responses under way are finished first. SIGHUP
-    reads the certificate anew; with --workers, the application too.
+    reads the certificate anew; with --workers, the application and --config too.
 
     Each flag is also an environment variable (--port is H3PUSH_PORT) and a key of --config (port = 4433). The command line
     counts before the environment, and that before the file.
@@ -37,7 +39,7 @@ def serve(**given: Any) -> int:
     configure_logs(options.logs)
     for line in misspelt_variables(serve, os.environ):
         say(line)
-    return run(options)
+    return run(options, rereader(ServeOptions.of))
 
 
 serve.params.append(config_option())

@@ -8,6 +8,7 @@ import random
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,11 @@ from h3push.cli.metrics import MetricsPort
 from h3push.cli.reload import GRACE, FileAlarm
 from h3push.cli.run import Run, ready_line, say_commands, say_expiry
 from h3push.cli.run import run as run_alone
-from h3push.cli.serve_log import say
+from h3push.cli.serve_log import configure_logs, say
 from h3push.cli.service import quic_tls, read_certificates, server_settings
 from h3push.cli.serving.certificates import CertificateFiles
 from h3push.cli.serving.options import ServeOptions
+from h3push.cli.serving.rereading import renewed
 from h3push.cli.sockets import GivenSockets
 from h3push.server.service_manager import ServiceManager
 
@@ -37,22 +39,27 @@ COUNT_INTERVAL = 0.5
 """Seconds between two looks at the number of requests that a worker has served."""
 
 
-def run(options: ServeOptions) -> int:
-    """Serve until a signal comes, in as many processes as are wanted; the exit code."""
+def run(options: ServeOptions, reread: Callable[[], ServeOptions]) -> int:
+    """Serve until a signal comes, in as many processes as are wanted; the exit code.
+
+    Arguments:
+        options: the command line.
+        reread: reads it once more, for a reload.
+    """
     sockets = GivenSockets(options)
     try:
-        return _run(options, sockets)
+        return _run(options, reread, sockets)
     finally:
         sockets.close()
 
 
-def _run(options: ServeOptions, sockets: GivenSockets) -> int:
+def _run(options: ServeOptions, reread: Callable[[], ServeOptions], sockets: GivenSockets) -> int:
     from h3push.server.shared_port import SteeringUnavailable
 
     processes, reloads = options.processes, options.development.reload
     if options.is_supervised:
         try:
-            return _supervisor(options, sockets).run()
+            return _supervisor(options, reread, sockets).run()
         except SteeringUnavailable as error:
             say(f"one process serves, for several need what this system lacks: {error.strerror or error}")
             if processes.limit_max_requests is not None or reloads:
@@ -93,7 +100,38 @@ class PortSockets:
             one.close()
 
 
-def _supervisor(options: ServeOptions, sockets: GivenSockets) -> "Supervisor":
+class CurrentOptions:
+    """The options that new workers begin with.
+
+    Arguments:
+        options: those of the start.
+        files: the certificates that they name.
+        reread: reads the options once more.
+    """
+
+    def __init__(self, options: ServeOptions, files: CertificateFiles, reread: Callable[[], ServeOptions]) -> None:
+        self.now = options
+        """As they were read last."""
+        self.files = files
+        """The certificates that they name."""
+        self._reread = reread
+
+    def renew(self) -> bool:
+        """Read them anew, for a reload; False when that failed, which has been said."""
+        try:
+            options, in_vain = renewed(self.now, self._reread())
+            files = options.certificate_files()
+            configure_logs(options.logs)
+        except CommandFailed as error:
+            say(f"{error.format_message().rstrip('.')}; the workers from before go on")
+            return False
+        self.now, self.files = options, files
+        if in_vain:
+            say(f"a reload does not change {', '.join(in_vain)}: restart for that")
+        return True
+
+
+def _supervisor(options: ServeOptions, reread: Callable[[], ServeOptions], sockets: GivenSockets) -> "Supervisor":
     """Bind everything, and make the supervisor of the workers."""
     from h3push.runtime.descriptors import raise_descriptor_limit
     from h3push.server.place import Secrets
@@ -110,11 +148,12 @@ def _supervisor(options: ServeOptions, sockets: GivenSockets) -> "Supervisor":
     address = options.metrics.address
     metrics = None if address is None else MetricsPort(address, 2 * options.processes.workers)
     settings = server_settings(options)
+    current = CurrentOptions(options, files, reread)
     manager = ServiceManager()
     supervisor = Supervisor(
         [one.steered for one in bound],
         options.processes.workers,
-        lambda place: _work(options, place, metrics, sockets),
+        lambda place: _work(current.now, place, metrics, sockets),
         secrets=Secrets.derive(identities[0].key, bound[0].local_address()),
         tls=tls,
         listening={address: one for port in bound for address, one in port.listening.items()},
@@ -134,13 +173,14 @@ def _supervisor(options: ServeOptions, sockets: GivenSockets) -> "Supervisor":
         manager.ready()
 
     supervisor.started = started
+    supervisor.renew = current.renew
     supervisor.manager = manager
     if alarm is not None:
         alarm.start()
         supervisor.alarm = alarm
     if metrics is not None:
         supervisor.ended = metrics.page.clear_gauges
-    supervisor.look_after = lambda: _is_renewed(options, files)
+    supervisor.look_after = lambda: _is_renewed(current.now, current.files)
     return supervisor
 
 

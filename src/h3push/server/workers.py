@@ -77,6 +77,8 @@ class Supervisor:
         """Called once, when all workers serve."""
         self.look_after: Callable[[], bool] = _never
         """Called every `look_interval` seconds; True asks for a reload."""
+        self.renew: Callable[[], bool] = _always
+        """Called before a reload, to read what the next workers begin with; False: it cannot be, so everything stays."""
         self.alarm: Alarm | None = None
         """Asks for a reload when it rings."""
         self.ended: Callable[[int], None] = _nobody
@@ -321,6 +323,9 @@ class Supervisor:
         if self._stopping:
             return
         self.manager.reloading()
+        if not self.renew():
+            self.manager.ready()
+            return
         self._generation += 1
         self._ticket_key = new_ticket_key()
         for post in self._posts:
@@ -358,6 +363,11 @@ def _nothing() -> None:
 
 def _nobody(_number: int) -> None:
     """Nobody keeps anything of a worker."""
+
+
+def _always() -> bool:
+    """Nothing is to be read."""
+    return True
 
 
 def _never() -> bool:
