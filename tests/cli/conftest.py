@@ -20,9 +20,9 @@ PAGE = b"<link rel=stylesheet href=style.css><img src='a b.png'><img src=empty.p
 @pytest.fixture(autouse=True)
 def loggers():
     """Our two loggers, which are left as they were: a command sets them up for its process, which is that of all tests."""
-    found = [logging.getLogger(name) for name in ("h3push", "h3push.lifecycle")]
+    found = [logging.getLogger(name) for name in ("h3push", "h3push.lifecycle", "uvicorn")]
     before = [(one.handlers, one.level, one.propagate) for one in found]
-    yield found
+    yield found[:2]
     for one, (handlers, level, propagate) in zip(found, before, strict=True):
         one.handlers, one.propagate = handlers, propagate
         one.setLevel(level)

@@ -96,6 +96,16 @@ def test_the_level_counts_for_our_loggers(loggers, capsys):
     assert (ours.level, lifecycle.level) == (logging.DEBUG, logging.DEBUG)
 
 
+def test_the_server_for_tcp_says_what_goes_wrong_as_we_do(loggers, capsys):
+    """A traceback of uvicorn's has our time stamp, and not the format of the application's root logger; its life is not told."""
+    configure_logs(Logs(log_level="info"))
+    over_tcp = logging.getLogger("uvicorn.error")
+    over_tcp.info("Uvicorn running")
+    over_tcp.error("Exception in ASGI application")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"\S+Z h3push: Exception in ASGI application", line)
+
+
 def configuration(path):
     handler = {"class": "logging.FileHandler", "filename": str(path), "formatter": "own"}
     return {

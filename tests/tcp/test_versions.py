@@ -123,6 +123,28 @@ def test_a_failure_is_answered_with_500_and_counted(served: Any, version: str) -
 
 
 @every_version
+def test_a_failure_after_the_response_is_logged_as_ours(
+    served: Any, version: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Starlette has it, which answers 500 itself and then raises: one traceback, by the same logger over every version."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"said"})
+        raise RuntimeError("on purpose")
+
+    async def scenario(world: Any) -> None:
+        answer = await world.get(version)
+        assert (answer.status, answer.content) == (500, b"said")
+        assert world.server.counters.failed == 1
+
+    served(app, scenario, lifespan=False)
+    told = [one for one in caplog.records if one.exc_info]
+    assert [one.name for one in told] == ["h3push.server"]
+    assert "the handler failed" in told[0].getMessage()
+
+
+@every_version
 def test_a_response_that_breaks_off_does_not_pass_for_whole(served: Any, version: str) -> None:
     """Its client sees an error, its row says that it failed."""
 

@@ -1,10 +1,11 @@
 """The logs of `h3push serve`, but for the access log: what it says of itself on stderr, and what its modules log.
 
 As under uvicorn, the root logger is the application's own: it is left as it is, so that `logging.basicConfig` in the application
-works, and only what hangs below "h3push" is written by our handler. `--log-config` replaces that handler.
+works, and only what hangs below "h3push" and "uvicorn" is written by our handler. `--log-config` replaces that handler.
 
     h3push.lifecycle    where it serves, reloads, how it stops (from INFO on)
     h3push.server       what goes wrong with clients and certificates (from WARNING on)
+    uvicorn             the same of the server for TCP: an application's traceback looks alike over every version
 """
 
 import json
@@ -23,6 +24,7 @@ from h3push.cli.serving.logs import LEVELS, Logs
 
 _OURS = logging.getLogger("h3push")
 _LIFECYCLE = logging.getLogger("h3push.lifecycle")
+_OVER_TCP = logging.getLogger("uvicorn")
 
 
 _SET_UP = threading.Event()
@@ -48,6 +50,9 @@ def configure_logs(logs: Logs) -> None:
         _OURS.handlers = [handler]
         _OURS.propagate = False
         _OURS.setLevel(logging.WARNING)
+        _OVER_TCP.handlers = [handler]
+        _OVER_TCP.propagate = False
+        _OVER_TCP.setLevel(logging.WARNING)
         _LIFECYCLE.setLevel(logging.INFO)
     else:
         _load(logs.log_config)
@@ -56,6 +61,7 @@ def configure_logs(logs: Logs) -> None:
         level = LEVELS[logs.log_level]
         _OURS.setLevel(level)
         _LIFECYCLE.setLevel(level)
+        _OVER_TCP.setLevel(max(level, logging.WARNING))  # of its life we tell ourselves
 
 
 def say(line: str) -> None:

@@ -257,12 +257,13 @@ class TcpExchange:
             logger.info("%r: %s", self.request, error)
             self._failed = True
         except Exception as error:
-            if self._gone or self.status is not None:
-                raise
+            if not self._complete and (self._gone or self.status is not None):
+                raise  # the server beneath ends the response, so that nothing short passes for whole
             logger.error("%r: the handler failed", self.request, exc_info=error)
             self._owner.server.counters.failed += 1
-            self._failed = True
-            await self._answer(500)
+            if not self._complete:
+                self._failed = True
+                await self._answer(500)
 
     async def _call(self) -> None:
         settings = self._owner.settings
