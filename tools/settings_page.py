@@ -7,11 +7,15 @@ from documented import paragraphs, table, under_each_name
 
 import h3push
 from h3push import testing
+from h3push.proxy.settings import ProxySettings, UpstreamSettings
+from h3push.relay.settings import RelaySettings
 
 HEAD = """# Settings
 
 Made from the code by `tools/reference.py`; do not edit by hand. The text beside each setting is the one in the source, with the
-reason for the default. All of these are frozen dataclasses with keyword arguments:
+reason for the default. All of these are frozen dataclasses with keyword arguments. Those of `h3push relay` and `h3push proxy`
+stand at the end; some of them are flags.
+
 
 ```python
 import h3push
@@ -21,7 +25,7 @@ settings = h3push.ServerSettings(idle_timeout=60.0, max_connections=1_000)
 """
 
 ENDINGS = {
-    "seconds": ("timeout", "delay", "wait", "jitter", "grace", "interval"),
+    "seconds": ("timeout", "delay", "wait", "jitter", "grace", "interval", "seconds", "backoff", "keepalive"),
     "bytes": ("window", "water", "bytes", "size", "capacity", "mtu", "queue", "buffer"),
     "bits a second": ("rate",),
     "frames a second": ("flood_rate",),
@@ -30,11 +34,23 @@ ENDINGS = {
 """Unit -> how the names of settings in it end; the longest ending decides."""
 
 
+OF_THE_RELAYS: list[type] = [RelaySettings, ProxySettings, UpstreamSettings]
+"""Settings of commands: no public names, but bounds that people look up."""
+
+
 def settings_classes() -> list[type]:
-    """Every public class whose name ends with Settings or Config, in the order of the public names."""
+    """Every public class whose name ends with Settings or Config, in the order of the public names, and those of the relays."""
     names = [(h3push, name) for name in h3push.__all__] + [(testing, name) for name in testing.__all__]
     found = [getattr(module, name) for module, name in names if name.endswith(("Settings", "Config"))]
-    return [thing for thing in found if dataclasses.is_dataclass(thing)]
+    return [thing for thing in found if dataclasses.is_dataclass(thing)] + OF_THE_RELAYS
+
+
+def module_of(thing: type) -> str:
+    """Where users find it."""
+    for module in (h3push, testing):
+        if thing.__name__ in module.__all__:
+            return module.__name__
+    return thing.__module__
 
 
 def unit(name: str) -> str:
@@ -71,7 +87,7 @@ def page() -> str:
     """The page."""
     lines = [HEAD]
     for thing in settings_classes():
-        module = "h3push" if thing.__name__ in h3push.__all__ else "h3push.testing"
+        module = module_of(thing)
         texts = under_each_name(thing)
         lines += [f"## `{module}.{thing.__name__}`", "", paragraphs(thing), ""]
         rows = [[f"`{one.name}`", default(one), texts.get(one.name, "")] for one in dataclasses.fields(thing)]

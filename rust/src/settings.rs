@@ -52,6 +52,8 @@ pub struct Settings {
     pub first_read_unidirectional: usize,
     /// The congestion controller.
     pub congestion: Congestion,
+    /// Packets that may be under way before the first acknowledgment (RFC 9002 section 7.2).
+    pub initial_window: u64,
     /// The round trip time assumed before the first sample.
     pub initial_rtt: Duration,
     /// Largest RFC 9221 frame that we take; 0: the extension is off.
@@ -88,6 +90,7 @@ impl Default for Settings {
             ask_incoming: false,
             first_read_unidirectional: 0,
             congestion: Congestion::Cubic,
+            initial_window: RECOMMENDED_WINDOW,
             initial_rtt: Duration::from_millis(333),
             max_datagram_frame: 0,
             migration: true,
@@ -104,6 +107,10 @@ pub const FIRST_RECEIVE_WINDOW: u64 = 64 << 10;
 /// See `FIRST_RECEIVE_WINDOW`.
 pub const FIRST_SEND_WINDOW: u64 = 128 << 10;
 
+/// Packets that RFC 9002 section 7.2 recommends to begin with.
+pub const RECOMMENDED_WINDOW: u64 = 10;
+/// A first window above this asks a network for more than any page needs, before it has said anything of itself.
+const MAX_INITIAL_WINDOW: u64 = 1000;
 /// Stream counts and windows above this are a mistake, not a wish (and a stream count costs memory at once).
 pub const MAX_STREAMS: u64 = 1 << 20;
 /// QUIC multiplies it; nobody's is longer.
@@ -124,6 +131,10 @@ impl Settings {
             (self.low_water <= self.high_water, "low_water is above high_water"),
             (!self.handshake_timeout.is_zero(), "handshake_timeout must be positive"),
             (self.keep_alive != Some(Duration::ZERO), "keep_alive_interval must be positive"),
+            (
+                (RECOMMENDED_WINDOW..=MAX_INITIAL_WINDOW).contains(&self.initial_window),
+                "initial_window is not within 10 to 1000 packets",
+            ),
             (!self.initial_rtt.is_zero(), "initial_rtt must be positive"),
             (self.initial_rtt <= MAX_RTT, "initial_rtt is above an hour"),
             (self.idle_timeout.as_millis() <= u128::from(MAX_WINDOW), "idle_timeout is too long"),

@@ -151,6 +151,7 @@ class Transport:
         ask_incoming: bool = False,
         first_read_unidirectional: int = 0,
         congestion: str = "cubic",
+        initial_window: int = 10,
         initial_rtt: float = 0.333,
         max_datagram_frame: int = 0,
         migration: bool = True,
@@ -168,7 +169,8 @@ class Transport:
         together, and `byte_budget_per_address` of it to one address; without a grant they go on with those.
         `retry_above`: with so many handshakes under way, new clients must prove their address (Retry).
         `first_read_unidirectional`: when not 0, the first read of a peer's unidirectional stream is cut to so many bytes and
-        the stream is paused until `resume`. `congestion`: "cubic" or "new_reno". `idle_timeout` 0: none.
+        the stream is paused until `resume`. `congestion`: "cubic" or "new_reno". `initial_window`: packets of 1,200
+        bytes under way before the first acknowledgment, 10 to 1000. `idle_timeout` 0: none.
         `max_open_files`: descriptors for files of `write_file`, over all connections; a file that has none is opened again
         for its next piece. `max_datagram_frame`: not 0 turns RFC 9221 datagrams on; quinn then takes up to 65535 bytes.
         `ValueError` for settings that cannot be.

@@ -4,7 +4,7 @@ import pytest
 
 from h3push import _quic
 
-from .ends import Joined, data_of, only
+from .ends import MS, Joined, data_of, only
 
 
 @pytest.fixture
@@ -266,3 +266,32 @@ def test_port_0_is_no_source(settings):
     assert joined.server.transmits(0) == []
     joined.server.feed(0, initial, ("10.0.0.1", 1))
     assert joined.server.transmits(0) != []
+
+
+@pytest.mark.parametrize("congestion", ["cubic", "new_reno"])
+def test_the_first_window_is_what_the_settings_say(settings, congestion):
+    """Before the first acknowledgment a server sends ten packets of 1,200 bytes, or as many as `initial_window` says."""
+
+    def first_flight(**given):
+        transport = _quic.Transport(congestion=congestion, mtu_discovery=False, **given)
+        joined = Joined(*settings, server=transport, delay=100 * MS)
+        ours = joined.connect()
+        joined.run(1_000)
+        theirs = only(joined.told[joined.server], _quic.ACCEPTED)[-1][1]
+        stream = joined.client.open(ours, False)
+        joined.client.write(ours, stream, b"GET", True)
+        joined.run(101)
+        before = len(joined.sent)
+        joined.server.write(theirs, stream, bytes(200_000), True)
+        joined.run(190)
+        return sum(length for _, of_client, length in joined.sent[before:] if not of_client)
+
+    ten, many = first_flight(), first_flight(initial_window=32)
+    assert many - ten == pytest.approx(22 * 1200, abs=2 * 1200)
+
+
+@pytest.mark.parametrize("packets", [0, 9, 1_001])
+def test_a_first_window_that_no_network_should_meet_is_refused(packets):
+    """Ten packets are what RFC 9002 recommends, and a thousand are more than any page needs."""
+    with pytest.raises(ValueError, match="initial_window is not within 10 to 1000"):
+        _quic.Transport(initial_window=packets)

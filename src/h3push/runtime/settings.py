@@ -118,6 +118,11 @@ class ServerSettings:
     160 Mbit/s), and a client that stops acknowledging holds that much. Pushes get three quarters of it, and no further ahead of
     the network than two congestion windows, so that what is asked for finds room at once."""
 
+    initial_window: int = 10
+    """Packets of 1,200 bytes under way before the first acknowledgment; RFC 9002 section 7.2 recommends ten. More, 1,000 at most,
+    saves round trips where whoever runs the server knows that the way to its clients bears it, as a relay's. On a way that does
+    not, the excess is lost and sent again."""
+
     def transport(self) -> "_quic.Transport":
         """The QUIC transport settings that go with these."""
         return _quic.Transport(
@@ -136,6 +141,7 @@ class ServerSettings:
             byte_budget=self.byte_budget,
             byte_budget_per_address=self.byte_budget_per_address,
             max_open_files=self.max_open_files,
+            initial_window=self.initial_window,
         )
 
 

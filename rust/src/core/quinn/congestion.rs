@@ -13,14 +13,30 @@ use quinn_proto::{RttEstimator, congestion};
 
 use crate::settings::Congestion;
 
+/// The datagram that windows are counted in before the path's own size is known, as quinn counts it.
+const DATAGRAM_BYTES: u64 = 1200;
+
 /// Makes congestion controllers that let go at the end.
-pub(super) struct LettingGo(pub(super) Congestion);
+pub(super) struct LettingGo {
+    pub(super) kind: Congestion,
+    /// Packets to begin with.
+    pub(super) packets: u64,
+}
 
 impl congestion::ControllerFactory for LettingGo {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn congestion::Controller> {
-        let inner = match self.0 {
-            Congestion::Cubic => Arc::new(congestion::CubicConfig::default()).build(now, current_mtu),
-            Congestion::NewReno => Arc::new(congestion::NewRenoConfig::default()).build(now, current_mtu),
+        let bytes = self.packets * DATAGRAM_BYTES;
+        let inner = match self.kind {
+            Congestion::Cubic => {
+                let mut config = congestion::CubicConfig::default();
+                config.initial_window(bytes);
+                Arc::new(config).build(now, current_mtu)
+            }
+            Congestion::NewReno => {
+                let mut config = congestion::NewRenoConfig::default();
+                config.initial_window(bytes);
+                Arc::new(config).build(now, current_mtu)
+            }
         };
         Box::new(Releasable { inner, closing: Arc::new(AtomicBool::new(false)) })
     }

@@ -240,6 +240,9 @@ fn transport_config(settings: &Settings, first_window: u64) -> TransportConfig {
         discovery.upper_bound(MTU_UPPER_BOUND.max(settings.initial_mtu));
         discovery
     }));
-    config.congestion_controller_factory(Arc::new(LettingGo(settings.congestion)));
+    config.congestion_controller_factory(Arc::new(LettingGo {
+        kind: settings.congestion,
+        packets: settings.initial_window,
+    }));
     config
 }

@@ -117,6 +117,9 @@ class Limits(ServerFlags):
         "--connection-receive-window", "Flow control of one connection.  [default: 1MiB]"
     )
     send_window: int | None = _size("--send-window", "Bytes under way to one client.  [default: 2MiB]")
+    initial_window: int | None = flag(
+        "--initial-window N", "Packets before the first acknowledgment.  [default: 10]", type=click.IntRange(10, 1_000)
+    )
     max_open_files: int | None = _count("--max-open-files", "Files open for sending.  [default: 64]")
 
 
