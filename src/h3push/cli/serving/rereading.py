@@ -24,7 +24,7 @@ HELD = {
     "metrics": ("metrics",),
     "limits": ("backlog",),
 }
-"""What was made at the start for the whole life of the server, its sockets above all: field of the options -> fields there."""
+"""The things made at the start for the whole life of the server, its sockets above all: field of the options -> fields there."""
 
 
 class RereadCommand(click.RichCommand):
