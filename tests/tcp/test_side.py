@@ -5,6 +5,7 @@ import shutil
 import socket
 from typing import Any
 
+import h11
 import pytest
 
 import h3push
@@ -201,6 +202,25 @@ async def accepts(port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+@TCP_VERSIONS
+def test_a_response_of_hypercorn_that_breaks_off_ends(served: Any, version: str) -> None:
+    """Its client knows at once, and neither waits for the rest nor takes what there is for the whole."""
+    pytest.importorskip("hypercorn")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise RuntimeError("on purpose")
+
+    async def scenario(world: Any) -> None:
+        async with asyncio.timeout(10):
+            with pytest.raises((ConnectionError, h11.RemoteProtocolError)):
+                await world.get(version)
+        assert [row["outcome"] for row in world.rows()] == ["failed"]
+
+    served(app, scenario, tcp="hypercorn", lifespan=False)
 
 
 def test_a_shutdown_without_grace_ends_responses(served: Any) -> None:

@@ -5,12 +5,17 @@ import logging
 import math
 import socket
 import ssl
+from contextlib import suppress
 from importlib.metadata import version
 
 import hypercorn.asyncio
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
 from hypercorn.config import Config, Sockets
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 
-from h3push.asgi.types import ASGIApplication
+from h3push.asgi.types import ASGIApplication, Receive, Scope, Send
 from h3push.runtime.settings import ServerSettings
 from h3push.tcp.backend import Abilities, BackendKind
 
@@ -47,6 +52,34 @@ class OurConfig(Config):
         return Sockets([], self._ours, []) if self._context is None else Sockets(self._ours, [], [])
 
 
+class ResettingApplication:
+    """An application whose responses over HTTP/2 are reset when they break off.
+
+    Hypercorn 0.18 forgets them instead, and their clients wait for the rest until the connection ends.
+    """
+
+    def __init__(self, app: ASGIApplication) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application."""
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            await _reset_what_broke_off(send)
+
+
+async def _reset_what_broke_off(send: Send) -> None:
+    stream = getattr(send, "__self__", None)
+    if not isinstance(stream, HTTPStream) or stream.closed or stream.state is not ASGIHTTPState.RESPONSE:
+        return
+    protocol = getattr(stream.send, "__self__", None)
+    if isinstance(protocol, H2Protocol):
+        with suppress(ProtocolError):  # the client reset it before
+            protocol.connection.reset_stream(stream.stream_id, ErrorCodes.INTERNAL_ERROR)
+            await protocol._flush()  # noqa: SLF001 - there is no other way
+
+
 class HypercornBackend:
     """One Hypercorn, in the event loop that runs."""
 
@@ -57,7 +90,7 @@ class HypercornBackend:
         context: ssl.SSLContext | None,
         settings: ServerSettings,
     ) -> None:
-        self._app = app
+        self._app = ResettingApplication(app)
         self._config = OurConfig(sockets, context, settings)
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
