@@ -30,7 +30,7 @@ DROPPED = CONTENT_FIELDS | {b"range", b"referer"}
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 """Media types of pages."""
 _READ_AGAIN_AFTER = 1.25
-"""A page that is arriving is read again when it has grown by so much: to read it whole each time would take the square of it."""
+"""Growth of an arriving page after which it is read again: reading it whole at each piece would take quadratic time."""
 
 
 class Assets:

@@ -17,7 +17,7 @@ class Sink:
         return request
 
     def connected(self, remote: Address, http_version: str, seconds: float) -> None:
-        """Note that there is a new connection, after so many seconds."""
+        """Note that a connection was opened, and how many seconds that took."""
 
     def falls_back(self, why: str) -> None:
         """Note that HTTP/3 does not answer, and another version is tried."""

@@ -47,7 +47,7 @@ class Expectation:
         self._on_end: Callable[[], None] | None = on_end
 
     def end(self) -> None:
-        """It sends no further one. Harmless when that was said before."""
+        """It will send no further request. Harmless when called again."""
         if self._on_end is not None:
             on_end, self._on_end = self._on_end, None
             on_end()
@@ -77,7 +77,7 @@ class PushTaker:
     # requests to come
 
     def expect(self) -> Expectation:
-        """Say that a request may come, until the answer is told that none does."""
+        """Announce that requests may follow, until the returned object says that none will."""
         self._expected += 1
         return Expectation(self._expect_less)
 

@@ -39,26 +39,26 @@ class SenderOptions:
     """Settings of all connections of a command."""
 
     tls: _quic.ClientTls
-    """Whom to trust, and who we are."""
+    """The authorities that are trusted, and the certificate that the client shows."""
     detour: Detour
     """Where to connect instead of to what a URL's host stands for."""
     max_pushes: int | None = None
     """Pushes that may be under way at once; `None` takes none."""
     connect_timeout: float = 10.0
-    """Seconds until there must be a connection."""
+    """Seconds that opening a connection may take."""
     fallback: ssl.SSLContext | None = None
     """TLS over TCP, where HTTP/2 and HTTP/1.1 may be used; `None`: nothing but HTTP/3."""
     qlog: Path | None = None
     """Directory for a file about each connection."""
     push_timeout: float = 10.0
-    """Once every response is complete, pushes on which nothing comes for so many seconds are called off."""
+    """Seconds without progress after which a push is called off, once every response is complete."""
 
 
 class Journal(Protocol):
     """Told what happens before a response."""
 
     def connected(self, remote: Address, http_version: str, seconds: float) -> None:
-        """There is a new connection, after so many seconds."""
+        """A connection was opened, and took so many seconds."""
 
     def falls_back(self, why: str) -> None:
         """HTTP/3 does not answer: another version is tried."""

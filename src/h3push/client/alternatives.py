@@ -56,7 +56,7 @@ def parse(value: str, origin: Origin) -> Offer | None:
 
 
 class Alternatives:
-    """The knowledge of each origin.
+    """Where HTTP/3 is known to answer, origin by origin.
 
     Args:
         most: origins that are remembered; the oldest is forgotten first.

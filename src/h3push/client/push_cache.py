@@ -29,7 +29,7 @@ from h3push.runtime.settings import PushCacheSettings
 from h3push.runtime.signal import Signal
 
 OnUnused = Callable[[ReceivedPush, Unused], None]
-"""Told of each push that is not used, in the moment that this is known, and why."""
+"""Called with each push that is not used, and the reason, as soon as it is known."""
 
 
 class Freshness(Protocol):

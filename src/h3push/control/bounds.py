@@ -1,4 +1,4 @@
-"""How sure a count makes us of a probability: the 5 % lower bound. The quantiles are scipy's.
+"""The certainty of a probability that was counted: its 5 % lower bound. The quantiles are scipy's.
 
 `lower_bound` is Clopper and Pearson's: with k of n seen, the largest p for which k or more of n would still be rarer than the
 level. It needs no prior, and it never claims more certainty than its level, however small n is. Its closed forms say what

@@ -82,7 +82,7 @@ class Controller:
         self.counters = ControlCounters()
         """The work done so far."""
         self.on_view: Callable[[ViewSeen], None] | None = None
-        """Told of each view that was learned from; shares it with other workers."""
+        """Called with each view that was learned from; shares it with other workers."""
         self.measure = False
         """Keep the time that each decision takes."""
         self._router = Router(name for name in model.routes if "{" in name)

@@ -99,8 +99,8 @@ def judge(
         path: the link, and the page.
         idle: `path.idle`, the bytes that delay nothing that was asked for.
         taken: bytes of the candidates before it that are pushed.
-        price: milliseconds that a kilobyte in vain is worth.
-        toll: milliseconds that a push in vain is worth, whatever its size.
+        price: milliseconds that a wasted kilobyte is worth.
+        toll: milliseconds that a wasted push is worth, whatever its size.
         known: views that tell of it elsewhere.
     """
     saved = path.saved(taken + size)

@@ -41,7 +41,7 @@ class Standing(Enum):
 
 @dataclass(slots=True)
 class Effect:
-    """The knowledge of one route."""
+    """The measurements of one route."""
 
     saved: ConfidenceSequence = field(default_factory=ConfidenceSequence)
     """Milliseconds that pushes save over hints."""

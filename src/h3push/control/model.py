@@ -4,7 +4,7 @@ There is one way in, `Model.learn`, and it takes a `ViewSeen`: a value without a
 workers of a server share what they learn by telling each other what they saw (`store`), and a restart repeats it.
 
 What the routes have in common are two budgets, of bytes and of pushes. After each view the price of a wasted byte moves: up while
-the share of bytes that was pushed in vain lies above the budget, down while it lies below. So bytes are spent where they save
+the share of bytes that was wasted lies above the budget, down while it lies below. So bytes are spent where they save
 most, and no threshold has to be guessed.
 """
 
@@ -37,13 +37,13 @@ THINK_TIMES = 32
 LEDGER_FADING = 1 - 1 / 200
 """Weight in the ledger of a view's bytes when the next one has come."""
 MAX_UNUSED = 0.08
-"""The share of pushes that may be in vain, beside the budget of bytes: small ones cost a push ID, a promise and work, too."""
+"""The share of pushes that may be wasted, beside the budget of bytes: small ones cost a push ID, a promise and work, too."""
 LOWEST_TOLL, HIGHEST_TOLL = 0.5, 10_000.0
 """Bounds of the toll, in milliseconds."""
 FORGIVING = 0.995
 """Factor of the toll in a view without pushes: where nothing is pushed, nothing would ever lower it."""
 STEP = 0.2
-"""Speed of the price: at twice the budget it grows by so much, relatively, with each view."""
+"""Speed of the price: at twice the budget, each view raises it by this fraction."""
 STEEPEST = (-0.1, 0.3)
 """Bounds of a view's change of the price, as a logarithm."""
 CHEAPEST, DEAREST = 0.02, 10_000.0
@@ -60,7 +60,7 @@ class Fate(Enum):
     UNKNOWN = "unknown"
     """It was pushed, and nobody says; or the client had it already. The view is no trial of it."""
     GONE = "gone"
-    """There is no such thing any more: it was answered with an error."""
+    """It no longer exists: the answer was an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class ViewSeen:
     route: str
     """The route of the page."""
     kind: EvidenceClass
-    """The knowledge of the client when the page was asked for."""
+    """The server's knowledge of the client when the page was asked for."""
     page_bytes: float
     """Bytes of the page."""
     think_ms: float = 0.0
@@ -96,11 +96,11 @@ class ViewSeen:
     bytes: float = 0.0
     """All bytes that it took."""
     wasted: float = 0.0
-    """Those that were pushed in vain; where nobody says, the part that is to be expected."""
+    """Those of them that were wasted; an estimate where no report says."""
     pushes: int = 0
     """Pushes."""
     unused: float = 0.0
-    """Those in vain, counted likewise."""
+    """The wasted ones, counted likewise."""
     arm: Arm | None = None
     """The group, when something would be pushed and some connections are held out."""
     share: float = 0.0
@@ -226,7 +226,7 @@ class Model:
     """All routes, and what they share."""
 
     waste: float = 0.02
-    """The share of all bytes that may be pushed in vain."""
+    """The share of all bytes that may be wasted on pushes."""
     routes: OrderedDict[str, Route] = field(default_factory=OrderedDict)
     """By name; the one that was seen last stands last."""
     expectations: dict[tuple[str, EvidenceClass], Tally] = field(default_factory=dict)
@@ -238,13 +238,13 @@ class Model:
     bytes: float = 0.0
     """Bytes that clients took, faded."""
     wasted: float = 0.0
-    """Bytes that were pushed in vain, faded."""
+    """Bytes that were wasted on pushes, faded."""
     toll: float = LOWEST_TOLL
     """Milliseconds of saving that an unused push has to be worth, whatever its size."""
     pushes: float = 0.0
     """Pushes, faded."""
     unused: float = 0.0
-    """Pushes in vain, faded."""
+    """Wasted pushes, faded."""
 
     def route(self, name: str) -> Route:
         """A route; a new one when it is not known."""
@@ -310,12 +310,12 @@ class Model:
 
     @property
     def wasted_share(self) -> float:
-        """The share of bytes that was pushed in vain of late."""
+        """The recent share of bytes that was wasted on pushes."""
         return self.wasted / self.bytes if self.bytes else 0.0
 
 
 def _change(share: float, budget: float) -> float:
-    """The factor by which a price moves, once the share of what is in vain is compared with the budget."""
+    """The factor by which a price moves, once the wasted share is compared with the budget."""
     if budget <= 0:
         return math.inf
     return math.exp(min(STEEPEST[1], max(STEEPEST[0], STEP * (share - budget) / budget)))

@@ -58,7 +58,7 @@ class Page:
     match: Match
     """Its route."""
     kind: EvidenceClass
-    """The knowledge of the client."""
+    """The server's knowledge of the client."""
     began: float
     """When it was asked for, in loop time."""
     round_trip: float
@@ -126,7 +126,7 @@ class Page:
         for path, one in self.responses.items():
             size = float(one.writer.bytes_sent)
             total += size
-            good = 200 <= (one.writer.status or ERROR) < 300  # who is told 304 had it: a push would be in vain
+            good = 200 <= (one.writer.status or ERROR) < 300  # whoever gets a 304 had it: a push would be wasted
             if path != self.path and good:
                 members.append(Seen(self.match.generalized(path), Fate.USED, size, one.position, one.since * 1000))
         page = self.responses.get(self.path)
@@ -147,7 +147,7 @@ class Page:
         )
 
     def _in_vain(self, pushed: PushedResponse, fate: Fate) -> float:
-        """The part of a push that was in vain: all, nothing, or what is to be expected."""
+        """The wasted part of a push: all, nothing, or an estimate."""
         if pushed.called_off or fate in {Fate.UNUSED, Fate.GONE}:
             return 1.0
         return 1 - pushed.expected if fate is Fate.UNKNOWN else 0.0

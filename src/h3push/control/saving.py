@@ -82,8 +82,8 @@ def break_even(saved: float, size: float, delay: float, price: float = PRICE_MS_
         saved: milliseconds that it saves when it is used.
         size: its bytes.
         delay: milliseconds by which it delays what was asked for (D), 0 in idle time.
-        price: milliseconds that a kilobyte in vain is worth.
-        toll: milliseconds that a push in vain is worth, whatever its size.
+        price: milliseconds that a wasted kilobyte is worth.
+        toll: milliseconds that a wasted push is worth, whatever its size.
     """
     cost = delay + price * size / 1000 + toll
     return cost / (saved + cost) if saved + cost > 0 else 1.0

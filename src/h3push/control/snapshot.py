@@ -1,4 +1,4 @@
-"""The model as JSON, and back: whole, or one page view of it. What is no such thing is refused, whoever wrote it."""
+"""The model as JSON, and back: whole, or one page view of it. Anything else is refused, whoever wrote it."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class SnapshotError(ValueError):
-    """Text that is no model, or no view."""
+    """The text is neither a model nor a view."""
 
 
 def view_to_text(view: ViewSeen) -> str:

@@ -1,1 +1,1 @@
-"""The examinations of `h3push doctor`: each looks at one thing and says what is wrong with it and what to type."""
+"""The checks of `h3push doctor`: each looks at one thing, and says what is wrong with it and what to type."""

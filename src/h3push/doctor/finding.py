@@ -5,7 +5,7 @@ from enum import Enum
 
 
 class Level(Enum):
-    """How a finding is meant."""
+    """The severity of a finding."""
 
     GOOD = "good"
     """Nothing to do."""
@@ -20,7 +20,7 @@ class Finding:
     """One finding."""
 
     topic: str
-    """The thing that was looked at, in a word or two."""
+    """The subject, in a word or two."""
     level: Level
     """How it is."""
     message: str
@@ -30,15 +30,15 @@ class Finding:
 
 
 def good(topic: str, message: str) -> Finding:
-    """Make a finding of something that is well."""
+    """Report something that is in order."""
     return Finding(topic, Level.GOOD, message)
 
 
 def advice(topic: str, message: str, remedy: str) -> Finding:
-    """Make a finding of something that works."""
+    """Report something that works and could be better."""
     return Finding(topic, Level.ADVICE, message, remedy)
 
 
 def wrong(topic: str, message: str, remedy: str) -> Finding:
-    """Make a finding of something that is not well."""
+    """Report something that is wrong."""
     return Finding(topic, Level.WRONG, message, remedy)

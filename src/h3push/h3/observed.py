@@ -16,7 +16,7 @@ from h3push.h3.transport import Transport
 
 
 class Observer(Protocol):
-    """Whoever watches a connection."""
+    """An observer of a connection."""
 
     def sent(self, stream_id: int, data: bytes, fin: bool) -> None:
         """The core wrote bytes to a stream, and with `fin` its end."""

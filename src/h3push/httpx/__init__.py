@@ -3,7 +3,7 @@
     client = httpx.AsyncClient(transport=h3push.httpx.AsyncTransport())
     client = httpx.Client(mounts={"https://origin.example": h3push.httpx.Transport()})
 
-Whoever has no client yet takes `h3push.AsyncClient`, `h3push.Client` or `h3push.get`.
+A program without a client of its own takes `h3push.AsyncClient`, `h3push.Client` or `h3push.get`.
 """
 
 from h3push.httpx.transport import AsyncTransport, Transport

@@ -1,4 +1,4 @@
-"""How sure the comparison of two means makes us: Welch's interval of their difference. The quantiles are scipy's."""
+"""The certainty of a difference between two means: Welch's interval. The quantiles are scipy's."""
 
 import math
 from collections.abc import Sequence

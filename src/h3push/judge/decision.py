@@ -16,7 +16,7 @@ from h3push.control.saving import INITIAL_WINDOW, PRICE_MS_PER_KB, RATE, ROUND_T
 from h3push.judge.evidence import Candidate, Count, Route
 
 DEAREST = 1e9
-"""Milliseconds a kilobyte at which nothing is pushed that was ever in vain."""
+"""Milliseconds a kilobyte at which nothing is pushed that was ever wasted."""
 STEPS = 12
 """Bisections of the price: within a thousandth of what keeps the budget."""
 
@@ -30,9 +30,9 @@ class Terms:
     rate: float = RATE
     """Bits per second."""
     price: float = PRICE_MS_PER_KB
-    """Milliseconds that a kilobyte in vain is worth, at least."""
+    """Milliseconds that a wasted kilobyte is worth, at least."""
     waste: float = 0.02
-    """Share of all bytes that may be pushed in vain: the budget."""
+    """Share of all bytes that may be wasted on pushes: the budget."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Learning: from a table of evidence to routes with their candidates, counted. Expressions of Ibis, the same on every engine.
 
     rows ──▶ views      one for each page view: its route, the class of its client, what the path measured
-         └─▶ members    one for each view and candidate: was it used, or pushed in vain, or is that unknown?
+         └─▶ members    one for each view and candidate: was it used, or wasted, or is that unknown?
                  └─▶ counts by route, candidate and class; medians of size, place and time
 
 A candidate's trials are the views of its route, less those in which it was pushed and nobody said whether it was used: pushed

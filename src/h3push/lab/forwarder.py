@@ -33,7 +33,7 @@ class ForwarderBounds:
     flows: int = 1_000
     """UDP flows; the one that was silent for longest is forgotten for a further one."""
     flow_seconds: float = 300.0
-    """A UDP flow on which nothing moved for so long is forgotten; QUIC's idle time-outs are shorter."""
+    """Silence after which a UDP flow is forgotten, in seconds; QUIC's idle time-outs are shorter."""
     streams: int = 1_000
     """TCP connections; further ones are closed at once."""
 

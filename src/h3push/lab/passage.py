@@ -29,7 +29,7 @@ class _Waiting(NamedTuple):
 
 
 class Sample:
-    """A sample of measurements in seconds, of which percentiles can be told."""
+    """A sample of measurements in seconds, for percentiles."""
 
     __slots__ = ("_random", "_values", "count", "largest")
 
@@ -51,7 +51,7 @@ class Sample:
             self._values[place] = value
 
     def percentiles(self, *shares: float) -> Sequence[float]:
-        """The values below which such shares (0 to 1) of the measurements lie; zeros when there was none."""
+        """The quantiles at these shares (0 to 1); zeros when nothing was measured."""
         found = sorted(self._values) or [0.0]
         return [found[min(len(found) - 1, round(share * (len(found) - 1)))] for share in shares]
 
@@ -71,7 +71,7 @@ class Passed:
     delay: Sample
     """From arriving at the link to leaving it, in seconds."""
     late: Sample
-    """How much later than the emulation meant, in seconds."""
+    """Delay behind the emulation's own schedule, in seconds."""
 
 
 class Passage:

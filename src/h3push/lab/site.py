@@ -63,7 +63,7 @@ class Site:
     resources: tuple[SiteResource, ...] = ()
     """In the order in which a client finds them; each names only what stands before it, or the page."""
     others: Mapping[str, int] = field(default_factory=dict)
-    """Files that the server has beside them, and that a plan may push in vain: `:path` and bytes."""
+    """Files that the server has beside them, and that a plan may push for nothing: `:path` and bytes."""
     left_out: int = 0
     """Resources that are not emulated: of another origin, missing, or not fetched with GET."""
 

@@ -80,7 +80,7 @@ class _Reader(WSGIRequestHandler):
     timeout = READ_TIMEOUT
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
-        """Readers come every few seconds, and nobody wants to read of them."""
+        """Log nothing: readers come every few seconds."""
 
 
 class _Port(WSGIServer):

@@ -17,7 +17,7 @@ from h3push.plans.plan import ResourceKind, Stage
 MOST_RESOURCES = 10_000
 """Resources of one page, when nobody says how many: far more than any page has."""
 _HTML_BYTES_OF_A_SELECTOR = 400
-"""Asking for a selector costs as much as reading one byte of CSS for each so many bytes of HTML (measured)."""
+"""Bytes of HTML for each of which looking for a selector costs as much as reading one byte of CSS (measured)."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Content codings, undone while content passes by, so that a page can be read that the upstream has compressed."""
+"""Decoders of content codings, piece by piece, so that the proxy can read pages that the upstream compressed."""
 
 import zlib
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from typing import Any
 
 _SLICE = 512
-"""Coded content is undone in slices of this size: a few bytes may stand for very many."""
+"""Content is decoded in slices of this size: a few bytes may expand to very many."""
 
 
 class Decoder:
-    """Undoes one coding, piece by piece."""
+    """Decodes one content coding, piece by piece."""
 
     def __init__(self, decode: Callable[[bytes], bytes], wrong: type[Exception] = ValueError) -> None:
         self._decode = decode

@@ -12,24 +12,24 @@ class UpstreamSettings:
     """Settings of the connections to upstreams."""
 
     connect_timeout: float | None = 5.0
-    """A connection, with TLS, is there after so long. An upstream is near; one that takes longer is down."""
+    """For opening a connection, TLS included. An upstream is near; one that takes longer is down."""
     response_timeout: float | None = 60.0
-    """The header section of the answer comes so long after the request."""
+    """From the request to the header section of its answer."""
     read_timeout: float | None = 60.0
-    """The next piece of the answer's content comes so long after the last one."""
+    """Between two pieces of the answer's content."""
     write_timeout: float | None = 60.0
-    """The upstream takes the next piece of the request's content within so long."""
+    """For the upstream to take the next piece of the request's content."""
     pool_timeout: float | None = 5.0
-    """A request waits so long for one of `max_requests`; then the client gets 503."""
+    """For a request to get one of the `max_requests` places; after it the client gets 503."""
     keepalive: float = 30.0
-    """A connection that nobody uses is closed after so long. Shorter than most servers' own bound is the wrong way round: they
-    close theirs at 5 to 75 s, and what they closed is noticed at once."""
+    """After which an unused connection is closed. It need not be shorter than the upstream's own bound, commonly 5 to 75 s: a
+    connection that the upstream closed is noticed at once."""
     max_requests: int = 100
     """Requests to one upstream at once. Over HTTP/1.1 each has a connection of its own."""
     fail_timeout: float = 5.0
-    """An upstream that could not be reached is left out for so long, if there is another."""
+    """For which an upstream that could not be reached is left out, if there is another."""
     health_interval: float = 10.0
-    """Upstreams are asked for `--health-check` so often."""
+    """Between two health checks (`--health-check`) of an upstream."""
     high_water: int = 256 * KIB
     """Content of one answer that waits for the client; beyond it the upstream is not read from."""
 

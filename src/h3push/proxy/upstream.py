@@ -93,7 +93,7 @@ class UpstreamRequest:
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
 OnInterim = Callable[[int, Fields], Awaitable[None]]
-"""Told of each interim response."""
+"""Called with each interim response."""
 
 
 class UpstreamResponse(Protocol):

@@ -139,7 +139,7 @@ def _encoded(items: Any) -> Fields:
 
 
 def _cookies(inner: ClientConnection) -> list[Field]:
-    """Fields of the upstream's handshake that are not of the handshake itself: cookies, mostly."""
+    """Fields of the upstream's response beside those of the handshake: cookies, mostly."""
     response = inner.response
     fields = [] if response is None else end_to_end(_encoded(response.headers.raw_items()))
     return [field for field in fields if not _is_handshake(field[0]) and field[0] not in {b"date", b"server"}]

@@ -1,1 +1,1 @@
-"""qlog: what HTTP/3 did on a connection, written down as the drafts name it."""
+"""qlog: the HTTP/3 events of a connection, in the drafts' words."""

@@ -1,9 +1,9 @@
 """Watches the bytes of one connection, and makes qlog's events of them.
 
-Theory of operation. Each direction is read by itself: streams are told apart by their numbers, unidirectional ones by their type;
-frames are cut out, and field sections decoded by a QPACK decoder that hears what the sender's encoder says. A section that has to
-wait for the encoder stream is told when that has come. What cannot be read is told without its content: to judge it is the
-core's business.
+Theory of operation. Each direction is read by itself. Streams are distinguished by their IDs, unidirectional ones by their type;
+their bytes are cut into frames, and field sections decoded by a QPACK decoder that reads the sender's encoder stream. A section
+that has to wait for that stream is reported when it can be decoded. What cannot be read is reported without its content: judging
+it is the core's business.
 """
 
 from collections.abc import Callable
@@ -31,11 +31,11 @@ from h3push.wire.varint import decode_varint
 MAX_STREAMS = 4_096
 """Streams that are watched at once; the one that began first is given up for a further one."""
 MAX_SECTION = 1 << 20
-"""A field section that decodes to more is told without its fields, in bytes."""
+"""Largest decoded field section, in bytes; a larger one is reported without its fields."""
 MAX_BEHIND = 256
-"""Frames that are held behind a section that waits; further ones are told at once."""
+"""Frames that are held behind a section that waits; further ones are reported at once."""
 WAITING_STREAMS = 100
-"""Streams whose sections may wait for the encoder at once; others are told without their fields."""
+"""Streams whose sections may wait for the encoder at once; others are reported without their fields."""
 
 
 Frame = tuple[int, int, int, bytes | None]

@@ -1,4 +1,4 @@
-"""A stream's bytes to frames, for somebody who only watches: nothing is an error, nothing large is held."""
+"""Cuts a stream's bytes into frames for an observer: nothing is an error, nothing large is held."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from h3push.wire.registry import FrameType
 from h3push.wire.varint import decode_varint
 
 MAX_HELD = 65_536
-"""The payload of a larger frame is not held: it is told without what is in it, in bytes."""
+"""Largest payload that is held, in bytes; a larger frame is reported without its content."""
 
 
 class WatchedStream:

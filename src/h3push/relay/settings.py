@@ -20,7 +20,7 @@ class RelaySettings:
     unclaimed_seconds: float = 60.0
     """How long one waits: a browser asks for what a page needs within seconds."""
     reload_seconds: float = 10.0
-    """A push answers a reload (`Cache-Control: max-age=0`) for so long after its promise: what came with a page that was
+    """From its promise, how long a push answers a reload (`Cache-Control: max-age=0`): what came with a page that was
     reloaded is as new as the page. pip asks for every index page in this way. `no-cache` always goes to the origin."""
     silent_seconds: float = 60.0
     """How long a response that says nothing of its freshness answers further requests, at least: as long as a push may wait."""
@@ -34,19 +34,19 @@ class RelaySettings:
     connect_timeout: float = 15.0
     """For a connection to an origin: three round trips of a satellite, and two losses."""
     ping_seconds: float = 10.0
-    """A connection on which nothing arrives for so long is asked whether it is there (PING): before NAT bindings and the origin's
-    idle time-out end it, which are 30 s or more."""
+    """Silence after which a connection is probed with a PING: before NAT bindings and the origin's idle time-out end it, which
+    are 30 s or more."""
     quiet_seconds: float = 2.0
     """The same while a request is under way."""
     flight_seconds: float = 5.0
     """How long a request waits for the same one of somebody else, whose answer may be stored: some round trips of a satellite."""
     first_backoff: float = 0.5
-    """An origin that does not answer is tried again after so long, then after twice as long."""
+    """The first wait before an origin that does not answer is tried again; each further wait is twice as long."""
     last_backoff: float = 30.0
     """The longest of these waits."""
     loads: int = 8
-    """Page loads that the status page tells of."""
+    """Page loads that the status page shows."""
     rows: int = 300
-    """Requests that it tells of each."""
+    """Requests that it shows of each."""
     watchers: int = 16
     """Status pages that may be open at once."""

@@ -20,7 +20,7 @@ LOOK = 1.0
 """Seconds between two looks at a connection."""
 LEAST_WAIT = 1.0
 ROUND_TRIPS = 4
-"""An answer to a PING may take so long: the larger of both."""
+"""The time for an answer to a PING, in seconds and in round trips: the larger one counts."""
 
 
 @dataclass(slots=True)

@@ -96,7 +96,7 @@ class Push:
         """Have the connection call it off; there is nothing to be called off of what was refused."""
 
     def start(self) -> None:
-        """Have a push answered that was promised with `deferred`. Harmless when that was done, or when it is over."""
+        """Answer a push that was promised with `deferred`. Harmless when that was done, or when it is over."""
 
     async def done(self) -> ServerPushState:
         """Wait until it is FULFILLED, CANCELLED or refused (UNPROMISED), and return which."""

@@ -15,14 +15,14 @@ OPTIONAL = {"br": "brotli", "zstd": "zstandard"}
 
 
 SLICE_BYTES = 128
-"""Coded content is undone in slices of this size, and each is written before the next: a few bytes may stand for very many.
+"""Content is decoded in slices of this size, and each is written before the next: a few bytes may expand to very many.
 The worst slice gives 130 kB of gzip and 4 MB of zstd."""
 PIECE_BYTES = 1 << 20
 """Brotli, whose slices have no such bound, gives so much at once."""
 
 
 class Decoder(Protocol):
-    """Undoes one coding, piece by piece."""
+    """Decodes one content coding, piece by piece."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Give what a piece of coded content stands for."""

@@ -22,13 +22,13 @@ import rich_click as click
 from click.core import ParameterSource
 
 FILE = click.Path(path_type=Path)
-"""A path, as it was typed; whoever opens it says what is wrong with it."""
+"""A path as it was typed; it is checked when it is opened."""
 
 PREFIX = "H3PUSH_"
 """Environment variables begin with it."""
 
 SETTINGS_FILE = "h3push.settings_file"
-"""Where the name of the settings file stands in click's context."""
+"""Key of the settings file's name in click's context."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

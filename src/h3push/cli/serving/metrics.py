@@ -7,7 +7,7 @@ import rich_click as click
 from h3push.cli.serving.flag import Subject, flag
 
 LOOPBACK = "127.0.0.1"
-"""Where figures can be read when only a port is given: they are nobody else's business."""
+"""Host when only a port is given: metrics are for this machine alone unless the user says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

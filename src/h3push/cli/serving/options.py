@@ -65,7 +65,7 @@ class ServeOptions:
     logs: Logs
     """The logs."""
     metrics: Metrics
-    """Where figures can be read."""
+    """The port for Prometheus."""
     timeouts: Timeouts
     """Time-outs."""
     limits: Limits

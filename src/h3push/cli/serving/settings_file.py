@@ -18,7 +18,7 @@ from h3push.cli.serving.flag import PREFIX, SETTINGS_FILE, keys_of
 
 PYPROJECT = "pyproject.toml"
 TABLE = ("tool", "h3push")
-"""Where the commands' tables stand in a pyproject.toml."""
+"""The commands' tables in a pyproject.toml."""
 
 
 def read_settings(context: click.Context, _parameter: click.Parameter, path: Path | None) -> None:

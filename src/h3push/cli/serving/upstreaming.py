@@ -1,4 +1,4 @@
-"""The way to the upstreams of `h3push proxy`."""
+"""Flags about the upstreams of `h3push proxy`."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
