@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 import h3push
-from h3push.client.alternatives import Alternatives, Place, parse
+from h3push.client.alternatives import Alternative, Alternatives, parse
 from h3push.client.push_stats import Unused
 from h3push.http.url import Origin
 from h3push.httpx import AsyncTransport
@@ -275,9 +275,9 @@ def test_what_is_known_of_origins_is_bounded_and_ends():
     known = Alternatives(2, 10)
     for number in range(5):
         known.seen(Origin(f"{number}.example", 443), 'h3=":444"; ma=5', 0)
-    assert known.of(Origin("0.example", 443), 1) == Place("0.example", 443)
-    assert known.of(Origin("4.example", 443), 1) == Place("4.example", 444)
-    assert known.of(Origin("4.example", 443), 6) == Place("4.example", 443)
+    assert known.of(Origin("0.example", 443), 1) == Alternative("0.example", 443)
+    assert known.of(Origin("4.example", 443), 1) == Alternative("4.example", 444)
+    assert known.of(Origin("4.example", 443), 6) == Alternative("4.example", 443)
 
 
 def test_mounts_give_one_origin_to_http3():

@@ -22,7 +22,7 @@ _MAX_AGE = re.compile(r';\s*ma=(?:"?)(\d{1,10})', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Alternative:
     """Host and port of an alternative service."""
 
     host: str
@@ -33,7 +33,7 @@ class Place:
 class Offer:
     """The first HTTP/3 service of an Alt-Svc field."""
 
-    place: Place
+    place: Alternative
     seconds: int
     """How long it may be used."""
 
@@ -51,7 +51,7 @@ def parse(value: str, origin: Origin) -> Offer | None:
             return None
         age = _MAX_AGE.search(parameters)
         host = host.strip("[]").lower() or origin.host
-        return Offer(Place(host, int(port)), DEFAULT_MAX_AGE if age is None else int(age[1]))
+        return Offer(Alternative(host, int(port)), DEFAULT_MAX_AGE if age is None else int(age[1]))
     return None
 
 
@@ -66,15 +66,15 @@ class Alternatives:
     def __init__(self, most: int, retry_after: float) -> None:
         self._most = most
         self._retry_after = retry_after
-        self._offered: OrderedDict[Origin, tuple[Place, float]] = OrderedDict()
-        self._silent: OrderedDict[Place, float] = OrderedDict()
+        self._offered: OrderedDict[Origin, tuple[Alternative, float]] = OrderedDict()
+        self._silent: OrderedDict[Alternative, float] = OrderedDict()
 
-    def of(self, origin: Origin, now: float) -> Place:
+    def of(self, origin: Origin, now: float) -> Alternative:
         """Where to try HTTP/3."""
         offered = self._offered.get(origin)
         if offered is not None and now < offered[1]:
             return offered[0]
-        return Place(origin.host, origin.port)
+        return Alternative(origin.host, origin.port)
 
     def may_be_tried(self, origin: Origin, now: float) -> bool:
         """False where nothing answered a while ago."""

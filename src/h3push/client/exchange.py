@@ -36,7 +36,7 @@ class SentRequest(RequestView):
         return f"<SentRequest {self.method} {self.url}>"
 
 
-class Owner(FlowControl, Protocol):
+class ExchangeOwner(FlowControl, Protocol):
     """The connection, as an exchange sees it."""
 
     @property
@@ -115,7 +115,9 @@ class Exchange:
     """Promises that came with it and were not handed out."""
     _promised: asyncio.Event | None = None
 
-    def __init__(self, owner: Owner, request: SentRequest, stream_id: int | None, now: float, limits: Limits) -> None:
+    def __init__(
+        self, owner: ExchangeOwner, request: SentRequest, stream_id: int | None, now: float, limits: Limits
+    ) -> None:
         self.owner = owner
         self.request = request
         self.stream_id = stream_id
@@ -284,7 +286,13 @@ class PushedExchange(Exchange):
     """Called once, when its response is complete or will not be."""
 
     def __init__(
-        self, owner: Owner, request: SentRequest, now: float, limits: Limits, push_id: int, initiator: SentRequest
+        self,
+        owner: ExchangeOwner,
+        request: SentRequest,
+        now: float,
+        limits: Limits,
+        push_id: int,
+        initiator: SentRequest,
     ) -> None:
         super().__init__(owner, request, None, now, limits)
         self.push_id = push_id

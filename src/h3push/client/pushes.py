@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from h3push.client.exchange import Exchange, Owner, PushedExchange, SentRequest
+from h3push.client.exchange import Exchange, ExchangeOwner, PushedExchange, SentRequest
 from h3push.client.limits import Limits
 from h3push.client.response import ReceivedPush
 from h3push.errors import ConnectionClosed, ErrorCode
@@ -37,7 +37,7 @@ class RefusedPush:
     """Why."""
 
 
-class PushOwner(Owner, Protocol):
+class PushesOwner(ExchangeOwner, Protocol):
     """The connection, as its pushes see it."""
 
     @property
@@ -61,7 +61,7 @@ class PushOwner(Owner, Protocol):
 class ClientPushes:
     """The promises of the server on one connection."""
 
-    def __init__(self, owner: PushOwner) -> None:
+    def __init__(self, owner: PushesOwner) -> None:
         self.unreleased: dict[int, PushedExchange] = {}
         """Pushes that hold credit, by push ID, in the order of their promises."""
         self.on_push: OnPush | None = None

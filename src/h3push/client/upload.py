@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from h3push.client.exchange import Exchange, Owner
+from h3push.client.exchange import Exchange, ExchangeOwner
 from h3push.http.content import Body, BytesPart, FileContent, send_content
 from h3push.runtime.drain import Drain
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from h3push.http.content import Sink
 
 
-class Sender(Owner, Protocol):
+class Sender(ExchangeOwner, Protocol):
     """The connection, as an upload sees it."""
 
     def send_data(self, stream_id: int, data: bytes, end: bool) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from h3push.client.alternatives import Place, parse
+from h3push.client.alternatives import Alternative, parse
 from h3push.client.connect import connect
 from h3push.doctor.certificate import examine_certificate, examine_chain
 from h3push.doctor.finding import Finding, Level, advice, good, wrong
@@ -43,7 +43,7 @@ async def examine_reach(origin: Origin, cafile: Path | None, seconds: float) -> 
         visit = None
         message = f"nothing answers on TCP port {origin.port} ({error}), so no browser finds HTTP/3"
         found.append(advice(ALT_SVC, message, "pip install 'h3push[http2]', and no --tcp off"))
-    place = Place(origin.host, origin.port)
+    place = Alternative(origin.host, origin.port)
     if visit is not None:
         offer = None if visit.alt_svc is None else parse(visit.alt_svc, origin)
         found.append(_alt_svc(visit.alt_svc, offer is not None, origin))
@@ -77,7 +77,7 @@ def _alt_svc(value: str | None, offers: bool, origin: Origin) -> Finding:
 
 
 async def _examine_quic(
-    origin: Origin, place: Place, cafile: Path | None, seconds: float, visit: Visit | None
+    origin: Origin, place: Alternative, cafile: Path | None, seconds: float, visit: Visit | None
 ) -> list[Finding]:
     try:
         chain, refusal = await _shown(origin, place, cafile, seconds)
@@ -92,7 +92,9 @@ async def _examine_quic(
     return found
 
 
-async def _shown(origin: Origin, place: Place, cafile: Path | None, seconds: float) -> tuple[list[bytes], str | None]:
+async def _shown(
+    origin: Origin, place: Alternative, cafile: Path | None, seconds: float
+) -> tuple[list[bytes], str | None]:
     """The certificates that the server shows, and why a client refuses them, if it does."""
     try:
         return await _handshake(origin, place, cafile, seconds, verify=True), None
@@ -102,10 +104,12 @@ async def _shown(origin: Origin, place: Place, cafile: Path | None, seconds: flo
         return await _handshake(origin, place, None, seconds, verify=False), str(error)
 
 
-async def _handshake(origin: Origin, place: Place, cafile: Path | None, seconds: float, *, verify: bool) -> list[bytes]:
+async def _handshake(
+    origin: Origin, place: Alternative, cafile: Path | None, seconds: float, *, verify: bool
+) -> list[bytes]:
     """Connect over QUIC; the certificates that the server shows."""
     settings = ClientSettings(connect_timeout=seconds)
-    address = None if place == Place(origin.host, origin.port) else (place.host, place.port)
+    address = None if place == Alternative(origin.host, origin.port) else (place.host, place.port)
     url = f"https://{origin.authority}/"
     async with connect(url, cafile=cafile, verify=verify, settings=settings, address=address) as client:
         chain = client.info["peer_certificates"]
@@ -113,7 +117,7 @@ async def _handshake(origin: Origin, place: Place, cafile: Path | None, seconds:
         return chain
 
 
-def _unreachable(error: H3PushError, place: Place) -> Finding:
+def _unreachable(error: H3PushError, place: Alternative) -> Finding:
     kind = error.kind if isinstance(error, ConnectFailed) else None
     if kind is ConnectFailure.DNS:
         return wrong(UDP, f"{place.host} is no name that can be resolved: {error}", f"dig {place.host}")

@@ -17,7 +17,7 @@ import zttp
 from h3push.http.fields import Fields
 from h3push.proxy.failures import UpstreamFailed, UpstreamFailure
 from h3push.proxy.settings import UpstreamSettings
-from h3push.proxy.upstream import OnInterim, Owner, Upstream, UpstreamRequest
+from h3push.proxy.upstream import Keeper, OnInterim, Upstream, UpstreamRequest
 
 
 class Http1Connection(asyncio.Protocol):
@@ -29,7 +29,7 @@ class Http1Connection(asyncio.Protocol):
         owner: told when an exchange is over, and when the connection is.
     """
 
-    def __init__(self, upstream: Upstream, settings: UpstreamSettings, owner: Owner) -> None:
+    def __init__(self, upstream: Upstream, settings: UpstreamSettings, owner: Keeper) -> None:
         self.upstream = upstream
         self.settings = settings
         self.busy = False

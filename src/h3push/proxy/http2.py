@@ -20,7 +20,7 @@ import h2.settings
 from h3push.http.fields import Fields
 from h3push.proxy.failures import UpstreamFailed, UpstreamFailure
 from h3push.proxy.settings import UpstreamSettings
-from h3push.proxy.upstream import OnInterim, Owner, Upstream, UpstreamRequest
+from h3push.proxy.upstream import Keeper, OnInterim, Upstream, UpstreamRequest
 
 MAX_STREAMS = 100
 """Requests at once on one connection, whatever the upstream allows."""
@@ -37,7 +37,7 @@ class Http2Connection(asyncio.Protocol):
         owner: told when an exchange is over, and when the connection is.
     """
 
-    def __init__(self, upstream: Upstream, settings: UpstreamSettings, owner: Owner) -> None:
+    def __init__(self, upstream: Upstream, settings: UpstreamSettings, owner: Keeper) -> None:
         self.upstream = upstream
         self.settings = settings
         self.used = asyncio.get_running_loop().time()

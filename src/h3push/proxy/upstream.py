@@ -116,7 +116,7 @@ class UpstreamResponse(Protocol):
         """Give up what was not read."""
 
 
-class Owner(Protocol):
+class Keeper(Protocol):
     """The keeper of a connection."""
 
     def over(self, connection: Any) -> None:

@@ -45,7 +45,7 @@ TIMER_SLACK = 0.0005
 """Seconds by which a deadline must be earlier than the armed one to be worth a new TimerHandle."""
 
 
-class Owner(Protocol):
+class EndpointOwner(Protocol):
     """The owner of a connection: a server's connection or a client's."""
 
     @property
@@ -93,7 +93,7 @@ class Owner(Protocol):
         """The connection is over. `kind` is one of `_quic.CLOSED_*`."""
 
 
-Accept = Callable[["Endpoint", int, tuple[str, int]], Owner]
+Accept = Callable[["Endpoint", int, tuple[str, int]], EndpointOwner]
 """Makes the owner of a new connection: (endpoint, handle, the peer's address)."""
 
 
@@ -108,16 +108,16 @@ class Endpoint:
         self.is_closed = False
         """True when it was closed."""
         self._accept = accept
-        self._owners: dict[int, Owner] = {}
+        self._owners: dict[int, EndpointOwner] = {}
         self._early: dict[int, list[NativeEvent]] = {}
         self._random = random.Random(0 if getattr(self.loop, "is_virtual", False) else None)  # noqa: S311 - grease
         self._flush_scheduled = False
         self._connected = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = math.inf
-        self._marked: set[Owner] = set()
-        self._deadlines: dict[Owner, float] = {}
-        self._heap: list[tuple[float, int, Owner]] = []
+        self._marked: set[EndpointOwner] = set()
+        self._deadlines: dict[EndpointOwner, float] = {}
+        self._heap: list[tuple[float, int, EndpointOwner]] = []
         self._sequence = count()
         driver.watch(self.loop, self._readable)
 
@@ -141,8 +141,8 @@ class Endpoint:
         address: tuple[str, int],
         server_name: str,
         tls: _quic.ClientTls | None,
-        make_owner: Callable[[int], Owner],
-    ) -> Owner:
+        make_owner: Callable[[int], EndpointOwner],
+    ) -> EndpointOwner:
         """Begin a connection; `make_owner` gets its handle."""
         handle = self.driver.connect(address, server_name, client=tls)
         owner = self._owners[handle] = make_owner(handle)
@@ -155,7 +155,7 @@ class Endpoint:
             self._flush_scheduled = True
             self.loop.call_soon(self._turn_ended)
 
-    def mark(self, owner: Owner) -> None:
+    def mark(self, owner: EndpointOwner) -> None:
         """Flush at the end of this turn, and ask the owner for its deadline."""
         self._marked.add(owner)
         self.schedule_flush()
@@ -303,7 +303,7 @@ class Endpoint:
             else:
                 self._early[event[1]] = []
 
-    def _hold_early(self, owner: Owner, event: NativeEvent, now: float) -> None:
+    def _hold_early(self, owner: EndpointOwner, event: NativeEvent, now: float) -> None:
         """Keep what a client sends in early data until its handshake is done: it may be a replay (RFC 8470 section 3).
 
         Flow control bounds what is kept.
@@ -316,7 +316,7 @@ class Endpoint:
         if early:
             self._dispatch(early)
 
-    def _other(self, owner: Owner, event: NativeEvent, now: float) -> None:
+    def _other(self, owner: EndpointOwner, event: NativeEvent, now: float) -> None:
         kind = event[0]
         if kind == _quic.CONNECTED:
             owner.connected(event[2], now)
@@ -339,18 +339,18 @@ class Endpoint:
                 self._forget(event[1], owner)
                 owner.closed(event[2], event[3], event[4])
 
-    def _forget(self, handle: int, owner: Owner) -> None:
+    def _forget(self, handle: int, owner: EndpointOwner) -> None:
         self._owners.pop(handle, None)
         self._early.pop(handle, None)
         self._deadlines.pop(owner, None)
 
-    def _guard(self, owner: Owner, action: Callable[[], None]) -> None:
+    def _guard(self, owner: EndpointOwner, action: Callable[[], None]) -> None:
         try:
             action()
         except Exception:
             self._failed(owner)
 
-    def _failed(self, owner: Owner) -> None:
+    def _failed(self, owner: EndpointOwner) -> None:
         """A bug of ours must end one connection, not the loop's callback with all that is behind it."""
         logger.exception("a connection with %s failed inside h3push: it is closed", owner.address)
         owner.core.close(ErrorCode.H3_INTERNAL_ERROR, "internal error")

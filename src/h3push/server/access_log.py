@@ -25,7 +25,7 @@ from h3push.http.push_report import FIELD, PushReport, parse_push_report
 from h3push.server.log_row import Outcome, Row
 from h3push.server.promised import Logged, PromisedPush
 from h3push.server.request import Request
-from h3push.server.views import Place, ReportedPushes, View, Views
+from h3push.server.views import ReportedPushes, View, ViewPosition, Views
 
 logger = logging.getLogger("h3push.server")
 
@@ -218,7 +218,7 @@ class OpenRow:
         "place",
     )
 
-    def __init__(self, log: ConnectionLog, request: Logged, place: Place, report: PushReport | None) -> None:
+    def __init__(self, log: ConnectionLog, request: Logged, place: ViewPosition, report: PushReport | None) -> None:
         self._log = log
         self._request = request
         self._report = report

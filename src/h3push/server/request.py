@@ -30,7 +30,7 @@ from h3push.server.writer import ResponseWriter
 _ENDED, _UNWANTED = ResponseState.ENDED, ResponseState.UNWANTED
 
 
-class Pusher(Protocol):
+class PushMaker(Protocol):
     """Makes the pushes of a connection."""
 
     def refusal(self, budget: PushBudget) -> PushRefusal | None:
@@ -101,7 +101,7 @@ class Request(RequestView):
     _budget: PushBudget | None = None
     _gone: Signal | None = None
 
-    def __init__(self, connection: Channel, pusher: Pusher, stream_id: int | None, head: RequestHead) -> None:
+    def __init__(self, connection: Channel, pusher: PushMaker, stream_id: int | None, head: RequestHead) -> None:
         self.connection = connection
         self.head = head
         self.writer = ResponseWriter(connection, stream_id, head)

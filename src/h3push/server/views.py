@@ -41,8 +41,8 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a response stands in its view."""
+class ViewPosition:
+    """The position of a response in its page view."""
 
     view: View
     """The view."""
@@ -76,7 +76,7 @@ class Views:
         self._of_path: OrderedDict[str, View] = OrderedDict()
         self._reportable: OrderedDict[int, int] = OrderedDict()
 
-    def place(self, request: Logged, initiator: View | None, now: float) -> Place:
+    def place(self, request: Logged, initiator: View | None, now: float) -> ViewPosition:
         """Find the view of a request that arrives at `now`, or begin one; `initiator` is the view of a pushed request's page."""
         view = initiator if initiator is not None else self._view_of(request, now)
         self._last = now
@@ -84,10 +84,10 @@ class Views:
         if view is None:
             self._count += 1
             view = self._latest = View(self._count, path, now)
-            place = Place(view, 0, 0.0)
+            place = ViewPosition(view, 0, 0.0)
         else:
             view.members += 1
-            place = Place(view, view.members, max(0.0, now - view.began))
+            place = ViewPosition(view, view.members, max(0.0, now - view.began))
         if len(path) <= MAX_PATH:
             self._of_path[path] = view
             self._of_path.move_to_end(path)
