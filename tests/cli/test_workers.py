@@ -180,7 +180,7 @@ def test_all_workers_answer_over_udp_and_tcp(serving):
 
 def test_clients_stay_with_their_worker_when_their_address_changes(serving):
     """Connection IDs steer, not addresses: a download goes on, and the next request comes to the same process."""
-    server = serving("--workers", "2")
+    server = serving("--workers", "4")
 
     async def download(client):
         before = await worker_of(client)
@@ -194,7 +194,7 @@ def test_clients_stay_with_their_worker_when_their_address_changes(serving):
 
     async def main():
         async with AsyncExitStack() as connections:
-            found = await clients_of_all(server, connections, 2, each=8)
+            found = await clients_of_all(server, connections, 4, each=8)
             await asyncio.gather(*(download(client) for clients in found.values() for client in clients))
 
     asyncio.run(main())

@@ -134,6 +134,7 @@ class CurrentOptions:
 def _supervisor(options: ServeOptions, reread: Callable[[], ServeOptions], sockets: GivenSockets) -> "Supervisor":
     """Bind everything, and make the supervisor of the workers."""
     from h3push.runtime.descriptors import raise_descriptor_limit
+    from h3push.server.hooks import Hooks
     from h3push.server.place import Secrets
     from h3push.server.workers import Supervisor
 
@@ -149,17 +150,9 @@ def _supervisor(options: ServeOptions, reread: Callable[[], ServeOptions], socke
     metrics = None if address is None else MetricsPort(address, 2 * options.processes.workers)
     settings = server_settings(options)
     current = CurrentOptions(options, files, reread)
-    manager = ServiceManager()
-    supervisor = Supervisor(
-        [one.steered for one in bound],
-        options.processes.workers,
-        lambda place: _work(current.now, place, metrics, sockets),
-        secrets=Secrets.derive(identities[0].key, bound[0].local_address()),
-        tls=tls,
-        listening={address: one for port in bound for address, one in port.listening.items()},
-        grace=(settings.graceful_timeout or 0.0) + (settings.linger_timeout or 0.0),
-        say=say,
-    )
+    hooks = Hooks(renew=current.renew, alarm=alarm, manager=ServiceManager())
+    if metrics is not None:
+        hooks.ended = metrics.page.clear_gauges
 
     def started() -> None:
         count = "1 worker" if options.processes.workers == 1 else f"{options.processes.workers} workers"
@@ -170,18 +163,23 @@ def _supervisor(options: ServeOptions, reread: Callable[[], ServeOptions], socke
             say(str(metrics))
         say_commands(options, files, bound[0].local_address()[1], over_tcp=has_tcp)
         say_expiry(files)
-        manager.ready()
+        hooks.manager.ready()
 
-    supervisor.started = started
-    supervisor.renew = current.renew
-    supervisor.manager = manager
+    hooks.started = started
+    hooks.look_after = lambda: _is_renewed(current.now, current.files)
     if alarm is not None:
         alarm.start()
-        supervisor.alarm = alarm
-    if metrics is not None:
-        supervisor.ended = metrics.page.clear_gauges
-    supervisor.look_after = lambda: _is_renewed(current.now, current.files)
-    return supervisor
+    return Supervisor(
+        [one.steered for one in bound],
+        options.processes.workers,
+        lambda place: _work(current.now, place, metrics, sockets),
+        secrets=Secrets.derive(identities[0].key, bound[0].local_address()),
+        tls=tls,
+        listening={address: one for port in bound for address, one in port.listening.items()},
+        grace=(settings.graceful_timeout or 0.0) + (settings.linger_timeout or 0.0),
+        say=say,
+        hooks=hooks,
+    )
 
 
 def _import_ahead() -> None:

@@ -26,10 +26,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from h3push import _quic
+from h3push.server.hooks import Hooks
 from h3push.server.place import Address, Link, Order, Place, Report, Secrets, new_ticket_key
-from h3push.server.processes import Alarm, Post, SignalPipe, Stage, Worker, ending, fork, steering_table
+from h3push.server.processes import Post, SignalPipe, Stage, Worker, ending, fork, steering_table
 from h3push.server.rosters import Rosters
-from h3push.server.service_manager import ServiceManager
 from h3push.server.shared_port import SteeredSockets
 from h3push.server.vacant import VacantSockets
 
@@ -59,6 +59,7 @@ class Supervisor:
         listening: TCP sockets that the workers share.
         grace: seconds that a worker takes to stop gracefully, at most.
         say: takes a line for the user.
+        hooks: what it calls outside of itself.
     """
 
     def __init__(
@@ -72,21 +73,9 @@ class Supervisor:
         listening: Mapping[Address, socket.socket],
         grace: float,
         say: Callable[[str], None],
+        hooks: Hooks,
     ) -> None:
-        self.started: Callable[[], None] = _nothing
-        """Called once, when all workers serve."""
-        self.look_after: Callable[[], bool] = _never
-        """Called every `look_interval` seconds; True asks for a reload."""
-        self.renew: Callable[[], bool] = _always
-        """Called before a reload, to read what the next workers begin with; False: it cannot be, so everything stays."""
-        self.alarm: Alarm | None = None
-        """Asks for a reload when it rings."""
-        self.ended: Callable[[int], None] = _nobody
-        """Called when a worker's process has ended, with the number of its sockets."""
-        self.manager = ServiceManager({})
-        """Is told of the life of all of them."""
-        self.look_interval = 24 * 3600.0
-        """Seconds; certificates live for days."""
+        self._hooks = hooks
         self._groups = groups
         self._work = work
         self._secrets = secrets
@@ -122,11 +111,11 @@ class Supervisor:
     def _supervise(self) -> None:
         self._signals = SignalPipe()
         self._selector.register(self._signals.fileno(), selectors.EVENT_READ, self._signalled)
-        if self.alarm is not None:
-            self._selector.register(self.alarm, selectors.EVENT_READ, self._alarmed)
+        if self._hooks.alarm is not None:
+            self._selector.register(self._hooks.alarm, selectors.EVENT_READ, self._alarmed)
         for number in range(2 * len(self._posts)):
             self._vacant.take(number)
-        self._look_at = time.monotonic() + self.look_interval
+        self._look_at = time.monotonic() + self._hooks.look_interval
         self._advance()
         while not self._stopping or self._workers():
             for key, _ in self._selector.select(self._seconds_left()):
@@ -143,23 +132,23 @@ class Supervisor:
         if not self._stopping:
             times.append(self._look_at)
             times += [post.not_before for post in self._posts if post.wanted and post.starting is None]
-        times += [] if self.manager.interval is None else [self._alive_at]
+        times += [] if self._hooks.manager.interval is None else [self._alive_at]
         # What was due when everything was last looked at waits for something else.
         first = min((when for when in times if when > self._now), default=None)
         return None if first is None else max(first - time.monotonic(), 0.0)
 
     def _due(self, now: float) -> None:
-        if self.manager.interval is not None and self._alive_at <= now:
-            self._alive_at = now + self.manager.interval
-            self.manager.alive()
+        if self._hooks.manager.interval is not None and self._alive_at <= now:
+            self._alive_at = now + self._hooks.manager.interval
+            self._hooks.manager.alive()
         for worker in self._workers():
             if worker.kill_at is not None and worker.kill_at <= now:
                 worker.kill_at = None
                 self._say(f"{worker} did not stop in time and is killed")
                 worker.signal(signal.SIGKILL)
         if self._look_at <= now and not self._stopping:
-            self._look_at = now + self.look_interval
-            if self.look_after():
+            self._look_at = now + self._hooks.look_interval
+            if self._hooks.look_after():
                 self._reload()
 
     def _advance(self) -> None:
@@ -244,11 +233,11 @@ class Supervisor:
     def _announce(self) -> None:
         """Say, once for each generation, that all of it serves."""
         if self._announced < 0:
-            self.started()
+            self._hooks.started()
         elif self._announced < self._generation:
             count = len(self._posts)
             self._say(f"reloaded: new connections go to {count} new worker{'s' if count > 1 else ''}")
-            self.manager.ready()
+            self._hooks.manager.ready()
         self._announced = self._generation
 
     def _steer(self) -> None:
@@ -267,7 +256,7 @@ class Supervisor:
         if worker.link in self._selector.get_map():
             self._selector.unregister(worker.link)
         code = worker.reap()
-        self.ended(worker.number)
+        self._hooks.ended(worker.number)
         self._vacant.take(worker.number)
         self._vacant.tell_orphans(worker.number, self._rosters.of(worker.number))
         if worker is post.draining:
@@ -284,7 +273,7 @@ class Supervisor:
         """A worker ended that was to serve."""
         now = time.monotonic()
         if worker.stage is Stage.STARTING and self._proved < 0:
-            if code > 0 and self.alarm is not None and not self.alarm.is_over:
+            if code > 0 and self._hooks.alarm is not None and not self._hooks.alarm.is_over:
                 post.wanted = False  # it has said why, and whoever writes it mends that
                 self._say("the next change starts it again")
                 return
@@ -305,7 +294,7 @@ class Supervisor:
         for post in self._posts:
             post.wanted = post.serving is None
         self._say(f"{worker} {ending(code)} at its start: the workers from before go on")
-        self.manager.ready()
+        self._hooks.manager.ready()
         return all(post.serving for post in self._posts)
 
     # signals
@@ -322,9 +311,9 @@ class Supervisor:
     def _reload(self) -> None:
         if self._stopping:
             return
-        self.manager.reloading()
-        if not self.renew():
-            self.manager.ready()
+        self._hooks.manager.reloading()
+        if not self._hooks.renew():
+            self._hooks.manager.ready()
             return
         self._generation += 1
         self._ticket_key = new_ticket_key()
@@ -332,15 +321,15 @@ class Supervisor:
             post.wanted, post.not_before, post.failures = True, 0.0, 0
 
     def _alarmed(self) -> None:
-        assert self.alarm is not None
-        if self.alarm.rings():
+        assert self._hooks.alarm is not None
+        if self._hooks.alarm.rings():
             self._reload()
-        if self.alarm.is_over:
-            self._selector.unregister(self.alarm)
+        if self._hooks.alarm.is_over:
+            self._selector.unregister(self._hooks.alarm)
 
     def _stop(self, order: Order) -> None:
         self._stopping = True
-        self.manager.stopping()
+        self._hooks.manager.stopping()
         for worker in self._workers():
             self._stop_worker(worker, order)
 
@@ -349,27 +338,9 @@ class Supervisor:
         self._vacant.forget()
         self._rosters.close()
         self._signals.close()
-        if self.alarm is not None:
-            self.alarm.close()
+        if self._hooks.alarm is not None:
+            self._hooks.alarm.close()
         for group in self._groups:
             group.shutdown()
         for one in self._listening.values():
             one.close()
-
-
-def _nothing() -> None:
-    """Nobody waits for the start."""
-
-
-def _nobody(_number: int) -> None:
-    """Nobody keeps anything of a worker."""
-
-
-def _always() -> bool:
-    """Nothing is to be read."""
-    return True
-
-
-def _never() -> bool:
-    """Nothing asks for a reload."""
-    return False
