@@ -1,9 +1,14 @@
 """Connections over TCP that ask for nothing, or are too many."""
 
 import asyncio
+import gc
 import ssl
+import weakref
+from collections.abc import Callable
 from typing import Any
 
+import h2.connection
+import h2.events
 import pytest
 
 import h3push
@@ -81,3 +86,108 @@ def test_connections_beyond_the_bound_are_closed(served: Any) -> None:
             writer.close()
 
     served(app, scenario, settings=h3push.ServerSettings(max_connections=2))
+
+
+class Http2Client:
+    """One connection that opens no window but the first 65,535 bytes of each stream, unless it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.core = h2.connection.H2Connection()
+        self.core.initiate_connection()
+        self.core.increment_flow_control_window(1 << 30)
+        self.received: dict[int, int] = {}
+        self.ended: set[int] = set()
+
+    def ask(self, path: str) -> int:
+        stream = self.core.get_next_available_stream_id()
+        head = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        self.core.send_headers(stream, head, end_stream=True)
+        self.writer.write(self.core.data_to_send())
+        return stream
+
+    def grant(self, stream: int, size: int) -> None:
+        self.core.increment_flow_control_window(size, stream)
+        self.writer.write(self.core.data_to_send())
+
+    def reset(self, stream: int) -> None:
+        self.core.reset_stream(stream, 0x8)
+        self.writer.write(self.core.data_to_send())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                for event in self.core.receive_data(await self.reader.read(65_536)):
+                    if isinstance(event, h2.events.DataReceived):
+                        self.received[event.stream_id] = self.received.get(event.stream_id, 0) + len(event.data)
+                    elif isinstance(event, h2.events.StreamEnded):
+                        self.ended.add(event.stream_id)
+                self.writer.write(self.core.data_to_send())
+
+
+@pytest.mark.parametrize("end", ["granted", "reset", "gone"])
+def test_a_response_does_not_go_on_without_a_window(served: Any, end: str) -> None:
+    """HTTP/2: of a response that its client takes no more of, one buffer is held; it goes on with a larger window, or ends."""
+    pytest.importorskip("zttp")
+    sent, whole, piece = 0, 100 * 65_536, bytes(65_536)
+    over = asyncio.Event()
+
+    async def download(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        if scope["path"] != "/download":
+            await app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while sent < whole:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            sent += len(piece)
+        await send({"type": "http.response.body"})
+        over.set()
+
+    async def scenario(world: Any) -> None:
+        client = Http2Client(*await connect(world, "h2"))
+        stream = client.ask("/download")
+        await client.until(lambda: client.received.get(stream) == 65_535)
+        for _ in range(3):
+            other = client.ask("/")
+            await client.until(lambda other=other: other in client.ended)
+        assert 65_536 <= sent <= 4 * 65_536
+        if end == "granted":
+            client.grant(stream, whole)
+            await client.until(lambda: stream in client.ended)
+            assert client.received[stream] == whole
+        elif end == "reset":
+            client.reset(stream)
+        else:
+            client.writer.transport.abort()
+        await asyncio.wait_for(over.wait(), 5)
+        client.writer.close()
+
+    served(download, scenario, settings=h3push.ServerSettings(graceful_timeout=0.5))
+
+
+@pytest.mark.parametrize("version", ["h2", "http/1.1"])
+def test_nothing_is_kept_of_a_connection_that_has_ended(served: Any, version: str) -> None:
+    """The timer of `first_request_timeout` outlives connections: it must not keep their buffers for half a minute."""
+
+    async def scenario(world: Any) -> None:
+        _, writer = await connect(world, version)
+        [protocol] = await one_of(world)
+        writer.close()
+        place = weakref.ref(protocol)
+        del protocol
+        async with asyncio.timeout(5):
+            while place() is not None:
+                await asyncio.sleep(0.01)
+                gc.collect()
+
+    served(app, scenario, settings=h3push.ServerSettings(first_request_timeout=30))
+
+
+async def one_of(world: Any) -> list[Any]:
+    """The protocols of all connections, once there are some."""
+    connections = world.side._backends[0]._server.server_state.connections
+    async with asyncio.timeout(5):
+        while not connections:  # noqa: ASYNC110 - the server's handshake ends when it ends
+            await asyncio.sleep(0.01)
+    return list(connections)

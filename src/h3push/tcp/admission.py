@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from uvicorn.server import ServerState
 
@@ -38,10 +39,14 @@ class Admission(asyncio.Protocol):
         protocol.connection_made(transport)
         seconds = self._settings.first_request_timeout
         if seconds is not None:
-            asyncio.get_running_loop().call_later(seconds, _close_if_silent, transport, protocol)
+            asyncio.get_running_loop().call_later(seconds, _close_if_silent, ref(protocol))
 
 
-def _close_if_silent(transport: asyncio.Transport, protocol: Any) -> None:
-    """Close a connection on which no request has begun: none that uvicorn runs, and no WebSocket that took its place."""
-    if protocol.cycle is None and transport.get_protocol() is protocol:
-        transport.abort()
+def _close_if_silent(place: "ref[Any]") -> None:
+    """Close a connection on which no request has begun: none that uvicorn runs, and no WebSocket that took its place.
+
+    The timer does not keep a connection that has ended: there may be thousands within its time, with all that they had buffered.
+    """
+    protocol = place()
+    if protocol is not None and protocol.cycle is None and protocol.transport.get_protocol() is protocol:
+        protocol.transport.abort()

@@ -2,8 +2,10 @@
 
 import asyncio
 import ssl
+from typing import Any, cast
 
 import zttp
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.zttp_h2_impl import RequestResponseCycle, ZttpH2Protocol
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
@@ -14,16 +16,67 @@ ENABLE_CONNECT_PROTOCOL = b"\x00\x08"
 """The setting of RFC 8441 section 3."""
 
 
+class StreamFlow:
+    """Back-pressure of one response; uvicorn asks it before each event of the application.
+
+    uvicorn looks at the connection's buffer alone. What the client's flow-control window does not admit waits in zttp, without a
+    bound: whoever opened no window would have the whole response held for him, at once.
+
+    Args:
+        connection: the connection's buffer.
+        cycle: the response.
+        held: those whose application waits; the connection wakes them when something has come.
+    """
+
+    __slots__ = ("_connection", "_cycle", "_held", "_moved")
+
+    def __init__(self, connection: FlowControl, cycle: RequestResponseCycle, held: "set[StreamFlow]") -> None:
+        self._connection = connection
+        self._cycle = cycle
+        self._held = held
+        self._moved = asyncio.Event()
+
+    @property
+    def write_paused(self) -> bool:
+        """True while too much waits, of this response or of the connection."""
+        return self._connection.write_paused or self._waits_for_window
+
+    @property
+    def _waits_for_window(self) -> bool:
+        return not self._cycle.disconnected and (self._cycle.stream.pending_bytes or 0) > HIGH_WATER_LIMIT
+
+    async def drain(self) -> None:
+        """Wait until the response may go on, or nobody takes it any more."""
+        while self.write_paused:
+            await self._connection.drain()
+            if self._waits_for_window:
+                self._moved.clear()
+                self._held.add(self)
+                try:
+                    await self._moved.wait()
+                finally:
+                    self._held.discard(self)
+
+    def wake(self) -> None:
+        """Look again."""
+        self._moved.set()
+
+
 class Http2Protocol(ZttpH2Protocol):
-    """HTTP/2, with two things that uvicorn 0.54 leaves undone.
+    """HTTP/2, with three things that uvicorn 0.54 leaves undone.
 
     zttp announces extended CONNECT, which uvicorn takes for a plain request: a browser that believes it gets no WebSocket. Here
     it is not announced, so that browsers open one over HTTP/1.1. And zttp tells of the end of a request without content in the
     request itself, where uvicorn waits for another event: an application that reads the content of a GET would wait for ever.
+    Last, a response goes on only while its client has a window for it (`StreamFlow`).
     """
 
     cycle: RequestResponseCycle | None = None
     """The request that began last, as uvicorn's protocols for HTTP/1.1 have it; `None` before the first."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._held: set[StreamFlow] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """The handshake is done."""
@@ -31,11 +84,28 @@ class Http2Protocol(ZttpH2Protocol):
         transport.write(without_extended_connect(self.conn.data_to_send()))
         super().connection_made(transport)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        super().connection_lost(exc)
+        self._wake()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a larger window, or a reset, lets responses go on."""
+        super().data_received(data)
+        self._wake()
+
+    def _wake(self) -> None:
+        for flow in self._held:
+            flow.wake()
+
     def handle_request(self, event: zttp.Request) -> None:
         """Begin a request."""
         super().handle_request(event)
         cycle = self.cycle = self.cycles.get(event.stream_id)
-        if event.end_stream and cycle is not None:
+        if cycle is None:
+            return
+        cycle.flow = cast("FlowControl", StreamFlow(self.flow, cycle, self._held))
+        if event.end_stream:
             cycle.more_body = False
             cycle.message_event.set()
 
