@@ -131,6 +131,10 @@ bench-judgement: install-test ## compute what --push learned saves and wastes be
 soak: install ## two hundred clients that stop reading, for ten minutes of virtual time: memory and descriptors stay flat
 	$(BIN)/python bench/slow_readers.py
 
+.PHONY: soak-server
+soak-server: install-test ## two workers, clients that come and go, reloads, for half an hour: memory, descriptors and threads stay flat
+	$(BIN)/python bench/soak.py
+
 day: install ## a day of one client on one connection, in virtual time: 100,000 requests, 200,000 pushes, flat memory (three minutes)
 	$(BIN)/python bench/client_day.py
 
