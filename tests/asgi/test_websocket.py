@@ -201,9 +201,49 @@ def masked(opcode: Opcode, data: bytes, *, fin: bool = True, compressed: bool = 
     return bytes([frame[0] | 0x40 * compressed]) + frame[1:]
 
 
+@pytest.mark.rfc("WS-3-04")
 def test_a_client_that_goes_away_is_1006() -> None:
     """No close came; what is sent afterwards raises OSError, as ASGI has it."""
     assert ends(reset) == ([("websocket.disconnect", 1006)], None)
+
+
+@pytest.mark.rfc("WS-3-04")
+def test_the_end_of_the_stream_is_the_end_of_the_connection() -> None:
+    """RFC 9220 section 3: FIN stands for TCP's. After the client's alone, the application is told 1006, and ours follows."""
+
+    async def scenario(world: World) -> None:
+        socket = await open_socket(world)
+        socket.write(b"", end=True)
+        assert await socket.exchange.content.next_chunk() == b""  # a reset would raise
+        await asyncio.sleep(1)
+        assert not world.server.handler.websockets
+
+    in_world(echo, scenario)
+
+
+@pytest.mark.rfc("WS-3-04")
+def test_a_websocket_that_nobody_takes_is_cancelled() -> None:
+    """RFC 9220 section 3: an end that is none of TCP's FIN is H3_REQUEST_CANCELLED; here, after `drain_timeout`."""
+    told: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        try:
+            while True:
+                await send({"type": "websocket.send", "bytes": bytes(256 * KIB)})
+        except OSError as error:
+            told.append(error)
+
+    async def scenario(world: World) -> None:
+        socket = await open_socket(world)
+        await asyncio.sleep(60)
+        with pytest.raises(h3push.StreamFailed) as failed:
+            await socket.exchange.content.read()
+        assert failed.value.error_code == 0x10C
+        assert len(told) == 1
+
+    in_world(app, scenario, server_settings=h3push.ServerSettings(drain_timeout=5))
 
 
 @pytest.mark.parametrize(
@@ -321,6 +361,68 @@ def test_a_client_is_held_up_by_an_application_that_takes_nothing() -> None:
         assert sizes == [64 * KIB] * 80
 
     in_world(app, scenario, server_settings=h3push.ServerSettings(drain_timeout=None))
+
+
+@pytest.mark.parametrize("end", ["taken", "returns", "reset"])
+def test_messages_that_wait_are_charged_to_the_server_s_budget(end: str) -> None:
+    """`unread_budget` is for all that waits: beyond it each WebSocket holds one message and reads nothing more."""
+    go_on: list[asyncio.Event] = []
+    sizes: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await go_on[0].wait()
+        while end != "returns" and (message := await receive())["type"] == "websocket.receive":
+            sizes.append(len(message["bytes"]))
+
+    async def scenario(world: World) -> None:
+        go_on.append(asyncio.Event())
+        budget = world.server.server.unread
+        sockets = [await open_socket(world) for _ in range(5)]
+        for socket in sockets:
+            for _ in range(10):
+                socket.send(bytes(20 * KIB))
+        sockets[0].write(Frame(Opcode.BINARY, bytes(10 * KIB), fin=False).serialize(mask=True))
+        await asyncio.sleep(30)
+        cycles = world.server.handler.websockets
+        waiting = [cycle.held for cycle in cycles]
+        assert budget.limit < budget.held == sum(waiting) + sum(one._request.content._unread for one in cycles)
+        assert budget.held < 900 * KIB
+        assert min(waiting) == 20 * KIB
+        if end == "reset":
+            for socket in sockets:
+                socket.reset()
+            await asyncio.sleep(1)
+        go_on[0].set()
+        await asyncio.sleep(30)
+        for socket in sockets if end == "taken" else ():
+            await socket.close()
+        await asyncio.sleep(30)
+        assert budget.held == 0
+        assert end != "taken" or sizes == [20 * KIB] * 50
+
+    in_world(app, scenario, server_settings=h3push.ServerSettings(unread_budget=100 * KIB, drain_timeout=None))
+
+
+def test_a_message_that_is_not_whole_is_charged_too() -> None:
+    """A frame that has not ended, and frames of a message that has not."""
+
+    async def scenario(world: World) -> None:
+        budget = world.server.server.unread
+        socket = await open_socket(world)
+        frame = Frame(Opcode.BINARY, bytes(30 * KIB), fin=False).serialize(mask=True)
+        socket.write(frame)
+        await asyncio.sleep(1)
+        assert budget.held == 30 * KIB
+        socket.write(Frame(Opcode.CONT, bytes(30 * KIB)).serialize(mask=True)[:-1])
+        await asyncio.sleep(1)
+        assert 59 * KIB < budget.held <= 61 * KIB
+        socket.reset()
+        await asyncio.sleep(1)
+        assert budget.held == 0
+
+    in_world(echo, scenario)
 
 
 def test_a_client_that_sends_pings_and_reads_nothing_stops_itself() -> None:

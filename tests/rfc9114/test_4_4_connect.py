@@ -20,6 +20,9 @@ from h3push.h3.config import H3Config
 from h3push.h3.events import DataReceived, MessageFailed, RequestReceived, ResponseReceived
 
 CONNECT = headers((":method", "CONNECT"), (":authority", "b.test:443"))
+WEBSOCKET = headers(
+    (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "a.test"), (":path", "/")
+)
 TRAILERS = headers(("x", "y"))
 
 
@@ -97,6 +100,35 @@ def test_other_frames_in_a_tunnel_are_unexpected_at_a_client(frame_: bytes) -> N
     assert not rig.core.is_closed
     rig.write(stream_id, frame_)
     rig.expect_close(ErrorCode.H3_FRAME_UNEXPECTED)
+
+
+@pytest.mark.rfc("WS-3-06")
+@pytest.mark.parametrize("frame_", [TRAILERS, OK, promise(0), frame(0x04), frame(0x07, "00")])
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_other_frames_in_a_websocket_are_unexpected(role: str, frame_: bytes) -> None:
+    """RFC 9220 section 3: after 2xx, a stream of extended CONNECT carries DATA alone; unknown frames are skipped."""
+    if role == "server":
+        rig = ServerRig(application=silent, config=H3Config(connect_protocol=True))
+        stream_id = rig.send(WEBSOCKET)
+        rig.run()
+        rig.core.send_response(stream_id, 200, [])
+        rig.write(stream_id, data(b"up"), GREASE_FRAME)
+        rig.run()
+        assert not rig.core.is_closed
+        rig.write(stream_id, frame_)
+        rig.expect_close(ErrorCode.H3_FRAME_UNEXPECTED)
+        return
+    client = ClientRig(H3Config(max_concurrent_pushes=4), greet=False)
+    client.control(settings=frame(0x04, b"\x08\x01"))
+    client.run()
+    websocket = head(b"GET")._replace(method=b"CONNECT", protocol=b"websocket")
+    stream_id = client.core.send_request(websocket, end_stream=False)
+    client.run()
+    client.write(stream_id, OK, data(b"down"), GREASE_FRAME)
+    client.run()
+    assert not client.core.is_closed
+    client.write(stream_id, frame_)
+    client.expect_close(ErrorCode.H3_FRAME_UNEXPECTED)
 
 
 @pytest.mark.rfc("H3-4.4-02")

@@ -11,10 +11,11 @@ The events of an application are a table, `WEBSOCKET`::
         └──────────────────────────────▶ DENYING ──┐ ◀─┐ body
                                                    └───┘
 
-Theory of operation. From `accept` on, a task reads the stream and another sends pings. What was read waits in a queue; while
-that is full nothing further is read, so the client runs out of flow control. Answers to pings go the way of everything else, and
-the reader waits until they are sent: a client that sends pings and reads nothing stops itself. `send` returns when the client has
-taken enough (`ServerSettings.send_high_water`), and raises `OSError` once the client has gone, as ASGI has it.
+Theory of operation. From `accept` on, a task reads the stream and another sends pings. What was read waits in a queue. While
+that is full, or too much waits for all applications (`unread_budget`), nothing further is read, so the client runs out of flow
+control. Answers to pings go the way of everything else, and the reader waits until they are sent: a client that sends pings and
+reads nothing stops itself. `send` returns when the client has taken enough (`ServerSettings.send_high_water`), and raises
+`OSError` once the client has gone, as ASGI has it.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from h3push.asgi.websocket_frames import ABNORMAL, WebSocketFrames
 from h3push.asgi.websocket_handshake import DENIAL, WebSocketOffer
 from h3push.errors import H3PushError, ReadTimeout, Timeout
 from h3push.http.fields import Fields
+from h3push.runtime.inbox import UnreadBudget
 from h3push.runtime.signal import Signal
 from h3push.server.request import Request
 
@@ -82,6 +84,8 @@ class WebSocketCycle:
         self._request = request
         self._writer = request.writer
         self._settings = request.connection.settings
+        self._budget = request.connection.unread or UnreadBudget(self._settings.unread_budget)
+        self._charged = 0
         self._offer = offer
         self._frames: WebSocketFrames | None = None
         self._told_connect = False
@@ -104,6 +108,12 @@ class WebSocketCycle:
         """Bytes of messages that the application has not taken."""
         return self._size
 
+    def _charge(self) -> None:
+        """Tell the server's budget of unread content how much this WebSocket holds now."""
+        holds = self._size + (0 if self._frames is None or self._deaf else self._frames.held)
+        self._budget.held += holds - self._charged
+        self._charged = holds
+
     # to the application
 
     async def receive(self) -> Message:
@@ -119,6 +129,7 @@ class WebSocketCycle:
             if self._messages:
                 message = self._messages.popleft()
                 self._size -= _size(message)
+                self._charge()
                 self._changed.notify_all()
                 return message
         code, reason = self._closed or (ABNORMAL, "")
@@ -199,14 +210,19 @@ class WebSocketCycle:
         finally:
             for task in self._tasks:
                 task.cancel()
+            self._drop()
 
     async def _stop_listening(self) -> None:
         """Drop what nobody will take, so that the reader comes to the client's close."""
         async with self._changed:
-            self._deaf = True
-            self._messages.clear()
-            self._size = 0
+            self._drop()
             self._changed.notify_all()
+
+    def _drop(self) -> None:
+        self._deaf = True
+        self._messages.clear()
+        self._size = 0
+        self._charge()
 
     def go_away(self) -> None:
         """The server shuts down: close, and tell the application."""
@@ -226,7 +242,9 @@ class WebSocketCycle:
         """Read the stream until it ends, or the client breaks a rule."""
         try:
             while (data := await self._next_piece()) is not None:
-                for message in frames.receive(data):
+                messages = frames.receive(data)
+                self._charge()
+                for message in messages:
                     await self._put(message)
                 await self._flush()
                 if self._request.response_ended:
@@ -255,16 +273,24 @@ class WebSocketCycle:
         self._over.set()
 
     async def _put(self, message: Message) -> None:
-        settings = self._settings
         async with self._changed:
             if self._deaf:
                 return
             self._messages.append(message)
             self._size += _size(message)
+            self._charge()
             self._changed.notify_all()
-            await self._changed.wait_for(
-                lambda: len(self._messages) < settings.websocket_max_queue and self._size <= settings.websocket_max_size
-            )
+            await self._changed.wait_for(lambda: not self._is_full)
+
+    @property
+    def _is_full(self) -> bool:
+        """True while so much waits that nothing further is read: here, or with what waits for others (`unread_budget`)."""
+        settings, budget = self._settings, self._budget
+        return bool(self._messages) and (
+            len(self._messages) >= settings.websocket_max_queue
+            or self._size > settings.websocket_max_size
+            or budget.held > budget.limit
+        )
 
     async def _keep_alive(self, frames: WebSocketFrames, interval: float) -> None:
         """Send pings; end a WebSocket whose client does not answer them."""

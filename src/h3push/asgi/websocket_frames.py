@@ -32,6 +32,7 @@ class WebSocketFrames:
         self._protocol.extensions = extensions
         self._parts: list[bytes] = []
         self._is_text = False
+        self._unfinished = 0
         self.pongs = 0
         """Pongs that came so far."""
 
@@ -54,13 +55,19 @@ class WebSocketFrames:
 
     _failed = False
 
+    @property
+    def held(self) -> int:
+        """Bytes of a message that is not whole, but for a frame that began in the last piece."""
+        return self._unfinished + sum(map(len, self._parts))
+
     # in
 
     def receive(self, data: bytes) -> list[Message]:
         """Take what came on the stream; the messages that are whole now."""
         self._protocol.receive_data(data)
-        events = (self._event(frame) for frame in self._protocol.events_received() if isinstance(frame, Frame))
-        return [event for event in events if event is not None]
+        frames = [frame for frame in self._protocol.events_received() if isinstance(frame, Frame)]
+        self._unfinished = 0 if frames else self._unfinished + len(data)
+        return [event for event in map(self._event, frames) if event is not None]
 
     def receive_end(self) -> None:
         """The client ended the stream."""

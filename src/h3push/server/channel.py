@@ -22,6 +22,7 @@ from h3push.quic.driver import bytes_waiting, send_file, send_part
 from h3push.runtime.credit import CreditQueue
 from h3push.runtime.drain import LOOKS
 from h3push.runtime.endpoint import Endpoint
+from h3push.runtime.inbox import UnreadBudget
 from h3push.runtime.settings import ServerSettings
 from h3push.server.counters import ServerCounters
 from h3push.server.drain_guard import DrainGuard, OpenResponse
@@ -77,6 +78,8 @@ class Channel(ABC):
         """State that others tie to this connection, each under a key of its own; gone with the connection."""
         self.identities: Identities | None = None
         """The certificates that the server had when the connection began, where they are known."""
+        self.unread: UnreadBudget | None = None
+        """Counts what waits for handlers, over all connections of the server."""
         self.next_look: float | None = None
         """When what is pending is looked at next, in loop time; `None` while nothing is."""
         self._endpoint = endpoint

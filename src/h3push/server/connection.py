@@ -43,7 +43,7 @@ class ServerConnection(Channel):
     ):
         settings, counters, date = server.settings, server.counters, server.date
         super().__init__(endpoint, handle, address, core, settings=settings, counters=counters, date=date)
-        self.server, self.identities = server, server.identities
+        self.server, self.identities, self.unread = server, server.identities, server.unread
         self.requests: dict[int, Request] = {}
         """Requests of the client under way that something may still happen to, by stream."""
         self.runner = HandlerRunner(server.handler, server.spawn, server.counters, self._wait_for, self._finish)
