@@ -23,7 +23,8 @@ COMMAND = [sys.executable, "-c", "from h3push.cli import main; main()"]
         (["unix:relative"], "by its whole path"),
         (["http://user@host/"], "neither a query, nor a fragment, nor a user"),
         ([":8000", "--health-check", "health"], "--health-check takes a path"),
-        ([":8000", "--forwarded-from", "nobody"], "--forwarded-from takes an address"),
+        ([":8000", "--forwarded-allow-ips", "nobody"], "--forwarded-allow-ips takes addresses"),
+        ([":8000", "--forwarded-allow-ips", "127.0.0.1,*"], "or * alone"),
         ([":8000", "--upstream-cacert", "/nowhere"], "/nowhere cannot be used"),
     ],
 )

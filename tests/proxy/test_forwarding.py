@@ -1,8 +1,14 @@
 """Fields that an intermediary forwards (RFC 9110 section 7.6)."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
+from h3push.proxy.exchange import forwarded_fields
 from h3push.proxy.forwarding import Hop, end_to_end, hops, is_trusted, request_fields, response_fields
+from h3push.proxy.settings import ProxySettings
+from h3push.tcp.forwarded import behind_proxies
 
 HOP = Hop(client="2001:db8::7", scheme="https", authority="example.com", version="3")
 
@@ -78,3 +84,25 @@ def test_hops_are_counted_over_all_fields() -> None:
 def test_who_is_trusted(address: str, trusted: list[str], expected: bool) -> None:
     """Addresses, networks and "*"; what is no address (a UNIX socket's client) is trusted by "*" alone."""
     assert is_trusted(address, trusted) is expected
+
+
+@pytest.mark.parametrize(("sender", "is_believed"), [(("10.0.0.1", 5), True), (("192.0.2.1", 5), False), (None, False)])
+def test_a_believed_sender_over_tcp_keeps_the_way_that_it_tells(sender: Any, is_believed: bool) -> None:
+    """The TCP side makes the client that a proxy told the scope's; the next server still hears of both, in their order."""
+    told: list[Any] = []
+
+    async def application(scope: Any, _receive: Any, _send: Any) -> None:
+        told.extend([scope["client"], dict(forwarded_fields(scope, ProxySettings(trusted=("10.0.0.0/8",))))])
+
+    headers = [(b"x-forwarded-for", b"203.0.113.9"), (b"x-forwarded-host", b"outer.example"), (b"host", b"inner")]
+    scope = {"type": "http", "http_version": "1.1", "scheme": "https", "client": sender, "headers": headers}
+    asyncio.run(behind_proxies(application, "10.0.0.0/8")(scope, None, None))  # type: ignore[arg-type]
+    client, fields = told
+    if is_believed:
+        assert client[0] == "203.0.113.9"
+        assert fields[b"x-forwarded-for"] == b"203.0.113.9, 10.0.0.1"
+        assert fields[b"x-forwarded-host"] == b"outer.example"
+    else:
+        assert client == sender
+        assert b"203.0.113.9" not in fields[b"x-forwarded-for"]
+        assert fields[b"x-forwarded-host"] == b"inner"

@@ -15,6 +15,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 """Takes an event from the application."""
 
+BELIEVED = "h3push.believed"
+"""Key of a scope whose sender was believed: the address of that sender, where `client` is the one that it told."""
+
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI 3 application."""
 

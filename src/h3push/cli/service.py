@@ -129,7 +129,9 @@ def _application(options: ServeOptions) -> "tuple[ASGIApplication, tuple[Planner
     from h3push.asgi.loader import LoadError, load_app, own_lines
 
     if isinstance(options, ProxyOptions):
-        proxy = options.upstreaming.application(options.upstreams, read_pages=options.delivery.is_on)
+        proxy = options.upstreaming.application(
+            options.upstreams, options.over_tcp.believed, read_pages=options.delivery.is_on
+        )
         return proxy, proxy.planners
     try:
         return load_app(options.target, factory=options.application.factory, app_dir=options.application.app_dir), ()

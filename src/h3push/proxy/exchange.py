@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from h3push.asgi.push import find_pusher
-from h3push.asgi.types import EARLY_HINT, TRAILERS, ClientGoneError, Message, Receive, Scope, Send
+from h3push.asgi.types import BELIEVED, EARLY_HINT, TRAILERS, ClientGoneError, Message, Receive, Scope, Send
 from h3push.errors import ErrorCode, StreamFailed
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import declared_length
@@ -249,10 +249,11 @@ def host_of(scope: Scope, settings: ProxySettings) -> bytes | None:
 
 def forwarded_fields(scope: Scope, settings: ProxySettings) -> Fields:
     """The fields of a request as they go on, without Host."""
-    client = scope.get("client") or ("unknown", 0)
+    believed = BELIEVED in scope  # over TCP, where `client` is already the one that a proxy told
+    client = scope.get(BELIEVED if believed else "client") or ("unknown", 0)
     scheme = "https" if scope["scheme"] in {"https", "wss"} else "http"
     hop = Hop(str(client[0]), scheme, authority_of(scope), str(scope["http_version"]))
-    trusted = is_trusted(hop.client, settings.trusted)
+    trusted = believed or is_trusted(hop.client, settings.trusted)
     return request_fields(scope["headers"], hop, via=settings.via, trusted=trusted)
 
 

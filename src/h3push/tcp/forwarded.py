@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Any, cast
 
-from h3push.asgi.types import ASGIApplication
+from h3push.asgi.types import BELIEVED, ASGIApplication, Receive, Scope, Send
 
 
 def behind_proxies(app: ASGIApplication, trusted: str | None) -> ASGIApplication:
@@ -18,4 +18,12 @@ def behind_proxies(app: ASGIApplication, trusted: str | None) -> ASGIApplication
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
     wrapped: Any = ProxyHeadersMiddleware(cast("Any", app), trusted)
-    return cast("ASGIApplication", wrapped)
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            client = scope.get("client")
+            if (client[0] if client else None) in wrapped.trusted_hosts:
+                scope[BELIEVED] = client
+        await wrapped(scope, receive, send)
+
+    return told

@@ -37,8 +37,22 @@ class OverTcp(Subject):
     )
     date_header: bool = flag("--date-header/--no-date-header", "Add Date to responses.", default=True)
 
+    @property
+    def believed(self) -> tuple[str, ...]:
+        """Addresses and networks whose word is taken for where a request came from."""
+        return tuple(filter(None, map(str.strip, self.forwarded_allow_ips.split(",")))) if self.proxy_headers else ()
+
     def check(self) -> None:
-        """Refuse flags of TCP without TCP, and an Alt-Svc that would end its header section."""
+        """Refuse flags of TCP without TCP, an Alt-Svc that would end its header section, and proxies that are no addresses."""
+        import ipaddress
+
+        for one in self.believed if self.forwarded_allow_ips != "*" else ():
+            try:
+                ipaddress.ip_network(one)
+            except ValueError as error:
+                raise click.UsageError(
+                    f"--forwarded-allow-ips takes addresses and networks, or * alone: {error}."
+                ) from None
         if self.tcp == "off" and (self.alt_svc is not None or self.redirect_http is not None):
             raise click.UsageError("--alt-svc and --redirect-http go with TCP: leave out --tcp off.")
         if self.alt_svc is not None and not (self.alt_svc.isascii() and self.alt_svc.isprintable()):

@@ -29,9 +29,6 @@ class Upstreaming(Subject):
         "--upstream-cacert FILE", "Trust these authorities (PEM) for https upstreams.", type=FILE
     )
     upstream_insecure: bool = flag("--upstream-insecure", "Accept any certificate of https upstreams.")
-    trusted_proxies: tuple[str, ...] = flag(
-        "--forwarded-from NETWORK", "Believe X-Forwarded-* of these clients; may be repeated.", multiple=True
-    )
     health_check: str | None = flag("--health-check PATH", "Leave out upstreams that fail at PATH, asked each 10 s.")
     cache: bool = flag("--cache/--no-cache", "Keep fresh answers for everybody, and give them again.", default=True)
     connect_timeout: float = flag("--upstream-connect-timeout SECONDS", "For a connection.", default=5.0, type=SECONDS)
@@ -46,21 +43,14 @@ class Upstreaming(Subject):
     )
 
     def check(self) -> None:
-        """Refuse what is no path, no network, or no value of a field."""
-        import ipaddress
-
+        """Refuse what is no path, or no value of a field."""
         if self.health_check is not None and not self.health_check.startswith("/"):
             raise click.UsageError("--health-check takes a path, such as /health.")
         if self.host_header is not None and not (self.host_header.isascii() and self.host_header.isprintable()):
             raise click.UsageError("--host-header takes a host, in printable ASCII.")
-        for one in self.trusted_proxies:
-            try:
-                _ = one == "*" or ipaddress.ip_network(one, strict=False)
-            except ValueError as error:
-                raise click.UsageError(f"--forwarded-from takes an address, a network or '*': {error}.") from None
 
-    def application(self, addresses: tuple[str, ...], *, read_pages: bool) -> "ReverseProxy":
-        """Make the proxy. Raises `CommandFailed`."""
+    def application(self, addresses: tuple[str, ...], trusted: tuple[str, ...], *, read_pages: bool) -> "ReverseProxy":
+        """Make the proxy. `trusted`: whose `Forwarded` and `X-Forwarded-*` are believed. Raises `CommandFailed`."""
         from h3push.proxy.reverse import ReverseProxy
         from h3push.proxy.settings import ProxySettings, UpstreamSettings
         from h3push.proxy.upstream import make_context, parse_upstream
@@ -78,7 +68,7 @@ class Upstreaming(Subject):
             context = make_context(cafile, not self.upstream_insecure, self.upstream_http2)
         except ValueError as error:
             raise CommandFailed(str(error)) from None
-        forwarding = ProxySettings(host=self.host_header, trusted=self.trusted_proxies, read_pages=read_pages)
+        forwarding = ProxySettings(host=self.host_header, trusted=trusted, read_pages=read_pages)
         if not self.cache:
             forwarding = replace(forwarding, cached=0)
         return ReverseProxy(Upstreams(upstreams, settings, context, self.health_check), forwarding)
