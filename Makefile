@@ -116,9 +116,10 @@ bench-crawl: install ## crawl a site of 1,000 pages with and without pushes (a m
 bench-page-loads: install ## compute page loads with and without push into docs/reference/benchmarks.md
 	$(BIN)/python bench/page_loads.py
 
-bench-relay: install ## real Chromium over a long link, with the near relay and without, into docs/reference/benchmarks.md (chromium, python3-doc)
+bench-relay: install ## real Chromium and real pip over a long link, with the near relay and without, into docs/reference/benchmarks.md (chromium, python3-doc)
 	$(BIN)/pip install --quiet --disable-pip-version-check --group test
 	$(BIN)/python bench/relay.py
+	$(BIN)/python bench/pip_install.py
 
 bench-proxy: install ## h3push proxy beside nginx and Caddy as reverse proxies, into docs/reference/benchmarks.md (nginx, h2load)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'h2>=4.3,<5' 'zttp>=0.0.35,<0.1'
