@@ -7,8 +7,8 @@ from h3push.server.identities import Identities
 from h3push.server.inherited import InheritedSockets
 from h3push.server.server import Server
 from h3push.server.tls import TrustedClients
-from h3push.tcp.application import TcpSettings
 from h3push.tcp.backend import BackendKind
+from h3push.tcp.settings import TcpSettings
 from h3push.tcp.side import TcpSide
 from h3push.tcp.tls import TcpTls
 

@@ -12,10 +12,11 @@ from h3push.server.identities import Identities
 from h3push.server.inherited import InheritedSockets
 from h3push.server.server import Server
 from h3push.server.tls import TrustedClients
-from h3push.tcp.application import TcpApplication, TcpSettings
+from h3push.tcp.application import TcpApplication
 from h3push.tcp.backend import Abilities, Backend, BackendKind
 from h3push.tcp.forwarded import behind_proxies
 from h3push.tcp.redirect import RedirectApplication
+from h3push.tcp.settings import TcpSettings
 from h3push.tcp.sockets import listen
 from h3push.tcp.tls import TcpTls
 

@@ -1,0 +1,281 @@
+"""One request over TCP through the application, and what goes with its response.
+
+Theory of operation. The exchange stands between the server beneath and the user's application, as their two callables. Events of
+the response pass through, with what we add to their fields; push and hint events go to a `PageDelivery`, which writes into an
+`Outbox`, so that what goes with a page stands before it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from h3push.asgi import events
+from h3push.asgi.cycle import own_fields
+from h3push.asgi.handler import ApplicationError
+from h3push.asgi.push import Pusher
+from h3push.asgi.types import (
+    EARLY_HINT,
+    H3PUSH,
+    INFORMATIONAL,
+    PUSH,
+    TLS,
+    TRAILERS,
+    ASGIApplication,
+    ClientGoneError,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
+from h3push.delivery.page import PageDelivery
+from h3push.delivery.state import DeliveryState
+from h3push.errors import StreamFailed
+from h3push.server.log_row import Outcome
+from h3push.server.server import Server
+from h3push.tcp.request import Outbox, TcpRequest
+from h3push.tcp.row import TcpRow
+from h3push.tcp.settings import TcpSettings
+from h3push.tcp.tls import tls_extension
+
+logger = logging.getLogger("h3push.server")
+
+START, BODY = "http.response.start", "http.response.body"
+_OF_THE_RESPONSE = frozenset({START, BODY, TRAILERS})
+
+
+class TcpOwner(Protocol):
+    """The application around the user's, as one request sees it."""
+
+    app: ASGIApplication
+    """The user's application."""
+    server: Server
+    """The HTTP/3 server, whose counters, access log and bounds are shared."""
+    delivery: DeliveryState
+    """State and counters of pushes and hints."""
+    settings: TcpSettings
+    """How the application is run."""
+    alt_svc: Callable[[], bytes | None]
+    """The value of Alt-Svc."""
+
+
+class TcpPusher(Pusher):
+    """The server's end of `h3push.push` for a request over TCP, whose delivery is made when it is asked for."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: "TcpExchange") -> None:
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def _delivery(self) -> PageDelivery:  # type: ignore[override]
+        return self._exchange.delivery
+
+
+class TcpExchange:
+    """One request through the application, and what goes with its response.
+
+    Most requests have nothing that goes with them, so what cares for that is made when somebody asks for it.
+    """
+
+    # Class attributes are the defaults, so that a request that needs none of this pays for none of it.
+    status: int | None = None
+    """Status of the final response; `None` before it began."""
+    _request: TcpRequest | None = None
+    _delivery: PageDelivery | None = None
+    _outbox: Outbox | None = None
+    _row: TcpRow | None = None
+    _takes_pushes = False
+    _complete = False
+    _trailers = False
+    _gone = False
+    _failed = False
+
+    def __init__(self, owner: TcpOwner, scope: Scope, receive: Receive, send: Send) -> None:
+        self._owner = owner
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        offered = scope.get("extensions") or {}
+        settings = owner.settings
+        extensions: dict[str, Any] = {
+            EARLY_HINT: {},
+            H3PUSH: {"push_id": None, "initiator": None, "pusher": TcpPusher(self)},
+        }
+        scope["extensions"] = extensions
+        self._offers_early_hints = EARLY_HINT in offered
+        if TRAILERS in offered:
+            extensions[TRAILERS] = {}
+        if PUSH in offered and owner.server.config.enable_push and settings.takes_pushes(send):
+            self._takes_pushes = True
+            if settings.push_event and self.delivery.takes_pushes:
+                extensions[PUSH] = {}
+        tls = tls_extension(settings.tls(send))
+        if tls is not None:
+            extensions[TLS] = tls
+        log = owner.server.access_log
+        if log is not None:
+            self._row = TcpRow(log, self.request)
+
+    @property
+    def request(self) -> TcpRequest:
+        """The request, as planners and deliveries see it."""
+        if self._request is None:
+            self._outbox = Outbox(self._send)
+            self._request = TcpRequest(
+                self._scope,
+                self._outbox,
+                self._owner.server.settings,
+                takes_pushes=self._takes_pushes,
+                takes_interim=self._offers_early_hints,
+            )
+            self._request.final_status = self.status
+        return self._request
+
+    @property
+    def delivery(self) -> PageDelivery:
+        """Gives the client what goes with the response."""
+        if self._delivery is None:
+            self._delivery = PageDelivery(self.request, self._owner.delivery)
+        return self._delivery
+
+    async def run(self) -> None:
+        """Run the application, and see to what comes of it."""
+        outcome = Outcome.FAILED
+        try:
+            if self._scope["method"] == "CONNECT":
+                await self._answer(501)  # a 2xx would open a tunnel
+            elif self._is_misdirected():
+                await self._answer(421)
+            else:
+                await self._run()
+            if not self._failed:
+                outcome = Outcome.CANCELLED_BY_CLIENT if self._gone and not self._complete else Outcome.COMPLETE
+        except ClientGoneError:
+            outcome = Outcome.CANCELLED_BY_CLIENT
+        finally:
+            if self._delivery is not None:
+                self._delivery.ended(failed=outcome is Outcome.FAILED)
+            self._write_row(outcome)
+
+    async def _run(self) -> None:
+        try:
+            await self._call()
+            if not self._complete and not self._gone:
+                raise ApplicationError("the application returned before its response was complete")
+        except StreamFailed as error:  # the connection ends with the response, so nothing short passes for whole
+            logger.info("%r: %s", self.request, error)
+            self._failed = True
+        except Exception as error:
+            if not self._complete and (self._gone or self.status is not None):
+                raise  # the server beneath ends the response, so that nothing short passes for whole
+            logger.error("%r: the handler failed", self.request, exc_info=error)
+            self._owner.server.counters.failed += 1
+            if not self._complete:
+                self._failed = True
+                await self._answer(500)
+
+    async def _call(self) -> None:
+        settings = self._owner.settings
+        if settings.planners and not settings.whole_pages:
+            self._carry_out_plans(early=True)
+            if self._outbox is not None:
+                await self._outbox.flush()
+        try:
+            await self._owner.app(self._scope, self.receive, self.send)
+        except SystemExit as error:
+            # Left alone, it would end the event loop and with it everybody else's responses.
+            raise ApplicationError(f"the application called sys.exit({error.code!r})") from error
+
+    def _carry_out_plans(self, *, early: bool) -> None:
+        if self._scope["method"] != "GET":
+            return
+        for planner in self._owner.settings.planners:
+            plan = planner(self.request)
+            if plan is None:
+                continue
+            if early:
+                self.delivery.carry_out_early(plan)
+            else:
+                self.delivery.carry_out(plan)
+
+    def _is_misdirected(self) -> bool:
+        authorities = self._owner.server.authorities
+        return authorities is not None and self.request.head.authority not in authorities
+
+    async def _answer(self, status: int) -> None:
+        await self.send({"type": START, "status": status, "headers": [(b"content-length", b"0")]})
+        await self.send({"type": BODY})
+
+    # the application's two callables
+
+    async def receive(self) -> Message:
+        """Hand on the next event of the client."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._gone = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Hand on an event of the application, or carry it out."""
+        kind = message["type"]
+        if kind in _OF_THE_RESPONSE:
+            if self._complete:
+                return
+            if kind == START:
+                message = self._started(message)
+            if self._outbox is None:
+                await self._send(message)
+            else:
+                await self._outbox.send(message)
+            if kind != START:
+                self._note_progress(kind, message)
+        elif kind == PUSH:
+            events.deliver_push(self.delivery, message)
+        elif kind == EARLY_HINT:
+            events.deliver_early_hint(self.delivery, message)
+        elif kind == INFORMATIONAL:
+            events.deliver_informational(self.delivery, message)
+        elif not self._complete:
+            await self._send(message)  # the server beneath says that it knows none of this
+
+    def _write_row(self, outcome: Outcome) -> None:
+        row, self._row = self._row, None
+        if row is not None:
+            row.write(outcome)
+
+    def _started(self, message: Message) -> Message:
+        """The start of the response with the fields that we add; what goes with the page has been put before it."""
+        status, fields, owner = int(message["status"]), own_fields(message.get("headers", ())), self._owner
+        if status == 200 and owner.settings.whole_pages:
+            self._carry_out_plans(early=False)
+        named = {name for name, _ in fields}
+        if self._delivery is not None or (self._takes_pushes and b"link" in named):
+            delivery = self.delivery
+            events.deliver_response(delivery, status, fields)
+            delivery.answered(status, fields)
+            fields += delivery.link_fields(fields)
+        self.status = status
+        if self._request is not None:
+            self._request.final_status = status
+        self._trailers = bool(message.get("trailers"))
+        if self._row is not None:
+            self._row.began()
+        date = owner.server.date()
+        if date is not None and b"date" not in named:  # RFC 9110 section 6.6.1
+            fields.append(date)
+        alternative = owner.alt_svc()
+        if alternative is not None and b"alt-svc" not in named:
+            fields.append((b"alt-svc", alternative))
+        return {**message, "headers": fields}
+
+    def _note_progress(self, kind: str, message: Message) -> None:
+        if kind == BODY:
+            if self._request is not None and self._scope["method"] != "HEAD":
+                self._request.content_bytes += len(message.get("body", b""))
+            self._complete = not message.get("more_body") and not self._trailers
+        elif kind == TRAILERS:
+            self._complete = not message.get("more_trailers")
+        if self._complete:
+            self._write_row(Outcome.FAILED if self._failed else Outcome.COMPLETE)
