@@ -1,6 +1,7 @@
 """The build backend: setuptools, with what mypyc needs when the compiled form is asked for.
 
-mypyc checks types before it compiles, so it needs our dependencies too; a plain build needs neither them nor mypy.
+mypyc checks types before it compiles, so it needs our dependencies too, and those of the extras whose types compiled modules
+come upon; a plain build needs neither them nor mypy.
 """
 
 import os
@@ -36,7 +37,9 @@ def get_requires_for_build_wheel(_config_settings: dict[str, Any] | None = None)
     if os.environ.get("H3PUSH_COMPILED", "") != "1":
         return []
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
-    return [*project["dependency-groups"]["compile"], *project["project"]["dependencies"]]
+    extras = project["project"]["optional-dependencies"]
+    checked = [*project["project"]["dependencies"], *extras["client"], *extras["tcp"]]
+    return [*project["dependency-groups"]["compile"], *checked]
 
 
 def get_requires_for_build_editable(_config_settings: dict[str, Any] | None = None) -> list[str]:
