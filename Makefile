@@ -7,7 +7,7 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance reference docs install install-test sdist format rust-test fuzz clean bench bench-crawl bench-page-loads bench-proxy bench-relay soak day
+.PHONY: help demo test check conformance reference docs install install-test sdist format rust-test fuzz clean bench bench-peers bench-crawl bench-page-loads bench-proxy bench-relay soak day
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -104,11 +104,20 @@ $(VENV)/.bench: $(VENV)/.installed-$(PROFILE) pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
-bench: $(VENV)/.bench ## measure beside the peers and write docs/reference/benchmarks.md (Linux, two cores, fifteen minutes)
+bench: $(VENV)/.bench ## measure beside the peers and write docs/reference/benchmarks.md (Linux, two cores, twenty minutes and the compiled build)
+	@$(MAKE) --no-print-directory COMPILED=1 .venv-compiled/.bench
 	cargo build --quiet --release --manifest-path bench/load/Cargo.toml
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/clients.py
 	$(BIN)/python bench/over_tcp.py
+
+NGINX_ROOT := bench/load/target/trixie
+
+bench-peers: ## as root on Debian: unpack an nginx with HTTP/3 of a newer release for make bench (debootstrap, 300 MB)
+	@command -v debootstrap >/dev/null || { echo 'debootstrap is needed: apt-get install debootstrap' >&2; exit 1; }
+	@test "$$(id -u)" = 0 || { echo 'debootstrap has to run as root' >&2; exit 1; }
+	@test -x $(NGINX_ROOT)/usr/sbin/nginx || debootstrap --variant=minbase --include=nginx-light trixie $(NGINX_ROOT) http://deb.debian.org/debian
+	@$(PYTHON) -c 'import sys; sys.path.insert(0, "bench"); from programs import nginx_program; found = nginx_program(); sys.exit(found if isinstance(found, str) else print("nginx", found.version))'
 
 bench-crawl: install ## crawl a site of 1,000 pages with and without pushes (a minute)
 	$(BIN)/python bench/crawl.py

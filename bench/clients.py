@@ -21,11 +21,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
 
 from report import Target, figure, machine, markdown_table, text_table, write_section
-from servers import CLIENT_CORE, PEERS, Running, Server, Setting, client_servers, distribution
+from servers import (
+    CLIENT_CORE,
+    PEERS,
+    Running,
+    Server,
+    Setting,
+    client_servers,
+    compiled_form,
+    compiled_python,
+    distribution,
+)
 
 from h3push.server.certificates import development_certificates
 
-BULK = 500_000_000
+BULK = 200_000_000
 """Bytes of the download."""
 
 
@@ -41,18 +51,30 @@ class Client:
     """The protocol that it speaks, which picks the server."""
     packages: tuple[str, ...]
     """What has to be installed."""
+    compiled: bool = False
+    """True for the compiled form of h3push, which has a Python of its own."""
+
+    @property
+    def python(self) -> list[str]:
+        """How its script is begun."""
+        return compiled_python() if self.compiled else [sys.executable]
 
     @property
     def version(self) -> str | None:
         """Names and versions of the packages; `None` when one is missing."""
+        if self.compiled:
+            return compiled_form()[0]
         found = [distribution(package) for package in self.packages]
         return None if None in found else ", ".join(str(one) for one in found)
 
 
 OURS, TRANSPORT = "h3push.connect", "httpx2 with h3push"
 HTTPX2, AIOHTTP = "httpx2, HTTP/2", "aiohttp, HTTP/1.1"
+OURS_COMPILED, TRANSPORT_COMPILED = f"{OURS}, compiled", f"{TRANSPORT}, compiled"
 CLIENTS = (
+    Client(OURS_COMPILED, "h3push_connect", "HTTP/3", ("h3push",), compiled=True),
     Client(OURS, "h3push_connect", "HTTP/3", ("h3push",)),
+    Client(TRANSPORT_COMPILED, "h3push_transport", "HTTP/3", ("h3push", "httpx2"), compiled=True),
     Client(TRANSPORT, "h3push_transport", "HTTP/3", ("h3push", "httpx2")),
     Client(HTTPX2, "httpx2_http2", "HTTP/2", ("httpx2",)),
     Client("niquests, HTTP/3", "niquests_http3", "HTTP/3", ("niquests", "qh3")),
@@ -105,7 +127,7 @@ class Bench:
 
     def _run(self, scenario: str, client: Client) -> None:
         url = f"https://localhost:{self._port}/{'bulk' if scenario == 'bulk' else '1k'}"
-        script = [sys.executable, str(PEERS / "http_clients.py"), client.function, scenario, url]
+        script = [*client.python, str(PEERS / "http_clients.py"), client.function, scenario, url]
         try:
             done = subprocess.run(
                 [*script, str(self._cafile), str(self._seconds)],
@@ -143,16 +165,23 @@ def targets(bench: Bench) -> list[Target]:
         one, other = bench.cpu(scenario, ours), bench.cpu(scenario, theirs)
         return one / other if one is not None and other else None
 
-    downloads = [bench.cpu("bulk", client.name) for client in CLIENTS if client.name not in {OURS, TRANSPORT}]
+    downloads = [bench.cpu("bulk", client.name) for client in CLIENTS if "h3push" not in client.name]
     best = min((cpu for cpu in downloads if cpu is not None), default=None)
-    ours = bench.cpu("bulk", OURS)
-    level = ours / best if ours is not None and best else None
-    connect, transport = ratio("fifty", OURS, AIOHTTP), ratio("fifty", TRANSPORT, HTTPX2)
-    return [
-        Target("CPU of a GET, 50 at once: connect / aiohttp", connect, 0.5, at_most=True),
-        Target("CPU of a GET, 50 at once: httpx2 with h3push / its own HTTP/2", transport, 0.35, at_most=True),
-        Target("CPU of a download: connect / the best other client", level, 1.0, at_most=True),
-    ]
+    held = []
+    for connect, transport, form in ((OURS_COMPILED, TRANSPORT_COMPILED, ", compiled"), (OURS, TRANSPORT, "")):
+        ours = bench.cpu("bulk", connect)
+        level = ours / best if ours is not None and best else None
+        held += [
+            Target(f"a GET, 50 at once: connect{form} / aiohttp", ratio("fifty", connect, AIOHTTP), 0.5, at_most=True),
+            Target(
+                f"a GET, 50 at once: httpx2 with h3push{form} / its own HTTP/2",
+                ratio("fifty", transport, HTTPX2),
+                0.35,
+                at_most=True,
+            ),
+            Target(f"a download: connect{form} / the best other client", level, 1.0, at_most=True),
+        ]
+    return held
 
 
 def tables(bench: Bench) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -183,11 +212,15 @@ def report(bench: Bench, servers: dict[str, Server], arguments: argparse.Namespa
     """Print everything, and return it as Markdown."""
     versions = [client.version for client in CLIENTS] + [server.version for server in servers.values()]
     known = dict.fromkeys(name for version in versions if version for name in version.split(", "))
+    missing = dict.fromkeys(
+        f"{one.name}: {compiled_form()[1]}" for one in CLIENTS if one.compiled and one.version is None
+    )
     facts = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}; load average {arguments.load:.1f} before, "
         f"{os.getloadavg()[1]:.1f} at the end (1 to 2 is this benchmark alone).",
         f"Versions: {', '.join(known)}.",
         f"{arguments.rounds} rounds of {arguments.seconds:g} s, medians; server on one core, client on another.",
+        *(f"Missing: {sentence}." for sentence in missing),
     ]
     page = ["  \n".join(facts)]
     print("\n".join(facts))
@@ -198,7 +231,7 @@ def report(bench: Bench, servers: dict[str, Server], arguments: argparse.Namespa
         print(f"\n{key}, {name} failed: {failure}")
         page.append(f"{key}, {name} failed: {failure}")
     rows = [target.row for target in targets(bench)]
-    header = ["", "measured", "by CPU", "target", ""]
+    header = ["", "by CPU", "", "target", ""]
     print(f"\nTargets\n\n{text_table(header, rows)}")
     page.append(f"### Targets of the clients\n\n{markdown_table(header, rows)}")
     return "\n\n".join(page)
@@ -207,7 +240,7 @@ def report(bench: Bench, servers: dict[str, Server], arguments: argparse.Namespa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--only", default="", help="regular expression on names of scenarios")
     parser.add_argument("--clients", default="", help="regular expression on names of clients")
     parser.add_argument("--no-write", action="store_true", help="leave docs/reference/benchmarks.md as it is")

@@ -9,7 +9,8 @@ releases, and native code is not counted: `make bench` measures it), and what we
 every machine with the same version of Python, but for a few octets.
 
 `counted_work.py` compares and exits with 1 when something has become dearer than the tolerance; `--write` stores new figures: do
-that, and say why in the commit, when the work is worth its price, or when it has become cheaper.
+that, and say why in the commit, when the work is worth its price, or when it has become cheaper. `--since REVISION` compares with
+what was stored at that revision.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import asyncio
 import cProfile
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -35,6 +37,8 @@ STORED = Path(__file__).resolve().with_suffix(".json")
 """The stored counts, by version of Python."""
 TOLERANCE = 0.05
 """Part by which a figure may grow. Small things cost a per cent; a loop in the wrong place costs ten."""
+SINCE_TOLERANCE = 0.02
+"""The same, of a comparison with a revision."""
 REPEAT = {"request": 20, "push": 20, "at_hand": 20, "page": 5, "megabyte": 2, "asgi": 20}
 """Times that each operation is done; what is told is the mean."""
 SERVER_ALONE = {"request": 50, "distinct": 50, "push": 3, "at_hand": 3, "asgi": 50}
@@ -180,7 +184,7 @@ def count_server() -> Counts:
     return counted
 
 
-def compare(now: Counts, stored: Counts) -> list[str]:
+def compare(now: Counts, stored: Counts, tolerance: float = TOLERANCE) -> list[str]:
     """Print both; returns a sentence for each figure that grew beyond the tolerance."""
     dearer = []
     for operation, figures in now.items():
@@ -188,20 +192,38 @@ def compare(now: Counts, stored: Counts) -> list[str]:
             before = stored.get(operation, {}).get(what)
             change = "new" if before is None else f"{figure / before - 1:+.1%}"
             print(f"{operation:15} {what:10} {figure:12,.1f}  {change}")
-            if before is not None and figure > before * (1 + TOLERANCE):
+            if before is not None and figure > before * (1 + tolerance):
                 dearer.append(f"{operation}: {figure:,.1f} {what}, {change} over the {before:,.1f} that are stored")
     return dearer
 
 
+def stored_at(revision: str) -> dict[str, Counts]:
+    """What was stored at a revision of this repository."""
+    name = f"{revision}:./{STORED.name}"
+    done = subprocess.run(["git", "show", name], cwd=STORED.parent, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"git does not show {name}: {done.stderr.strip()}")
+    at: dict[str, Counts] = json.loads(done.stdout)
+    return at
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="store what is counted")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--write", action="store_true", help="store what is counted")
+    choice.add_argument("--since", metavar="REVISION", help="compare with what was stored at a revision, by 2 per cent")
     arguments = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets must not decide what happens first
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     everything: dict[str, Counts] = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
     now = in_world(handler, count, host=HOST, link=LINK.settings(), max_pushes=100) | count_server()
+    if arguments.since:
+        before = stored_at(arguments.since).get(version, {})
+        since = compare({name: now[name] for name in before if name in now}, before, SINCE_TOLERANCE)
+        if since or not before:
+            raise SystemExit("\n".join(since) or f"nothing was stored for Python {version} at {arguments.since}")
+        return
     dearer = compare(now, everything.get(version, {}))
     if arguments.write:
         STORED.write_text(json.dumps({**everything, version: now}, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,7 +1,8 @@
 """The third part of `make bench`: what the server does beside HTTP/3 for one client.
 
-HTTP/1.1 and HTTP/2 of `h3push serve` beside uvicorn alone, both with the same application, the same uvicorn and TLS; several
-workers beside one; a WebSocket's echo over HTTP/3 beside Hypercorn's. Servers have one core and the client the other, but for the
+HTTP/1.1 and HTTP/2 of `h3push serve` beside uvicorn alone, both with the same application, the same uvicorn and TLS; over HTTP/2
+granian too, and beside them the same application over HTTP/3, which is what we would have people pick instead; several workers
+beside one; a WebSocket's echo over HTTP/3 beside Hypercorn's. Servers have one core and the client the other, but for the
 workers, which have what the machine has.
 """
 
@@ -10,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -21,24 +23,37 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
 
 from report import Target, figure, machine, markdown_table, text_table, write_section
-from servers import BINARIES, CLIENT_CORE, PEERS, Running, Server, Setting, distribution
+from servers import (
+    BINARIES,
+    CLIENT_CORE,
+    PEERS,
+    Running,
+    Server,
+    Setting,
+    compiled_form,
+    compiled_python,
+    distribution,
+    granian,
+)
 
 from h3push.server.certificates import DevelopmentCertificates, development_certificates
 from proxy import cpu_seconds, free_port
 
-COMMAND = [sys.executable, "-c", "from h3push.cli import main; main()"]
+COMMAND = ["-c", "from h3push.cli import main; main()"]
 WORKERS = 4
+HTTP2 = "HTTP/2, 1 connection x 50 streams, and the same over HTTP/3"
+OVER_HTTP3 = "h3push, HTTP/3"
 Measure = Callable[[int, int], tuple[float, float]]
 """Of a port and a process: operations a second, and microseconds of the server's CPU for one."""
 
 
-def h3push_serve(*flags: str) -> Callable[[Setting, int], list[str]]:
+def h3push_serve(*flags: str, python: list[str] | None = None) -> Callable[[Setting, int], list[str]]:
     """How `h3push serve` is started with the application of the benchmark."""
 
     def command(setting: Setting, port: int) -> list[str]:
         files = ["--certfile", str(setting.certificate), "--keyfile", str(setting.key)]
         where = ["--app-dir", str(PEERS), "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
-        return [*COMMAND, "serve", "application:app", *where, *files, *flags]
+        return [*(python or [sys.executable]), *COMMAND, "serve", "application:app", *where, *files, *flags]
 
     return command
 
@@ -50,6 +65,15 @@ def uvicorn_alone(*flags: str) -> Callable[[Setting, int], list[str]]:
         files = ["--ssl-certfile", str(setting.certificate), "--ssl-keyfile", str(setting.key)]
         where = ["--app-dir", str(PEERS), "--host", "127.0.0.1", "--port", str(port), "--lifespan", "off"]
         return [sys.executable, "-m", "uvicorn", "application:app", *where, "--no-access-log", *files, *flags]
+
+    return command
+
+
+def h3push_asgi(*python: str) -> Callable[[Setting, int], list[str]]:
+    """How h3push is started with the same application over HTTP/3 alone."""
+
+    def command(setting: Setting, port: int) -> list[str]:
+        return [*python, str(PEERS / "h3push_asgi.py"), str(port), str(setting.certificate), str(setting.key)]
 
     return command
 
@@ -71,16 +95,46 @@ def over_tcp(requests: int, *flags: str) -> Measure:
         url = f"https://127.0.0.1:{port}/hello"
         rate, before = 0.0, 0.0
         for count in (requests // 20, requests):  # the first ones warm it up
-            before = cpu_seconds(pid)
+            before = whole_cpu_seconds(pid)
             said = on_client_core(["h2load", "-n", str(count), *flags, url])
             if f"{count} succeeded" not in said:
                 raise RuntimeError(f"not every request succeeded:\n{said}")
             found = re.search(r"finished in [\d.]+m?s, ([\d.]+) req/s", said)
             assert found
             rate = float(found[1])
-        return rate, (cpu_seconds(pid) - before) / requests * 1e6
+        return rate, (whole_cpu_seconds(pid) - before) / requests * 1e6
 
     return measure
+
+
+def over_either(tcp: Measure, seconds: float) -> Measure:
+    """The same requests by whichever protocol the server at that port has: those with HTTP/3 alone take no TCP connection."""
+
+    def measure(port: int, pid: int) -> tuple[float, float]:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except ConnectionRefusedError:
+            pass
+        else:
+            return tcp(port, pid)
+        command = [
+            str(BINARIES / "load"),
+            "requests",
+            f"127.0.0.1:{port}",
+            "--seconds",
+            str(seconds),
+            "--pid",
+            str(pid),
+        ]
+        told = json.loads(on_client_core([*command, "--connections", "1", "--streams", "50", "--path", "/hello"]))
+        return told["operations"] / told["seconds"], told["server_cpu"] / told["operations"] * 1e6
+
+    return measure
+
+
+def whole_cpu_seconds(pid: int) -> float:
+    """CPU of a server, of its workers too."""
+    return sum(cpu_seconds(one) for one in (pid, *children(pid)))
 
 
 def over_http3(seconds: float) -> Measure:
@@ -124,6 +178,7 @@ def on_client_core(command: list[str], *, pinned: bool = True) -> str:
 def scenarios(made: DevelopmentCertificates, scale: float) -> dict[str, tuple[Measure, list[Server]]]:
     """Heading -> how it is measured, and for whom."""
     version, uvicorn, hypercorn = distribution("h3push"), distribution("uvicorn"), distribution("hypercorn")
+    compiled, missing = compiled_form()
     requests = int(10_000 * scale)
     return {
         "HTTP/1.1, 10 connections": (
@@ -133,11 +188,14 @@ def scenarios(made: DevelopmentCertificates, scale: float) -> dict[str, tuple[Me
                 Server("uvicorn", uvicorn_alone(), uvicorn, ready="Uvicorn running"),
             ],
         ),
-        "HTTP/2, 1 connection x 50 streams": (
-            over_tcp(requests, "-c", "1", "-m", "50"),
+        HTTP2: (
+            over_either(over_tcp(requests, "-c", "1", "-m", "50"), scale),
             [
                 Server("h3push serve", h3push_serve(), version, ready="over TCP"),
                 Server("uvicorn", uvicorn_alone("--http", "zttp", "--http2"), uvicorn, ready="Uvicorn running"),
+                granian(),
+                Server(OVER_HTTP3, h3push_asgi(sys.executable), version),
+                Server(f"{OVER_HTTP3}, compiled", h3push_asgi(*compiled_python()), compiled, missing),
             ],
         ),
         "HTTP/3, 50 connections x 1 stream": (
@@ -194,6 +252,9 @@ def run(
     failures: dict[tuple[str, str], str],
 ) -> None:
     """Measure one server once; a failure is kept, and told in the table."""
+    if server.version is None:
+        failures[title, server.name] = server.missing
+        return
     port = free_port()
     try:
         running = Running(server, setting, port)
@@ -231,6 +292,9 @@ def report(
         rows = [[one.name, *cells(results.get((title, one.name)), failures.get((title, one.name)))] for one in servers]
         print(f"\n{title}\n{text_table(header, rows)}")
         sections += [f"### {title}", markdown_table(header, rows)]
+    for (title, name), failure in failures.items():
+        print(f"\n{title}, {name}: {failure}")
+        sections.append(f"{title}, {name}: {failure}")
     targets = [target for target in targets_of(results) if target.measured is not None or write]
     header = ["target", "measured", "by CPU", "wanted", ""]
     print(f"\n{text_table(header, [one.row for one in targets])}")
@@ -242,7 +306,7 @@ def report(
 def cells(samples: list[tuple[float, float]] | None, failure: str | None) -> list[str]:
     """Median rate and CPU."""
     if not samples:
-        return [failure or "not measured", ""]
+        return ["missing or failed" if failure else "not measured", ""]
     cost = statistics.median(cost for _, cost in samples)
     return [figure(statistics.median(rate for rate, _ in samples)), figure(cost) if cost else ""]
 
@@ -266,7 +330,7 @@ def targets_of(results: dict[tuple[str, str], list[tuple[float, float]]]) -> lis
 
     def target(title: str, ours: str, theirs: str, wanted: float) -> Target:
         rate, cost = ratio(title, ours, theirs, 0), ratio(title, theirs, ours, 1)
-        return Target(f"{title}: {ours} / {theirs}", rate, wanted, by_cpu=cost)
+        return Target(f"{title}: {ours} / {theirs}", rate, wanted, beside=cost)
 
     return [
         target("HTTP/1.1", "h3push serve", "uvicorn", 0.9),

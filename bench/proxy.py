@@ -18,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from programs import said, unpacked
 from report import machine, markdown_table, text_table, write_section
-from servers import CLIENT_CORE, Running, Server, Setting, _said, _unpacked, distribution
+from servers import CLIENT_CORE, Running, Server, Setting, distribution
 
 from h3push.server.certificates import development_certificates
 
@@ -132,7 +133,7 @@ def caddy_command(setting: Setting, port: int) -> list[str]:
 
 def caddy_path() -> str | None:
     """The Caddy of this machine, or of its packages."""
-    return shutil.which("caddy") or _unpacked("caddy")
+    return shutil.which("caddy") or unpacked("caddy")
 
 
 def h3push_command(setting: Setting, port: int) -> list[str]:
@@ -146,7 +147,7 @@ def h3push_command(setting: Setting, port: int) -> list[str]:
 def proxies() -> list[Server]:
     """Every proxy of the comparison."""
     nginx, caddy = nginx_path(), caddy_path()
-    found = re.search(r"nginx/([\d.]+)", _said([nginx, "-v"])) if nginx else None
+    found = re.search(r"nginx/([\d.]+)", said([nginx, "-v"])) if nginx else None
     return [
         Server("h3push proxy", h3push_command, distribution("h3push"), ready="over TCP"),
         Server(
@@ -159,7 +160,7 @@ def proxies() -> list[Server]:
         Server(
             "Caddy",
             caddy_command,
-            f"Caddy {_said([caddy, 'version']).split()[0]}" if caddy else None,
+            f"Caddy {said([caddy, 'version']).split()[0]}" if caddy else None,
             missing="no caddy is installed, and none is among this machine's packages",
             ready="serving initial configuration",
         ),

@@ -68,8 +68,15 @@ class Target:
     """The bound."""
     at_most: bool = False
     """True when less is better."""
-    by_cpu: float | None = None
-    """For a ratio of rates: the same of what a second of CPU does, which other work on the machine disturbs less."""
+    beside: float | None = None
+    """For a ratio by CPU the same by rate, or the other way round: the table's header says which."""
+
+    @property
+    def met(self) -> bool:
+        """Whether it was measured and is as wanted."""
+        if self.measured is None:
+            return False
+        return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
 
     @property
     def row(self) -> list[str]:
@@ -77,6 +84,5 @@ class Target:
         sign = "<=" if self.at_most else ">="
         if self.measured is None:
             return [self.text, "-", "", f"{sign} {self.wanted:g}", "not measured"]
-        met = self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
-        by_cpu = "" if self.by_cpu is None else f"{self.by_cpu:.2f}"
-        return [self.text, f"{self.measured:.2f}", by_cpu, f"{sign} {self.wanted:g}", "pass" if met else "SHORT"]
+        beside = "" if self.beside is None else f"{self.beside:.2f}"
+        return [self.text, f"{self.measured:.2f}", beside, f"{sign} {self.wanted:g}", "pass" if self.met else "SHORT"]

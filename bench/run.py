@@ -17,163 +17,21 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
 
-from contents import PUSHES, write_site
+from contents import write_site
 from report import Target, figure, machine, markdown_table, text_table, write_section
+from samples import Figures, Sample
+from scenarios import SCENARIOS, Scenario
 from servers import BINARIES, CLIENT_CORE, Running, Server, Setting, all_servers
+from summary import write_head
+from targets import BASE, HEADER, compiled_targets, interpreted_targets
 
+import h3push
 from h3push.server.certificates import development_certificates
-
-IDLE_CONNECTIONS = 2_000
-GROWTH = (1, 10, 100, 1_000)
-"""Connections of the growth scenario."""
-
-PYTHON = ("h3push", "aioquic", "aioquic, no task", "qh3")
-ASGI = ("h3push, ASGI", "Hypercorn")
-WEB = ("Caddy", "nginx")
-NATIVE = "quinn + h3 (native)"
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One thing to measure."""
-
-    key: str
-    """Its name in `--only`."""
-    title: str
-    """Its heading."""
-    load: tuple[str, ...]
-    """Arguments of the load client."""
-    servers: tuple[str, ...]
-    """Who takes part, in the order of the table."""
-    unit: str = "requests/s"
-    """Of the rate: operations, or "MB/s"."""
-
-
-SCENARIOS = (
-    Scenario(
-        "requests-1x50",
-        "Responses of 1 KB, 1 connection x 50 streams",
-        ("requests", "--connections", "1", "--streams", "50"),
-        (*PYTHON[:1], NATIVE, *PYTHON[1:], *ASGI, *WEB),
-    ),
-    Scenario(
-        "distinct-1x50",
-        "Responses of 1 KB, 1 connection x 50 streams, no two requests the same",
-        ("requests", "--connections", "1", "--streams", "50", "--distinct", "1"),
-        (*PYTHON[:1], NATIVE, *PYTHON[1:], *ASGI, *WEB),
-    ),
-    Scenario(
-        "requests-50x1",
-        "Responses of 1 KB, 50 connections x 1 stream",
-        ("requests", "--connections", "50", "--streams", "1"),
-        (*PYTHON[:1], NATIVE, *PYTHON[1:], *ASGI, *WEB),
-    ),
-    Scenario(
-        "requests-1x1",
-        "Responses of 1 KB, 1 connection x 1 stream",
-        ("requests", "--connections", "1", "--streams", "1"),
-        (*PYTHON[:1], NATIVE, *PYTHON[1:], *ASGI, *WEB),
-    ),
-    Scenario(
-        "hello-asgi",
-        "ASGI hello, 1 connection x 50 streams",
-        ("requests", "--connections", "1", "--streams", "50", "--path", "/hello"),
-        (*ASGI, *WEB),
-    ),
-    Scenario(
-        "static",
-        "Static file of 1 KB, 1 connection x 50 streams",
-        ("requests", "--connections", "1", "--streams", "50", "--path", "/static/1k"),
-        ("h3push, static files", *WEB),
-    ),
-    Scenario(
-        "bulk",
-        "200 MB in one response (what 5 s bring, where that is less)",
-        ("bulk", "--path", "/bulk"),
-        (*PYTHON[:1], "h3push, static files", NATIVE, *PYTHON[1:], *ASGI, *WEB),
-        "MB/s",
-    ),
-    Scenario(
-        "upload",
-        "Uploads of 20 MB",
-        ("upload", "--path", "/upload"),
-        (*PYTHON[:1], NATIVE, *PYTHON[1:], *ASGI),
-        "MB/s",
-    ),
-    Scenario(
-        "connects",
-        "New connections with one request, 16 at once",
-        ("connects", "--streams", "16"),
-        (*PYTHON[:1], NATIVE, *PYTHON[1:], *ASGI, *WEB),
-        "connections/s",
-    ),
-    Scenario(
-        "page-1k-requested",
-        f"A page and {PUSHES} resources of 1 KB, all requested, 4 connections",
-        ("pages", "--push", "0", "--path", "/page", "--resource", "/1k"),
-        ("h3push", "aioquic, no task", "qh3"),
-        "pages/s",
-    ),
-    Scenario(
-        "page-1k-pushed",
-        f"A page and {PUSHES} resources of 1 KB, pushed",
-        ("pages", "--push", "1", "--path", "/push-1k"),
-        ("h3push", "aioquic, no task", "qh3"),
-        "pages/s",
-    ),
-    Scenario(
-        "page-100k-requested",
-        f"A page and {PUSHES} resources of 100 KB, all requested, 4 connections",
-        ("pages", "--push", "0", "--path", "/page", "--resource", "/100k"),
-        ("h3push", "aioquic, no task", "qh3"),
-        "pages/s",
-    ),
-    Scenario(
-        "page-100k-pushed",
-        f"A page and {PUSHES} resources of 100 KB, pushed",
-        ("pages", "--push", "1", "--path", "/push-100k"),
-        ("h3push", "aioquic, no task", "qh3"),
-        "pages/s",
-    ),
-    *(
-        Scenario(
-            f"growth-{connections}",
-            f"1 KB, {connections:,} connections x 1 stream",
-            ("requests", "--connections", str(connections), "--streams", "1", "--warm", "1.0"),
-            ("h3push", NATIVE),
-        )
-        for connections in GROWTH
-    ),
-    Scenario(
-        "idle",
-        f"Memory of {IDLE_CONNECTIONS:,} idle connections that made one request each",
-        ("idle", "--connections", str(IDLE_CONNECTIONS)),
-        ("h3push", "h3push, ASGI", NATIVE, "aioquic", "qh3", "Hypercorn", *WEB),
-        "KB each",
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One measurement."""
-
-    rate: float
-    """In the scenario's unit."""
-    cost: float | None
-    """CPU of the server, in microseconds for an operation or milliseconds for a megabyte."""
-    p50: float | None = None
-    """Median time of one operation, in microseconds."""
-    p99: float | None = None
-    """The same, of 99 of 100."""
-    client_share: float | None = None
-    """Part of its core that the load client used: near 1 it would be the limit."""
 
 
 class MeasurementError(RuntimeError):
@@ -249,7 +107,7 @@ class Bench:
             said = client.stdout.readline()
             time.sleep(0.5)
             after = running.resident
-            _, errors = client.communicate("\n", timeout=60)
+            _, errors = client.communicate("\n", timeout=120)
         if not said:
             raise MeasurementError(errors.strip()[-300:] or "the connections could not be opened")
         return Sample((after - before) / 1000 / json.loads(said)["connections"], None)
@@ -289,55 +147,14 @@ def _cells(samples: list[Sample], scenario: Scenario) -> list[str]:
     ]
 
 
-def targets(bench: Bench) -> list[Target]:
-    """Every target, with what this run says to it."""
-
-    def rate(scenario: str, server: str) -> float | None:
-        samples = bench.results.get((scenario, server))
-        return statistics.median(sample.rate for sample in samples) if samples else None
-
-    def cost(scenario: str, server: str) -> float | None:
-        samples = bench.results.get((scenario, server))
-        return statistics.median(sample.cost for sample in samples if sample.cost is not None) if samples else None
-
-    def ratio(one: float | None, other: float | None) -> float | None:
-        return one / other if one is not None and other else None
-
-    def versus(text: str, scenario: str, ours: str, theirs: str, wanted: float) -> Target:
-        by_cpu = ratio(cost(scenario, theirs), cost(scenario, ours))
-        return Target(text, ratio(rate(scenario, ours), rate(scenario, theirs)), wanted, by_cpu=by_cpu)
-
-    growth = ratio(cost("growth-1000", "h3push"), cost("growth-10", "h3push"))
-    return [
-        versus("requests/s, 1 x 50: h3push / aioquic", "requests-1x50", "h3push", "aioquic", 10),
-        versus("requests/s, 1 x 50: h3push / native", "requests-1x50", "h3push", NATIVE, 0.8),
-        versus("requests/s, 1 x 50, all distinct: h3push / aioquic", "distinct-1x50", "h3push", "aioquic", 10),
-        versus("requests/s, 1 x 50, all distinct: h3push / native", "distinct-1x50", "h3push", NATIVE, 0.8),
-        versus("requests/s, 50 x 1: h3push / aioquic", "requests-50x1", "h3push", "aioquic", 10),
-        versus("requests/s, 50 x 1: h3push / native", "requests-50x1", "h3push", NATIVE, 0.8),
-        versus("ASGI hello: h3push / Hypercorn", "hello-asgi", "h3push, ASGI", "Hypercorn", 8),
-        versus("bulk: h3push / aioquic", "bulk", "h3push", "aioquic", 20),
-        versus("bulk: h3push / native", "bulk", "h3push", NATIVE, 0.9),
-        Target("CPU of a 1 KB response: pushed / requested", _pushed_cost(cost), 0.6, at_most=True),
-        versus("new connections/s: h3push / aioquic", "connects", "h3push", "aioquic", 3),
-        Target("KB of memory for an idle connection", rate("idle", "h3push"), 40, at_most=True),
-        Target("CPU per request: 1,000 connections / 10", growth, 1.5, at_most=True),
-        versus("requests/s, 1 x 50: h3push / Caddy", "requests-1x50", "h3push", "Caddy", 3),
-        versus("requests/s, 1 x 50: h3push / nginx", "requests-1x50", "h3push", "nginx", 1),
-        versus("bulk: h3push / nginx", "bulk", "h3push", "nginx", 1),
-    ]
-
-
-def _pushed_cost(cost) -> float | None:
-    """CPU of one pushed response of 1 KB over that of the same response requested.
-
-    A page with its resources requested is 21 requests; what a page costs more than one request when it is pushed is 20 pushes.
-    """
-    requested, pushed = cost("page-1k-requested", "h3push"), cost("page-1k-pushed", "h3push")
-    if requested is None or pushed is None:
-        return None
-    one = requested / (PUSHES + 1)
-    return (pushed - one) / PUSHES / one
+def growth_of_work() -> float | None:
+    """Instructions of the interpreted form over those at the revision that it is held to, of the operation that grew most."""
+    program = Path(__file__).resolve().with_name("counted_work.py")
+    told = subprocess.run(
+        [sys.executable, str(program), "--since", BASE], capture_output=True, text=True, check=False
+    ).stdout
+    changes = [float(found) for found in re.findall(r"opcodes .*?([+-][\d.]+)%", told)]
+    return 1 + max(changes) / 100 if changes else None
 
 
 def versions(servers: Mapping[str, Server]) -> str:
@@ -345,14 +162,21 @@ def versions(servers: Mapping[str, Server]) -> str:
     return "; ".join(dict.fromkeys(server.version for server in servers.values() if server.version is not None))
 
 
-def report(bench: Bench, servers: Mapping[str, Server], arguments: argparse.Namespace) -> str:
+def report(
+    bench: Bench,
+    servers: Mapping[str, Server],
+    arguments: argparse.Namespace,
+    compiled: list[Target],
+    interpreted: list[Target],
+) -> str:
     """Print everything, and return it as Markdown."""
     missing = [f"{server.name}: {server.missing}" for server in servers.values() if server.version is None]
     facts = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}; load average {arguments.load:.1f} before, "
         f"{os.getloadavg()[1]:.1f} at the end (1 to 2 is this benchmark alone).",
         f"Versions: {versions(servers)}.",
-        f"{arguments.rounds} rounds of {arguments.seconds:g} s, medians; server on one core, load client on another.",
+        f"{arguments.rounds} rounds of {arguments.seconds:g} s, medians; memory: one round. "
+        "Server on one core, load client on another.",
         *(f"Missing: {sentence}." for sentence in missing),
     ]
     page = ["  \n".join(facts)]
@@ -363,10 +187,10 @@ def report(bench: Bench, servers: Mapping[str, Server], arguments: argparse.Name
     for (key, name), failure in bench.failures.items():
         print(f"\n{key}, {name} failed: {failure}")
         page.append(f"{key}, {name} failed: {failure}")
-    rows = [target.row for target in targets(bench)]
-    header = ["", "measured", "by CPU", "target", ""]
-    print(f"\nTargets\n\n{text_table(header, rows)}")
-    page.append(f"### Targets\n\n{markdown_table(header, rows)}")
+    for title, held in (("Targets", compiled), ("Targets of the interpreted form", interpreted)):
+        rows = [target.row for target in held]
+        print(f"\n{title}\n\n{text_table(HEADER, rows)}")
+        page.append(f"### {title}\n\n{markdown_table(HEADER, rows)}")
     return "\n\n".join(page)
 
 
@@ -380,21 +204,28 @@ def main() -> None:
     arguments = parser.parse_args()
     if (os.cpu_count() or 1) <= CLIENT_CORE:
         raise SystemExit("the benchmark needs two cores: one for the server, one for the load client")
+    if h3push.compiled:
+        raise SystemExit(
+            "run this with the interpreted form, which is measured beside the compiled one: .venv/bin/python"
+        )
     arguments.load = os.getloadavg()[0]
     servers = {server.name: server for server in all_servers()}
     with tempfile.TemporaryDirectory(prefix="h3push-bench-") as folder:
         bench = Bench(_setting(Path(folder)), arguments.seconds)
         for turn in range(arguments.rounds):
             for scenario in SCENARIOS:
-                if not re.search(arguments.only, scenario.key):
+                if not re.search(arguments.only, scenario.key) or turn >= (scenario.rounds or arguments.rounds):
                     continue
                 for name in scenario.servers:
                     if servers[name].version is not None and re.search(arguments.servers, name):
                         print(f"round {turn + 1}: {scenario.key}, {name}", file=sys.stderr, flush=True)
                         bench.measure(scenario, servers[name])
-    page = report(bench, servers, arguments)
-    if not (arguments.no_write or arguments.only or arguments.servers):
+    figures, whole = Figures(bench.results), not (arguments.only or arguments.servers)
+    held = compiled_targets(figures, growth_of_work() if whole else None)
+    page = report(bench, servers, arguments, held, interpreted_targets(figures))
+    if whole and not arguments.no_write:
         write_section("run", page)
+        write_head(figures, held)
 
 
 def _setting(folder: Path) -> Setting:

@@ -1,12 +1,11 @@
 """The servers that `run.py` measures: how each is started, what it can do, and why one is missing."""
 
 import contextlib
+import functools
 import importlib.metadata
-import importlib.util
 import os
 import re
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from programs import Program, caddy_program, nginx_program, said
+
 BENCH = Path(__file__).resolve().parent
 PEERS = BENCH / "peers"
 BINARIES = BENCH / "load" / "target" / "release"
+
+COMPILED_PYTHON = BENCH.parent / ".venv-compiled" / "bin" / "python"
+"""Runs the compiled form; `make install COMPILED=1` makes it."""
 
 SERVER_CORE = 0
 """Every server runs here."""
@@ -53,8 +57,13 @@ NGINX_CONF = """daemon off;
 master_process off;
 pid {work}/nginx.pid;
 error_log stderr notice;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 65536; }}
 http {{
+    client_body_temp_path {work}/nginx-body;
+    proxy_temp_path {work}/nginx-proxy;
+    fastcgi_temp_path {work}/nginx-fastcgi;
+    uwsgi_temp_path {work}/nginx-uwsgi;
+    scgi_temp_path {work}/nginx-scgi;
     access_log off;
     sendfile on;
     quic_gso on;
@@ -160,11 +169,10 @@ class Running:
 
 def all_servers() -> list[Server]:
     """Every server of the comparison, the missing ones too."""
-    h3push = distribution("h3push")
     return [
-        Server("h3push", _python("h3push_handler.py"), h3push),
-        Server("h3push, ASGI", _python("h3push_asgi.py"), h3push),
-        Server("h3push, static files", _python("h3push_static.py", files=True), h3push),
+        *_both_forms("h3push", "h3push_handler.py"),
+        *_both_forms("h3push, ASGI", "h3push_asgi.py"),
+        *_both_forms("h3push, static files", "h3push_static.py", files=True),
         Server("quinn + h3 (native)", _native, _crates("quinn", "h3")),
         _library("aioquic", "aioquic", _python("quic_python.py", "aioquic", "asgi")),
         _library("aioquic, no task", "aioquic", _python("quic_python.py", "aioquic", "direct")),
@@ -177,11 +185,41 @@ def all_servers() -> list[Server]:
 
 def client_servers() -> dict[str, Server]:
     """The servers that clients are measured with, by protocol."""
-    tcp = Server(
+    http3 = Server("h3push", _python("h3push_handler.py"), distribution("h3push"))
+    return {"HTTP/3": http3, "HTTP/2": granian(), "HTTP/1.1": granian()}
+
+
+def granian() -> Server:
+    """One worker of granian, with the application of the benchmark."""
+    return Server(
         "granian", _granian, distribution("granian"), "the Python package granian is not installed", "Started worker"
     )
-    http3 = Server("h3push", _python("h3push_handler.py"), distribution("h3push"))
-    return {"HTTP/3": http3, "HTTP/2": tcp, "HTTP/1.1": tcp}
+
+
+@functools.cache
+def compiled_form() -> tuple[str | None, str]:
+    """Name and version of the compiled h3push; or `None`, and why it is missing."""
+    if not COMPILED_PYTHON.exists():
+        return None, "the compiled form is not built: make install COMPILED=1"
+    script = "import importlib.metadata, h3push; print(importlib.metadata.version('h3push'), h3push.compiled)"
+    told = said([*compiled_python(), "-c", script]).strip().rpartition("\n")[2]
+    version, _, compiled = told.rpartition(" ")
+    if compiled != "True":
+        return None, f"{COMPILED_PYTHON} does not have the compiled form of h3push: {told}"
+    return f"h3push {version}, compiled", ""
+
+
+def compiled_python() -> list[str]:
+    """How a script is begun that is to have the compiled form, whatever PYTHONPATH says."""
+    return [str(COMPILED_PYTHON), "-E"]
+
+
+def _both_forms(name: str, script: str, *, files: bool = False) -> list[Server]:
+    compiled, missing = compiled_form()
+    return [
+        Server(name, _python(script, files=files), distribution("h3push")),
+        Server(f"{name}, compiled", _python(script, files=files, python=compiled_python()), compiled, missing),
+    ]
 
 
 def _granian(setting: Setting, port: int) -> list[str]:
@@ -190,10 +228,12 @@ def _granian(setting: Setting, port: int) -> list[str]:
     return [sys.executable, "-m", "granian", "--interface", "asginl", *address, *tls, "application:app"]
 
 
-def _python(script: str, *arguments: str, files: bool = False) -> Callable[[Setting, int], list[str]]:
+def _python(
+    script: str, *arguments: str, files: bool = False, python: list[str] | None = None
+) -> Callable[[Setting, int], list[str]]:
     def command(setting: Setting, port: int) -> list[str]:
         root = [str(setting.root)] if files else []
-        base = [sys.executable, str(PEERS / script), *arguments, str(port)]
+        base = [*(python or [sys.executable]), str(PEERS / script), *arguments, str(port)]
         return [*base, str(setting.certificate), str(setting.key), *root]
 
     return command
@@ -223,39 +263,29 @@ def _library(name: str, package: str, command: Callable[[Setting, int], list[str
 
 
 def _caddy() -> Server:
-    path = shutil.which("caddy") or _unpacked("caddy")
-    if path is None:
-        return Server("Caddy", _native, None, missing="no caddy on the PATH, and none among this machine's packages")
-    version = _said([path, "version"]).split()[0]
-    if [int(number) for number in re.findall(r"\d+", version)[:2]] < [2, 6]:
-        return Server("Caddy", _native, None, missing=f"caddy {version} has no HTTP/3 (2.6 has)")
+    program = caddy_program()
+    if not isinstance(program, Program):
+        return Server("Caddy", _native, None, missing=program)
 
     def command(setting: Setting, port: int) -> list[str]:
         config = setting.work / "Caddyfile"
         config.write_text(_filled(CADDYFILE, setting, port), encoding="utf-8")
-        return [path, "run", "--config", str(config), "--adapter", "caddyfile"]
+        return [*program.command, "run", "--config", str(config), "--adapter", "caddyfile"]
 
-    return Server("Caddy", command, f"Caddy {version}", ready="serving initial configuration")
+    return Server("Caddy", command, f"Caddy {program.version}", ready="serving initial configuration")
 
 
 def _nginx() -> Server:
-    path = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if path is None:
-        candidate = _candidate("nginx")
-        offered = f"; this machine's packages offer {candidate}, HTTP/3 came with 1.25" if candidate else ""
-        return Server("nginx", _native, None, missing=f"no nginx is installed{offered}")
-    said = _said([path, "-V"])
-    found = re.search(r"nginx/([\d.]+)", said)
-    version = found.group(1) if found else "?"
-    if "http_v3_module" not in said:
-        return Server("nginx", _native, None, missing=f"nginx {version} is built without HTTP/3")
+    program = nginx_program()
+    if not isinstance(program, Program):
+        return Server("nginx", _native, None, missing=program)
 
     def command(setting: Setting, port: int) -> list[str]:
         config = setting.work / "nginx.conf"
         config.write_text(_filled(NGINX_CONF, setting, port), encoding="utf-8")
-        return [path, "-p", str(setting.work), "-c", str(config)]
+        return [*program.command, "-e", "stderr", "-p", str(setting.work), "-c", str(config)]
 
-    return Server("nginx", command, f"nginx {version}", ready="using the")
+    return Server("nginx", command, f"nginx {program.version}", ready="using the")
 
 
 def _filled(template: str, setting: Setting, port: int) -> str:
@@ -267,28 +297,3 @@ def _filled(template: str, setting: Setting, port: int) -> str:
         work=setting.work,
         one_k="x" * 1024,
     )
-
-
-def _said(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
-
-
-def _candidate(package: str) -> str | None:
-    """The version that Debian's package manager would install."""
-    if shutil.which("apt-cache") is None:
-        return None
-    found = re.search(r"Candidate: (\S+)", _said(["apt-cache", "policy", package]))
-    return None if found is None or found.group(1) == "(none)" else found.group(1)
-
-
-def _unpacked(package: str) -> str | None:
-    """A program out of a Debian package, downloaded and unpacked beside the binaries of the benchmark; nothing is installed."""
-    folder = BENCH / "load" / "target" / "packages"
-    program = folder / "usr" / "bin" / package
-    if not program.exists() and shutil.which("dpkg") and _candidate(package):
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["apt-get", "download", package], cwd=folder, capture_output=True, check=False)
-        for archive in folder.glob(f"{package}_*.deb"):
-            subprocess.run(["dpkg", "-x", str(archive), str(folder)], capture_output=True, check=False)
-    return str(program) if program.exists() else None

@@ -20,6 +20,9 @@ BODIES = {"/1k": ONE_K, "/hello": HELLO, "/100k": HUNDRED_K, "/bulk": BULK, "/pa
 PUSHED = {"/push-1k": "/1k", "/push-100k": "/100k"}
 """Pages that come with `PUSHES` pushes, each of that path."""
 
+AT_HAND = {"/push-1k-at-hand": "/1k"}
+"""The same, by h3push alone: with the promise it is given the response."""
+
 
 def write_site(root: Path) -> None:
     """Write the same as files, for servers of files: `/static/1k` and `/bulk`."""

@@ -4,11 +4,14 @@ import asyncio
 import gc
 import sys
 
-from contents import BODIES, ONE_K, PUSHED, PUSHES
+from contents import AT_HAND, BODIES, ONE_K, PUSHED, PUSHES
+from h3push_settings import SETTINGS
 
 from h3push import Request, Response, serve
 
 HEADERS = {"content-type": "text/plain"}
+RESOURCE = Response(200, HEADERS, ONE_K)
+"""Of the pushes whose response is at hand."""
 
 
 async def upload(request: Request) -> Response:
@@ -27,6 +30,10 @@ def handler(request: Request):
         for _ in range(PUSHES):
             request.push_nowait(PUSHED[path])
         return Response(200, HEADERS, ONE_K)
+    if path in AT_HAND:
+        for _ in range(PUSHES):
+            request.push_nowait(AT_HAND[path], response=RESOURCE)
+        return Response(200, HEADERS, ONE_K)
     if path == "/upload":
         return upload(request)
     return Response(404)
@@ -34,7 +41,7 @@ def handler(request: Request):
 
 async def main() -> None:
     port, certificate, key = sys.argv[1:]
-    async with serve(handler, "127.0.0.1", int(port), certfile=certificate, keyfile=key) as server:
+    async with serve(handler, "127.0.0.1", int(port), certfile=certificate, keyfile=key, settings=SETTINGS) as server:
         gc.collect()
         print("ready", flush=True)
         await server.wait_closed()

@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+from h3push_settings import SETTINGS
+
 from h3push import serve
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
@@ -12,7 +14,7 @@ from h3push.files.handler import DirectoryHandler
 async def main() -> None:
     port, certificate, key, root = sys.argv[1:]
     handler = DirectoryHandler(Directory(Path(root)))
-    async with serve(handler, "127.0.0.1", int(port), certfile=certificate, keyfile=key) as server:
+    async with serve(handler, "127.0.0.1", int(port), certfile=certificate, keyfile=key, settings=SETTINGS) as server:
         print("ready", flush=True)
         await server.wait_closed()
 

@@ -132,7 +132,7 @@ class ASGIProtocol(protocols.QuicConnectionProtocol):
 
 async def main() -> None:
     _, _, port, certificate, key = sys.argv[1:]
-    quic = configuration.QuicConfiguration(alpn_protocols=["h3"], is_client=False)
+    quic = configuration.QuicConfiguration(alpn_protocols=["h3"], is_client=False, idle_timeout=300.0)
     quic.load_cert_chain(certificate, key)
     protocol = ASGIProtocol if how == "asgi" else DirectProtocol
     await aio.serve("127.0.0.1", int(port), configuration=quic, create_protocol=protocol)

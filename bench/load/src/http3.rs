@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::sync::{Mutex, Semaphore};
 
 /// Whatever went wrong; the load client counts it or prints it.
@@ -239,6 +239,11 @@ impl Client {
             self.control.lock().await.write_all(&frame).await?;
         }
         Ok(self.pushes.bytes.load(Ordering::Relaxed) - before)
+    }
+
+    /// Why the connection has ended; `None` while it stands.
+    pub fn close_reason(&self) -> Option<ConnectionError> {
+        self.connection.close_reason()
     }
 
     /// Close without an error.

@@ -42,6 +42,8 @@ use tokio::{
 
 /// Handshakes that are under way at once while connections are opened.
 const OPENING: usize = 16;
+/// Connections that wait for the others to be opened must not end meanwhile.
+const IDLE: Duration = Duration::from_secs(300);
 /// One write of an upload.
 const PIECE: usize = 1 << 20;
 
@@ -198,6 +200,7 @@ fn endpoint() -> Result<Endpoint, Failure> {
     let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
     let mut transport = quinn::TransportConfig::default();
     transport.max_concurrent_uni_streams(1024u32.into());
+    transport.max_idle_timeout(Some(IDLE.try_into()?));
     config.transport_config(Arc::new(transport));
     let socket = h3push_bench::udp_socket(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let mut endpoint = Endpoint::new(quinn::EndpointConfig::default(), None, socket, Arc::new(quinn::TokioRuntime))?;
@@ -383,6 +386,9 @@ async fn idle(endpoint: &Endpoint, options: &Options) -> Result<(), Failure> {
     let limit = options.duration("cap", 60.0)?;
     let wanted = options.number("connections", 2000)?;
     let clients = timeout(limit, open(endpoint, options, wanted, false)).await??;
+    if let Some(reason) = clients.iter().find_map(Client::close_reason) {
+        return Err(format!("a connection ended before all were open: {reason}").into());
+    }
     println!("{{\"connections\": {}}}", clients.len());
     std::io::stdout().flush()?;
     BufReader::new(tokio::io::stdin()).read_line(&mut String::new()).await?;
