@@ -57,7 +57,7 @@ NGINX_CONF = """daemon off;
 master_process off;
 pid {work}/nginx.pid;
 error_log stderr notice;
-events {{ worker_connections 65536; }}
+events {{ worker_connections 262144; }}
 http {{
     client_body_temp_path {work}/nginx-body;
     proxy_temp_path {work}/nginx-proxy;
