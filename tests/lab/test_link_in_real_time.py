@@ -198,6 +198,7 @@ def test_datagrams_and_streams_pass_between_real_sockets() -> None:
         (["--listen", "0", "--to", "1", "--rate", "fast"], "no number between 0.01 and 10000 Mbit/s"),
         (["--listen", "0", "--to", "1", "--queue", "much"], "neither a time such as 100ms nor a size such as 64kB"),
         (["--listen", "192.0.2.1:4500", "--to", "1"], "no address of this machine: choose one with --listen"),
+        (["--listen", "0", "--to", "nowhere.invalid:1"], "no address found for nowhere.invalid"),
     ],
 )
 def test_flags_that_make_no_sense_get_a_sentence(flags: list[str], sentence: str) -> None:

@@ -130,6 +130,10 @@ async def _forward(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    try:
+        await loop.getaddrinfo(*to)  # a name without an address would swallow every packet
+    except OSError:
+        raise CommandFailed(f"no address found for {to[0]}: give another server with --to") from None
     forwarder = Forwarder(listen, to, both[1], both[0], seed=seed)
     try:
         await forwarder.__aenter__()
