@@ -17,6 +17,7 @@ from judgement_sites import Pages
 
 from h3push.client.response import ReceivedPush
 from h3push.control.controller import Controller
+from h3push.delivery.page import PageDelivery
 from h3push.delivery.state import DeliveryState
 from h3push.lab.emulation import HOST, AccessLink
 from h3push.lab.origin_server import WARM_UP_BYTES, WARM_UP_PATH
@@ -83,11 +84,11 @@ class Origin:
             return self._page(request, page)
         self.delivery.asked(request)
         if request.path == WARM_UP_PATH:
-            return _response(WARM_UP_BYTES)
+            return self._response(WARM_UP_BYTES)
         if request.fulfils is None:
             self._associate(request)
         found = self.sizes.get(request.path)
-        return Response(404) if found is None else _response(found.size)
+        return Response(404) if found is None else self._response(found.size)
 
     def _associate(self, request: Request) -> None:
         page, at = self.latest
@@ -96,7 +97,7 @@ class Origin:
             known[request.path] = None
 
     async def _page(self, request: Request, page: Site) -> Response:
-        delivery = self.delivery.page(request)
+        delivery = PageDelivery(request, self.delivery)
         for plan in self._plans(request, page):
             for one in delivery.carry_out(plan):
                 if one.push is not None:
@@ -106,7 +107,7 @@ class Origin:
         if page.thinking:
             await asyncio.sleep(page.thinking)
         delivery.answered(200, ())
-        response = _response(page.size, delivery.link_fields(()))
+        response = self._response(page.size, delivery.link_fields(()))
         delivery.ended(failed=False)
         return response
 
@@ -122,13 +123,15 @@ class Origin:
         if self.way == "learned":
             assert self.controller is not None
             learned = self.controller.plan(request)
-            return [*([learned] if learned is not None else []), self.manifest[page.path]]
+            return [self.manifest[page.path], *([learned] if learned is not None else [])]
         return [self.manifest[page.path]]
 
-
-def _response(size: int, links: Sequence[Any] = ()) -> Response:
-    fields = [(b"content-type", b"application/octet-stream"), (b"cache-control", b"max-age=86400"), *links]
-    return Response(200, fields, bytes(size))
+    def _response(self, size: int, links: Sequence[Any] = ()) -> Response:
+        """An answer that says of itself what is true of these clients: that they keep it for a day, or not at all."""
+        kept = b"max-age=86400" if self.pages.is_cached else b"no-cache"
+        return Response(
+            200, [(b"content-type", b"application/octet-stream"), (b"cache-control", kept), *links], bytes(size)
+        )
 
 
 @dataclass

@@ -49,6 +49,12 @@ def test_what_clients_ask_for_becomes_a_candidate() -> None:
     assert (a.size, a.position, a.destination) == (1_000, 1, "style")
 
 
+def test_candidates_stand_in_the_order_of_need() -> None:
+    """Where the client has the script, its data come first; the script is needed first all the same."""
+    model = taught(view("/app.js", "/data.json"), *[view("/data.json")] * 9)
+    assert [one.path for one in model.routes["/"].ordered] == ["/app.js", "/data.json"]
+
+
 def test_a_view_that_does_not_tell_is_no_trial() -> None:
     model = taught(view("/a.css"), view(a_css=Fate.UNKNOWN))
     assert model.routes["/"].candidates["/a.css"].tally(NEW).trials == 1

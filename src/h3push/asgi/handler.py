@@ -142,10 +142,9 @@ class ASGIHandler:
             cycle.go_away()
 
     def _carry_out_plans(self, request: Request, delivery: PageDelivery) -> None:
-        for planner in self.settings.planners:
-            plan = planner(request)
-            if plan is not None:
-                delivery.carry_out_early(plan)
+        plans = [plan for planner in self.settings.planners if (plan := planner(request)) is not None]
+        if plans:
+            delivery.carry_out_early(*plans)
 
     async def _run(self, request: Request, delivery: PageDelivery) -> None:
         cycle = Cycle(request, delivery)

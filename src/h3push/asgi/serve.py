@@ -171,7 +171,7 @@ def serve_asgi(
     Raises:
         ValueError: a certificate or a manifest that cannot be used; the sentence says why.
     """
-    known = list(planners) if controller is None else [controller.plan, *planners]
+    known = list(planners) if controller is None else [*planners, controller.plan]
     if manifest is not None:
         known.append(manifest_planner(manifest if isinstance(manifest, Manifest) else load_manifest(manifest)))
     handling = ASGISettings(

@@ -58,6 +58,8 @@ class ControlCounters:
     """Pages that were decided for."""
     seconds: list[float] = field(default_factory=list)
     """Time of each decision, while somebody measures (`Controller.measure`)."""
+    cpu_seconds: list[float] = field(default_factory=list)
+    """The part of it in which this thread had the processor."""
     views: int = 0
     """Page views that were learned from."""
     pushed: int = 0
@@ -188,7 +190,7 @@ class Controller:
         page = self.asked(request)
         if page is None:
             return None
-        began = time.perf_counter() if self.measure else 0.0
+        began = _now() if self.measure else _NEVER
         path = self._path(request, page)
         idle = path.idle
         visitor: Visitor = request.connection.tied[self]
@@ -204,14 +206,27 @@ class Controller:
                 continue
             judgement = self._judge(page, resource, path, idle, is_unclaimed=is_unclaimed, room=room)
             action = action_of(judgement, named=named)
+            page.hints |= action is Action.HINT
             page.judged[resource.path] = (action, judgement)
             decided.append((resource, action, judgement.verdict))
+        if page.hints:
+            decided = [
+                (resource, self._beside_hints(page, resource, action), verdict) for resource, action, verdict in decided
+            ]
         if arm is not None and any(action in _PUSHES and verdict is not None for _, action, verdict in decided):
             page.arm, page.share = Arm(arm), request.connection.settings.push_hold_out
         self._note_decision(began)
         if logger.isEnabledFor(logging.DEBUG):
             self._explain(page, decided)
         return decided
+
+    @staticmethod
+    def _beside_hints(page: Page, resource: PlannedResource, action: Action) -> Action:
+        """Hint at what would be deferred, where others are hinted at: they would be asked for, and sent before it."""
+        if action is not Action.DEFER:
+            return action
+        page.judged[resource.path] = (Action.HINT, page.judged[resource.path][1])
+        return Action.HINT
 
     @staticmethod
     def _is_open(page: Page, resource: PlannedResource, *, named: bool) -> bool:
@@ -256,20 +271,23 @@ class Controller:
         """The link as QUIC knows it at this moment, and the page as its route knows it."""
         route = self.model.routes.get(page.match.route) or Route(page.match.route)
         stats = request.connection.stats
-        window = max(1.0, stats.get("congestion_window", INITIAL_WINDOW) - stats.get("buffered_bytes", 0))
+        whole = stats.get("congestion_window", INITIAL_WINDOW)
+        window = max(1.0, whole - stats.get("buffered_bytes", 0))
+        shortest = max(0.01, stats.get("min_rtt", 0.0) * 1000) if "min_rtt" in stats else page.round_trip
         passed = (asyncio.get_running_loop().time() - page.began) * 1000
         return Path(
-            round_trip=page.round_trip,
-            rate=max(window / page.round_trip, RATE / 8000),
+            round_trip=shortest,
+            rate=_rate(whole, page.round_trip, shortest),
             window=window,
             think=max(0.0, route.think_ms - passed),
             page=route.page_bytes,
         )
 
-    def _note_decision(self, began: float) -> None:
+    def _note_decision(self, began: tuple[float, float]) -> None:
         self.counters.decisions += 1
         if self.measure:
-            self.counters.seconds.append(time.perf_counter() - began)
+            self.counters.seconds.append(time.perf_counter() - began[0])
+            self.counters.cpu_seconds.append(time.thread_time() - began[1])
 
     def _explain(self, page: Page, decided: Sequence[tuple[PlannedResource, Action, Verdict | None]]) -> None:
         for resource, action, verdict in decided:
@@ -324,6 +342,20 @@ class Controller:
 
 
 _PUSHES = frozenset({Action.PUSH, Action.DEFER})
+_NEVER = (0.0, 0.0)
+_QUEUED = 1.25
+"""Round trips so much longer than the shortest one wait in a queue: the window fills the link, and tells its rate."""
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.thread_time()
+
+
+def _rate(window: float, round_trip: float, shortest: float) -> float:
+    """Bytes in a millisecond. A window that has not filled the link yet tells only that it is no slower."""
+    if round_trip > _QUEUED * shortest:
+        return window / round_trip
+    return max(window / shortest, RATE / 8000)
 
 
 def _is_personal(name: bytes, value: bytes) -> bool:

@@ -6,12 +6,13 @@ fit into the idle room that those before it left. The bound is counting, the sav
 the other.
 
 A server has two more ways than a plan. What pays but finds no room is *deferred*: promised at once, and sent a round trip later.
+That is when the requests that hints cause are back, and requests go before pushes; so beside hints it is hinted at instead.
 What is not worth its bytes is *hinted* at, if it is used often enough for a line in a 103 response::
 
     verdict            │ action
     ───────────────────┼────────────────────────────────────────────────
     push               │ push
-    no room            │ defer
+    no room            │ defer; hint, where something of the page is hinted at
     any other          │ hint, when it is likely or the page names it; else none
 """
 

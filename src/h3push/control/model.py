@@ -18,7 +18,7 @@ from h3push.control.effect import Effect
 from h3push.control.kinds import Arm, EvidenceClass
 from h3push.control.saving import PRICE_MS_PER_KB
 from h3push.control.tally import Tally
-from h3push.plans.links import guess_destination
+from h3push.plans.links import guess_destination, stage_of
 
 MAX_ROUTES = 2_000
 """Routes that are known; the one that was seen longest ago is forgotten first."""
@@ -174,9 +174,15 @@ class Route:
 
     @property
     def ordered(self) -> list[Candidate]:
-        """The candidates in the order in which the page needs them."""
+        """The candidates in the order in which the page needs them: by stage, then by place.
+
+        Places alone would mislead: where a client had the script, the data that the script asks for comes first.
+        """
         if self._ordered is None:
-            self._ordered = sorted(self.candidates.values(), key=lambda one: (one.position, one.since_ms, one.path))
+            self._ordered = sorted(
+                self.candidates.values(),
+                key=lambda one: (stage_of(one.destination), one.position, one.since_ms, one.path),
+            )
         return self._ordered
 
     def learn(self, view: ViewSeen, expected: "Model") -> None:

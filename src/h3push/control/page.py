@@ -79,6 +79,8 @@ class Page:
     """Paths of what the connection had been given before."""
     judged: dict[str, tuple[Action, Judgement]] = field(default_factory=dict)
     """By path: what was decided."""
+    hints: bool = False
+    """True when something was hinted at."""
     taken: float = 0.0
     """Bytes that are to be pushed at once."""
     arm: Arm | None = None

@@ -117,15 +117,16 @@ class PageDelivery:
         worth = action is Action.HINT and not is_held_out
         return self._done(resource, self._hinted(resource, moment) if worth else Way.NONE, PushRefusal.NOT_WORTH)
 
-    def carry_out_early(self, plan: PushPlan) -> None:
-        """Deliver a plan that is known before the page is made: at once, as promises or as one 103.
+    def carry_out_early(self, *plans: PushPlan) -> None:
+        """Deliver plans that are known before the page is made: at once, as promises or as one 103 for all of them.
 
         Not when the client has a copy of the page: then what goes with it waits for the answer, and for 304 is not needed.
         """
         if self.is_conditional:
-            self._held = (*self._held, plan)
+            self._held = (*self._held, *plans)
             return
-        self.carry_out(plan)
+        for plan in plans:
+            self.carry_out(plan)
         self.flush_hints()
 
     def carry_out_held(self) -> None:

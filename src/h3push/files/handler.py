@@ -77,9 +77,9 @@ class DirectoryHandler:
         if scan_settings is not None:
             self._pages = DirectoryPages(directory)
             self._scans = ScanPlanner(self._pages, scan_settings, cache_settings)
-        if controller is not None:
-            planners = (controller.plan, *planners)
-        self.planners: tuple[Planner, ...] = planners if self._scans is None else (*planners, self._scans)
+        if self._scans is not None:
+            planners = (*planners, self._scans)
+        self.planners: tuple[Planner, ...] = planners if controller is None else (*planners, controller.plan)
         """They tell what goes with a page, in this order."""
 
     @property

@@ -99,6 +99,11 @@ def guess_destination(path: str) -> str:
     return _EXTENSIONS.get(posixpath.splitext(path.partition("?")[0])[1].lower(), "fetch")
 
 
+def stage_of(destination: str) -> Stage:
+    """The stage in which a page needs what has such an `as`."""
+    return _AS.get(destination, _DATA)[1]
+
+
 def link_value(resource: PlannedResource) -> str:
     """The Link field value that tells a client of a resource: its source's own, or one made for it.
 

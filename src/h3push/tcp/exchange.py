@@ -191,13 +191,11 @@ class TcpExchange:
     def _carry_out_plans(self, *, early: bool) -> None:
         if self._scope["method"] != "GET":
             return
-        for planner in self._owner.settings.planners:
-            plan = planner(self.request)
-            if plan is None:
-                continue
-            if early:
-                self.delivery.carry_out_early(plan)
-            else:
+        plans = [plan for planner in self._owner.settings.planners if (plan := planner(self.request)) is not None]
+        if early and plans:
+            self.delivery.carry_out_early(*plans)
+        elif not early:
+            for plan in plans:
                 self.delivery.carry_out(plan)
 
     def _is_misdirected(self) -> bool:
