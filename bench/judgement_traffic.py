@@ -82,13 +82,16 @@ class Origin:
         page = self.by_path.get(request.path)
         if page is not None:
             return self._page(request, page)
-        self.delivery.asked(request)
+        delivery = PageDelivery(request, self.delivery)
         if request.path == WARM_UP_PATH:
             return self._response(WARM_UP_BYTES)
         if request.fulfils is None:
             self._associate(request)
         found = self.sizes.get(request.path)
-        return Response(404) if found is None else self._response(found.size)
+        if found is None:
+            return Response(404)
+        delivery.answered(200, self._fields)
+        return self._response(found.size)
 
     def _associate(self, request: Request) -> None:
         page, at = self.latest
@@ -106,7 +109,7 @@ class Origin:
         self.latest = (page.path, asyncio.get_running_loop().time())
         if page.thinking:
             await asyncio.sleep(page.thinking)
-        delivery.answered(200, ())
+        delivery.answered(200, self._fields)
         response = self._response(page.size, delivery.link_fields(()))
         delivery.ended(failed=False)
         return response
@@ -127,11 +130,13 @@ class Origin:
         return [self.manifest[page.path]]
 
     def _response(self, size: int, links: Sequence[Any] = ()) -> Response:
-        """An answer that says of itself what is true of these clients: that they keep it for a day, or not at all."""
+        return Response(200, [*self._fields, *links], bytes(size))
+
+    @property
+    def _fields(self) -> list[tuple[bytes, bytes]]:
+        """What is true of these clients: that they keep an answer for a day, or not at all."""
         kept = b"max-age=86400" if self.pages.is_cached else b"no-cache"
-        return Response(
-            200, [(b"content-type", b"application/octet-stream"), (b"cache-control", kept), *links], bytes(size)
-        )
+        return [(b"content-type", b"application/octet-stream"), (b"cache-control", kept)]
 
 
 @dataclass

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import h3push
-from h3push.control.controller import Controller, _rate
+from h3push.control.controller import Controller
 from h3push.control.kinds import Arm, EvidenceClass
 from h3push.control.model import Fate, Model, Seen, ViewSeen
-from h3push.control.saving import RATE
+from h3push.control.saving import RATE, rate_of
 from h3push.delivery.state import DeliveryState
 from h3push.h3.push.rules import PushRefusal
 from h3push.plans.links import planned
@@ -278,7 +278,7 @@ def test_what_is_named_and_what_is_learned_go_out_as_one_103() -> None:
 )
 def test_a_queue_tells_the_rate_of_a_link(window: float, round_trip: float, shortest: float, rate: float) -> None:
     """A window that waits in a queue fills the link: its bytes in a round trip are the rate, however slow that is."""
-    assert _rate(window, round_trip, shortest) == rate
+    assert rate_of(window, round_trip, shortest) == rate
 
 
 def test_a_deferred_push_that_is_called_off_costs_nothing() -> None:

@@ -27,7 +27,7 @@ from h3push.control.kinds import Arm
 from h3push.control.model import Model, Route, ViewSeen
 from h3push.control.page import Page, PushedResponse
 from h3push.control.routes import Router
-from h3push.control.saving import INITIAL_WINDOW, RATE, ROUND_TRIP_MS, Path
+from h3push.control.saving import INITIAL_WINDOW, ROUND_TRIP_MS, Path, rate_of
 from h3push.control.visitor import Visitor
 from h3push.http.fields import Field
 from h3push.plans.links import planned
@@ -277,7 +277,7 @@ class Controller:
         passed = (asyncio.get_running_loop().time() - page.began) * 1000
         return Path(
             round_trip=shortest,
-            rate=_rate(whole, page.round_trip, shortest),
+            rate=rate_of(whole, page.round_trip, shortest),
             window=window,
             think=max(0.0, route.think_ms - passed),
             page=route.page_bytes,
@@ -343,19 +343,10 @@ class Controller:
 
 _PUSHES = frozenset({Action.PUSH, Action.DEFER})
 _NEVER = (0.0, 0.0)
-_QUEUED = 1.25
-"""Round trips so much longer than the shortest one wait in a queue: the window fills the link, and tells its rate."""
 
 
 def _now() -> tuple[float, float]:
     return time.perf_counter(), time.thread_time()
-
-
-def _rate(window: float, round_trip: float, shortest: float) -> float:
-    """Bytes in a millisecond. A window that has not filled the link yet tells only that it is no slower."""
-    if round_trip > _QUEUED * shortest:
-        return window / round_trip
-    return max(window / shortest, RATE / 8000)
 
 
 def _is_personal(name: bytes, value: bytes) -> bool:

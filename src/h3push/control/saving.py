@@ -24,6 +24,8 @@ ROUND_TRIP_MS = 100.0
 """Assumed where no log tells: the median of mobile access."""
 RATE = 10_000_000
 """Assumed where no log tells, in bits per second."""
+QUEUED = 1.25
+"""Round trips so many times the shortest one wait in a queue: the window fills the link, and tells its rate."""
 PRICE_MS_PER_KB = 0.2
 """Price of a wasted byte: milliseconds of saving that a wasted kilobyte has to be worth."""
 
@@ -73,6 +75,13 @@ class Path:
         if self.think < self.round_trip:
             room -= min(self.page, self.window)
         return max(0.0, room) + max(0.0, min(per_round, self.window) - self.page)
+
+
+def rate_of(window: float, round_trip: float, shortest: float) -> float:
+    """Bytes in a millisecond. A window that has not filled the link yet tells only that it is no slower."""
+    if round_trip > QUEUED * shortest:
+        return window / round_trip
+    return max(window / shortest, RATE / 8000)
 
 
 def break_even(saved: float, size: float, delay: float, price: float = PRICE_MS_PER_KB, toll: float = 0.0) -> float:
