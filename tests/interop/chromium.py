@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,8 +78,13 @@ class NetLog:
         return {url.path for url in urls if url.hostname == host}
 
 
-async def browse(url: str, certfile: Path, directory: Path, *flags: str, seconds: float = 60) -> NetLog:
-    """Load a page of `https://localhost:PORT/` over HTTP/3 to its load event. `directory` is for the profile and the log."""
+async def browse(
+    url: str, certfile: Path, directory: Path, *flags: str, seconds: float = 60, home: Path | None = None
+) -> NetLog:
+    """Load a page of `https://localhost:PORT/` over HTTP/3 to its load event. `directory` is for the profile and the log.
+
+    `home` has the user's own authorities, as `trust` makes it.
+    """
     command = chromium_command()
     log = directory / "net-log.json"
     process = await asyncio.create_subprocess_exec(
@@ -102,6 +108,7 @@ async def browse(url: str, certfile: Path, directory: Path, *flags: str, seconds
         url,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=None if home is None else {**os.environ, "HOME": str(home)},
     )
     try:
         async with asyncio.timeout(seconds):
@@ -112,6 +119,17 @@ async def browse(url: str, certfile: Path, directory: Path, *flags: str, seconds
             await process.wait()
     assert process.returncode == 0, said.decode(errors="replace")[-2_000:]
     return read_log(log, out.decode())
+
+
+async def trust(cafile: Path, home: Path) -> None:
+    """Give a user's home an authority that Chromium trusts there, as a person does."""
+    if shutil.which("certutil") is None:
+        pytest.skip("no certutil: Debian has it as libnss3-tools")
+    database = home / ".pki" / "nssdb"
+    database.mkdir(parents=True)
+    for arguments in (["-N", "--empty-password"], ["-A", "-n", "h3push", "-t", "C,,", "-i", str(cafile)]):
+        process = await asyncio.create_subprocess_exec("certutil", *arguments, "-d", f"sql:{database}")
+        assert await process.wait() == 0
 
 
 def key_hash(certfile: Path) -> str:

@@ -1,4 +1,4 @@
-"""Headless Chromium, told nothing but the key of the certificate, loads a page over HTTP/2 and keeps a WebSocket."""
+"""Headless Chromium, told nothing but the authority that its user trusts, loads a page over HTTP/2 and keeps a WebSocket."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ from h3push.server.identities import read_identities
 from h3push.tcp.assembly import serve_tcp_too
 from h3push.tcp.side import find_backend
 
-from .chromium import NetLog, browse, chromium_command
+from .chromium import NetLog, browse, chromium_command, trust
 from .harness import run
 
 pytest.importorskip("uvicorn")
@@ -71,6 +71,7 @@ def test_chromium_over_http2(certificates: DevelopmentCertificates, tmp_path: Pa
         kind = find_backend("uvicorn")
         assert kind is not None
         serve_tcp_too(server, kind, read_identities([(certificates.certfile, certificates.keyfile)]))
+        await trust(certificates.cafile, tmp_path / "home")
         async with server:
             port = server.address[1]
             log = await browse(
@@ -78,6 +79,8 @@ def test_chromium_over_http2(certificates: DevelopmentCertificates, tmp_path: Pa
                 certificates.certfile,
                 tmp_path,
                 "--origin-to-force-quic-on=",  # the last one counts
+                "--ignore-certificate-errors-spki-list=",
+                home=tmp_path / "home",
             )
             return log, server.counters.server
 
