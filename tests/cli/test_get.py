@@ -139,14 +139,14 @@ def test_a_file_that_cannot_be_written_is_said(get, server, tmp_path):
 
 def test_the_header_section_comes_first_when_asked_for(get, server):
     head, _, body = get("-i", server.url + "plain.txt").out.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/3 200\r\n")
+    assert head.startswith(b"HTTP/3 200 \r\n")
     assert b"content-length: 11" in head
     assert body == b"plain text\n"
 
 
 def test_head_prints_the_header_section_only(get, server):
     result = get("-I", server.url + "plain.txt")
-    assert result.out.startswith(b"HTTP/3 200\r\n")
+    assert result.out.startswith(b"HTTP/3 200 \r\n")
     assert result.out.endswith(b"\r\n\r\n")
     assert b"plain" not in result.out.replace(b"text/plain", b"")
 

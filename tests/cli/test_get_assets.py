@@ -70,7 +70,7 @@ def test_pushes_that_the_page_does_not_name_are_wasted(run, start):
         return Response(200, {"content-type": "image/png"}, "12345")
 
     result = run(
-        "get", "-k", "-s", "-w", "%{stderr}%{num_pushes_used} %{push_bytes_wasted}", "--assets", start(handler).url
+        "get", "-k", "-s", "-w", "%{stderr}%{num_pushes_used} %{push_bytes_wasted}\\n", "--assets", start(handler).url
     )
     assert result.err == "1 5\n"
 

@@ -81,7 +81,7 @@ def test_interim_responses_are_shown(run, start):
     hinting = start(handler)
     url = hinting.url
     included = run("get", "-k", "-i", url).out
-    assert included.startswith(b"HTTP/3 103\r\nlink: </style.css>; rel=preload\r\n\r\nHTTP/3 200\r\n")
+    assert included.startswith(b"HTTP/3 103 \r\nlink: </style.css>; rel=preload\r\n\r\nHTTP/3 200 \r\n")
     assert included.endswith(b"\r\n\r\npage")
     verbose = run("get", "-k", "-v", url).err
     assert "< HTTP/3 103\n< link: </style.css>; rel=preload\n<\n< HTTP/3 200\n" in verbose
@@ -101,7 +101,7 @@ def test_promises_that_are_refused_are_shown_with_their_reason(run, start, tmp_p
 
     config = H3Config(push_authorities=(b"other.example:1",))
     server = start(handler, config=config)
-    flags = ("--waterfall", "--har", tmp_path / "har", "-w", "%{stderr}%{num_pushes} %{num_pushes_used}")
+    flags = ("--waterfall", "--har", tmp_path / "har", "-w", "%{stderr}%{num_pushes} %{num_pushes_used}\\n")
     result = run("get", "-k", "-v", "--json", *flags, server.url)
     assert result.code == 0
     told = json.loads(result.out)

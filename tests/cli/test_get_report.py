@@ -48,11 +48,21 @@ def test_wasted_bytes_are_those_of_pushes_that_answered_nothing(run, start):
         return Response(200, {}, "1234567")
 
     stopping = start(handler)
-    written = "%{stderr}%{num_pushes} %{num_pushes_used} %{push_bytes} %{push_bytes_wasted}"
+    written = r"%{stderr}%{num_pushes} %{num_pushes_used} %{push_bytes} %{push_bytes_wasted}\n"
     flags = ("get", "-k", "--push-timeout", "0.2", "-w", written)
     assert run(*flags, stopping.url).err == "2 0 12 12\n"
     both = run(*flags, stopping.url, f"{stopping.url}whole")
     assert both.err.splitlines()[-1] == "2 1 12 5"
+
+
+def test_write_out_gives_fields_as_json_the_referer_and_the_place_of_the_url(get, server):
+    """%{header_json} has every field of the response, %{referer} what -e sent, %{urlnum} the place of the URL."""
+    written = r"%{stderr}%{urlnum} %{referer} %{header_json}\n"
+    told = get("-e", "https://from.test/", "-w", written, server.url, f"{server.url}plain.txt")
+    lines = [line.split(" ", 2) for line in told.err.splitlines()]
+    assert [line[:2] for line in lines] == [["0", "https://from.test/"], ["1", "https://from.test/"]]
+    fields = json.loads(lines[0][2])
+    assert (fields["content-type"], fields["content-length"]) == (["text/html"], [str(len(PAGE))])
 
 
 def test_times_are_in_order(get, server):
@@ -83,7 +93,7 @@ def test_write_out_of_a_failure(get, server):
 
 def test_write_out_can_come_from_a_file(get, server, tmp_path):
     """-w @FILE reads the format."""
-    (tmp_path / "format").write_text("%{stderr}%{http_code}")
+    (tmp_path / "format").write_text("%{stderr}%{http_code}\n")
     result = get("-w", f"@{tmp_path}/format", server.url)
     assert (result.out, result.err) == (PAGE, "200\n")
     assert get("-w", f"@{tmp_path}/absent", server.url).code == 26

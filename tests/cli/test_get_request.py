@@ -165,7 +165,7 @@ def test_credentials_stay_with_the_first_origin(run, echo, start, flag, sent):
 
     elsewhere = start(handler)
     given = ("-H", "Authorization: x", "-b", "a=1", "-H", "X-Mine: y")
-    result = run("get", "-k", flag, *given, "-w", "%{stderr}%{num_connects} %{num_redirects}", elsewhere.url)
+    result = run("get", "-k", flag, *given, "-w", "%{stderr}%{num_connects} %{num_redirects}\\n", elsewhere.url)
     headers = dict(json.loads(result.out)["headers"])
     assert {name: headers.get(name) for name in sent} == sent
     assert headers["x-mine"] == "y"

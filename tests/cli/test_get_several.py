@@ -35,7 +35,7 @@ def get(run, pushing):
 
 def test_pushed_responses_answer_the_next_urls(get, pushing):
     """A URL that was pushed costs no request and no connection, and is output in its place."""
-    result = get("-w", "%{stderr}%{num_connects} %{num_pushes_used}", paths=("page", "a.txt", "b.txt", "c.txt"))
+    result = get("-w", "%{stderr}%{num_connects} %{num_pushes_used}\\n", paths=("page", "a.txt", "b.txt", "c.txt"))
     assert (result.code, result.out) == (0, b"</page></a.txt></b.txt></c.txt>")
     assert pushing.asked == ["/page", "/c.txt"]
     assert result.err.splitlines() == ["1 0", "0 1", "0 2", "0 2"]
@@ -66,7 +66,7 @@ def test_marks_tell_what_became_of_each_push(get, tmp_path):
 
 def test_without_pushes_every_url_is_asked_for(get, pushing):
     """--push off sends every request; all of them go out on one connection."""
-    result = get("--push", "off", "-w", "%{stderr}%{num_connects}", paths=("page", "a.txt", "b.txt"))
+    result = get("--push", "off", "-w", "%{stderr}%{num_connects}\\n", paths=("page", "a.txt", "b.txt"))
     assert result.out == b"</page></a.txt></b.txt>"
     assert pushing.asked == ["/page", "/a.txt", "/b.txt"]
     assert result.err.splitlines() == ["1", "0", "0"]
@@ -85,7 +85,7 @@ def test_a_redirect_may_lead_to_what_was_pushed(run, start):
         return Response(200, {}, "target")
 
     server = start(handler)
-    result = run("get", "-k", "-L", "-w", "%{stderr}%{num_pushes_used}", server.url)
+    result = run("get", "-k", "-L", "-w", "%{stderr}%{num_pushes_used}\\n", server.url)
     assert (result.out, result.err, asked) == (b"target", "1\n", ["/"])
 
 

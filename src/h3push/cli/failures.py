@@ -104,10 +104,10 @@ def _code_of(error: H3PushError, begun: bool) -> ExitCode:
     return ExitCode.FAILED
 
 
-def say(text: str, file: IO[Any] | None = None) -> None:
-    """Print to stderr. Where that cannot be written, nobody can be told; the exit code still stands."""
+def say(text: str, file: IO[Any] | None = None, *, nl: bool = True) -> None:
+    """Print to stderr, a line unless `nl` says no. Where that cannot be written, nobody can be told; the exit code still stands."""
     with suppress(OSError):
-        click.echo(text, file=file or sys.stderr)
+        click.echo(text, file=file or sys.stderr, nl=nl)
 
 
 def bind_failure(error: OSError, host: str, port: int) -> CommandFailed:

@@ -1,6 +1,7 @@
 """Cookies, as `-b` and `-c` mean them: the rules are those of `http.cookiejar`, the file is Netscape's."""
 
 import os
+import re
 from email.message import Message
 from http.cookiejar import LoadError, MozillaCookieJar
 from pathlib import Path
@@ -15,6 +16,8 @@ from h3push.http.headers import Headers
 
 STANDARD_OUTPUT = "-"
 """The file name that means standard output."""
+HTTP_ONLY = re.compile(r";\s*HttpOnly(?=\s*(;|$))", re.IGNORECASE)
+"""The attribute, which the jar knows in one spelling alone when it writes its file."""
 LOCAL = ".local"
 """The jar's ending for hosts without a dot; in a file, which curl may read, they stand as they are."""
 
@@ -53,7 +56,7 @@ class Cookies:
             return
         message = Message()
         for value in headers.get_all("set-cookie"):
-            message["Set-Cookie"] = value
+            message["Set-Cookie"] = HTTP_ONLY.sub("; HTTPOnly", value)
         response = cast("Any", _Response(message))
         request = Request(url)  # noqa: S310 - as above
         if "." not in request.host:

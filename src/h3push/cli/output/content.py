@@ -113,7 +113,7 @@ class Output(Sink):
         self._cookies.extract(self._url, response.headers)
         heads = response_heads(response)
         if arguments.verbose:
-            say("\n<\n".join("\n".join(f"< {line}" for line in head) for head in heads))
+            say("\n<\n".join("\n".join(f"< {line}".rstrip() for line in head) for head in heads))
         if self.may_try_again and response.status in TRY_AGAIN:
             raise TryAgain(response)
         self.is_failure = arguments.fail and response.status >= FIRST_ERROR_STATUS

@@ -90,8 +90,8 @@ def _push_to_json(push: PushRecord) -> dict[str, Any]:
 
 
 def head_lines(http_version: str, status: int, fields: Sequence[Field]) -> list[str]:
-    """Give a response's header section as curl shows it."""
-    return [f"HTTP/{http_version} {status}", *(f"{text(name)}: {text(value)}" for name, value in fields)]
+    """Give a response's header section as curl shows it: a space stands behind the status, where HTTP/1.1 has its reason."""
+    return [f"HTTP/{http_version} {status} ", *(f"{text(name)}: {text(value)}" for name, value in fields)]
 
 
 def response_heads(response: Reply) -> list[list[str]]:

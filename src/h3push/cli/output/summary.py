@@ -49,7 +49,7 @@ class Summary:
             out, err = self._template.fill(Facts(fetched, failure, path, retries))
             _put(out)
             if err:
-                say(err)
+                say(err, nl=False)
 
 
 def _write(path: Path, document: Callable[[], str]) -> None:

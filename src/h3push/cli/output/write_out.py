@@ -1,5 +1,6 @@
 """`-w FORMAT`: curl's variables, and ours for pushes."""
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -65,14 +66,33 @@ class Facts:
         return location_of(last.request, last.response) or ""
 
     def downloaded(self) -> int:
-        """Give the content's size as it was on the wire, in bytes."""
-        return sum(exchange.body_bytes for exchange in self.fetched.exchanges)
+        """Give the size of the last response's content as it was on the wire, in bytes."""
+        return 0 if self.fetched.last is None else self.fetched.last.body_bytes
 
     def header_bytes(self) -> int:
         """Give the size of the header sections, as text."""
         responses = [exchange.response for exchange in self.fetched.exchanges]
         lines = [line for one in responses if one is not None for head in response_heads(one) for line in [*head, ""]]
         return sum(len(line.encode()) + len("\r\n") for line in lines)
+
+    def header_json(self) -> str:
+        """Give the fields of the last response as a JSON object: each name has a list of its values, as curl writes it."""
+        fields: dict[str, list[str]] = {}
+        response = self.fetched.response
+        for name, value in [] if response is None else response.headers.raw:
+            fields.setdefault(text(name), []).append(text(value))
+        return json.dumps(fields)
+
+    def referer(self) -> str:
+        """Give the Referer that the last request had; empty without it."""
+        last = self.fetched.last
+        return (
+            "" if last is None else next((text(value) for name, value in last.request.fields if name == b"referer"), "")
+        )
+
+    def number(self) -> int:
+        """Give the URL's place among those of the command, from 0."""
+        return next((at for at, one in enumerate(self.fetched.outcome.transfers) if one is self.fetched), 0)
 
     def verify_result(self) -> int:
         """Give 0 when the certificate was accepted."""
@@ -121,6 +141,7 @@ VARIABLES: dict[str, Callable[[Facts], object]] = {
     "errormsg": lambda facts: facts.failure.message if facts.failure else "",
     "exitcode": lambda facts: int(facts.failure.exit_code) if facts.failure else 0,
     "filename_effective": lambda facts: facts.path or "",
+    "header_json": Facts.header_json,
     "http_code": Facts.status,
     "http_connect": lambda _: "000",
     "http_version": Facts.http_version,
@@ -130,6 +151,7 @@ VARIABLES: dict[str, Callable[[Facts], object]] = {
     "num_redirects": lambda facts: max(0, len(facts.fetched.exchanges) - 1),
     "num_retries": lambda facts: facts.retries,
     "redirect_url": Facts.redirect_url,
+    "referer": Facts.referer,
     "remote_ip": lambda facts: _remote(facts, 0),
     "remote_port": lambda facts: _remote(facts, 1),
     "response_code": Facts.status,
@@ -146,6 +168,7 @@ VARIABLES: dict[str, Callable[[Facts], object]] = {
     "time_starttransfer": lambda facts: _seconds(facts.first_byte()),
     "time_total": lambda facts: _seconds(facts.total),
     "url": lambda facts: facts.fetched.url,
+    "urlnum": Facts.number,
     "url_effective": lambda facts: facts.fetched.last.request.url if facts.fetched.last else facts.fetched.url,
     # ours: of all URLs so far
     "num_pushes": lambda facts: facts.fetched.outcome.push_counts().total(),
