@@ -105,7 +105,7 @@ def _code_of(error: H3PushError, begun: bool) -> ExitCode:
 
 
 def say(text: str, file: IO[Any] | None = None, *, nl: bool = True) -> None:
-    """Print to stderr, a line unless `nl` says no. Where that cannot be written, nobody can be told; the exit code still stands."""
+    """Print to stderr, with a newline if `nl`. Where that cannot be written, nobody can be told; the exit code still stands."""
     with suppress(OSError):
         click.echo(text, file=file or sys.stderr, nl=nl)
 
