@@ -14,6 +14,7 @@ from .pages import ROOT, blocks, inline_code, shell_lines, words, written_pages
 
 PAGES = written_pages()
 OF_OTHERS = {
+    "--since",
     "--deploy-hook",
     "--help",
     "--ignore-certificate-errors-spki-list",
