@@ -184,39 +184,43 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def called_for(handler: DirectoryHandler, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths that the handler is called for while a page is fetched, with its two files."""
-    asked: list[str] = []
-    answer = DirectoryHandler.__call__
+class NotingDirectory(DirectoryHandler):
+    """A directory that notes the paths that it is called for."""
 
-    def note(self: DirectoryHandler, request: h3push.Request) -> Any:
-        asked.append(request.path)
-        return answer(self, request)
+    asked: list[str]
+
+    def __call__(self, request: h3push.Request) -> Any:
+        self.asked.append(request.path)
+        return super().__call__(request)
+
+
+def called_for(handler: NotingDirectory) -> list[str]:
+    """The paths that the handler is called for while a page is fetched, with its two files."""
+    handler.asked = []
 
     async def scenario(world: World) -> list[tuple[str, bytes]]:
         return [(push.path, push.content) for push in (await world.visit("/")).pushes]
 
-    monkeypatch.setattr(DirectoryHandler, "__call__", note)
     assert in_world(handler, scenario, max_pushes=9) == [("/a.js", BODY), ("/b.css", BODY)]
-    return asked
+    return handler.asked
 
 
-def test_the_files_of_a_page_are_at_hand(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_of_a_page_are_at_hand(site: Path) -> None:
     """A directory answers what it pushes without a call of its handler."""
-    assert called_for(DirectoryHandler(Directory(site)), monkeypatch) == ["/"]
+    assert called_for(NotingDirectory(Directory(site))) == ["/"]
 
 
-def test_a_file_with_a_plan_of_its_own_is_not_at_hand(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_with_a_plan_of_its_own_is_not_at_hand(site: Path) -> None:
     """Another planner may know what goes with a file that is pushed; then the handler answers, and delivers that too."""
 
     def planner(request: h3push.Request) -> PushPlan | None:
         return PushPlan("/a.js", PlanSource.MANIFEST) if request.path == "/a.js" else None
 
-    handler = DirectoryHandler(Directory(site), planners=(planner,))
-    assert called_for(handler, monkeypatch) == ["/", "/a.js"]
+    handler = NotingDirectory(Directory(site), planners=(planner,))
+    assert called_for(handler) == ["/", "/a.js"]
 
 
-def test_a_page_that_is_pushed_is_not_at_hand(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_pushed_is_not_at_hand(site: Path) -> None:
     """What goes with it is told by the handler; a file that is not there is its business too."""
     handler = PushingDirectory(Directory(site))
 

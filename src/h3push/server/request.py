@@ -6,7 +6,7 @@ Sending is the business of its `ResponseWriter`, which waits for nothing; the wa
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from mypy_extensions import mypyc_attr
 
@@ -102,9 +102,10 @@ class Request(RequestView):
     _gone: Signal | None = None
 
     def __init__(self, connection: Channel, pusher: PushMaker, stream_id: int | None, head: RequestHead) -> None:
-        self.connection = connection
+        # Or, of a request over TCP, an object with the part of either that deliveries ask for (`tcp.request`).
+        self.connection: Channel | Any = connection
         self.head = head
-        self.writer = ResponseWriter(connection, stream_id, head)
+        self.writer: ResponseWriter | Any = ResponseWriter(connection, stream_id, head)
         """Sends the response; takes effect at once and waits for nothing."""
         self._pusher = pusher
 
@@ -207,7 +208,7 @@ class Request(RequestView):
             Timeout: the client takes less than 16 KiB within `drain_timeout`.
             StreamFailed: so much was sent of a response that has no content (HEAD, 204, 304). The response is whole all the same.
         """
-        writer = self.writer
+        writer: ResponseWriter = self.writer
         waiting = writer.write(data, end_stream)
         if end_stream:
             return
@@ -218,7 +219,7 @@ class Request(RequestView):
 
     async def send_part(self, part: BytesPart, *, end_stream: bool = False) -> None:
         """Send a part of larger bytes, which is not copied; otherwise as `send`."""
-        writer = self.writer
+        writer: ResponseWriter = self.writer
         waiting = writer.write_part(part, end_stream)
         if end_stream:
             return
@@ -251,7 +252,7 @@ class Request(RequestView):
 
     async def respond(self, response: Response) -> None:
         """Send a whole response; the same as returning it from the handler."""
-        writer = self.writer
+        writer: ResponseWriter = self.writer
         if writer.respond_now(response):
             return
         try:

@@ -8,7 +8,7 @@ the client agreed; it takes interim responses when the server offers early hints
 
 import asyncio
 from collections import deque
-from typing import Any, cast
+from typing import Any
 
 from h3push.asgi.types import EARLY_HINT, PUSH, Message, Scope, Send
 from h3push.errors import LocalProtocolError
@@ -18,11 +18,9 @@ from h3push.http.headers import HeadersLike, declared_length, encode_headers
 from h3push.http.priority import Priority
 from h3push.runtime.settings import ServerSettings
 from h3push.server.budget import PushBudget
-from h3push.server.channel import Channel
 from h3push.server.push import Push
 from h3push.server.request import Request
 from h3push.server.response import Response
-from h3push.server.writer import ResponseWriter
 
 EARLY_HINTS = 103
 """The one interim status that ASGI has an event for."""
@@ -112,11 +110,11 @@ class TcpRequest(Request):
     def __init__(
         self, scope: Scope, outbox: Outbox, settings: ServerSettings, *, takes_pushes: bool, takes_interim: bool = False
     ) -> None:
-        # Not the constructor of Request: what that makes belongs to HTTP/3. The casts name the parts that deliveries use.
+        # Not the constructor of Request: what that makes belongs to HTTP/3.
         self.http_version = scope["http_version"]
         self.head = head_of(scope)
-        self.connection = cast("Channel", TcpConnection(settings, takes_pushes))
-        self.writer = cast("ResponseWriter", TcpWriter(outbox))
+        self.connection = TcpConnection(settings, takes_pushes)
+        self.writer = TcpWriter(outbox)
         self.takes_interim = takes_interim
         self.client_address: tuple[str, int] = tuple((scope.get("client") or ("-", 0))[:2])
         self.final_status: int | None = None
