@@ -7,11 +7,12 @@ the response pass through, with what we add to their fields; push and hint event
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from h3push.asgi import events
 from h3push.asgi.cycle import own_fields
+from h3push.asgi.events import PushOptions, deliver_path
 from h3push.asgi.handler import ApplicationError
 from h3push.asgi.push import Pusher
 from h3push.asgi.types import (
@@ -28,9 +29,10 @@ from h3push.asgi.types import (
     Scope,
     Send,
 )
-from h3push.delivery.page import PageDelivery
+from h3push.delivery.page import Delivered, PageDelivery
 from h3push.delivery.state import DeliveryState
 from h3push.errors import StreamFailed
+from h3push.plans.plan import PushPlan
 from h3push.server.log_row import Outcome
 from h3push.server.server import Server
 from h3push.tcp.request import Outbox, TcpRequest
@@ -69,8 +71,15 @@ class TcpPusher(Pusher):
         self._loop = asyncio.get_running_loop()
 
     @property
-    def _delivery(self) -> PageDelivery:  # type: ignore[override]
-        return self._exchange.delivery
+    def takes_pushes(self) -> bool:
+        return self._exchange.delivery.takes_pushes
+
+    def carry_out(self, plan: PushPlan) -> None:
+        self._exchange.delivery.carry_out(plan)
+
+    def _push_here(self, paths: Iterable[str], options: PushOptions) -> list[Delivered]:
+        delivery = self._exchange.delivery
+        return [deliver_path(delivery, path, options) for path in paths]
 
 
 class TcpExchange:
