@@ -42,6 +42,25 @@ def test_a_plan_is_what_the_server_reads(run, log, tmp_path):
     assert 0 < left["bound"] < left["break_even"]
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_spark_makes_the_same_plan(run, log, tmp_path):
+    """The whole command with a local Spark: routes, counts and verdicts are those of DuckDB."""
+    pytest.importorskip("pyspark", reason="pyspark is not installed: pip install --group spark")
+    plans = []
+    for engine in ("duckdb", "spark"):
+        plan = tmp_path / f"{engine}.json"
+        result = run("learn", "--engine", engine, log, "-o", plan)
+        assert result.code == 0, result.err
+        plans.append(json.loads(plan.read_text()))
+    assert plans[0].keys() == plans[1].keys()
+    route, other = (plan["/orders/{1}"] for plan in plans)
+    assert route.keys() == other.keys()
+    for path in ("/orders/{1}/items", "/app.css"):
+        assert {name: route[path][name] for name in ("push", "verdict", "uses", "trials")} == {
+            name: other[path][name] for name in ("push", "verdict", "uses", "trials")
+        }
+
+
 def test_a_decision_can_be_asked_for(run, log, tmp_path):
     """--explain with logs and from a plan says the same."""
     plan = tmp_path / "plan.json"
