@@ -87,9 +87,13 @@ class AccessLog:
             clock: returns the time in seconds, from any beginning.
             stats: returns the path's measures, `rtt` and `congestion_window` among them.
         """
+        measured = stats if self._format == "json" else dict
+        return ConnectionLog(self, waiting, high_water, clock, measured, self.name_connection())
+
+    def name_connection(self) -> str:
+        """Give a name to one more connection; it says nothing of the client."""
         self._connections += 1
-        name = f"{self._name}-{self._connections}"
-        return ConnectionLog(self, waiting, high_water, clock, stats if self._format == "json" else dict, name)
+        return f"{self._name}-{self._connections}"
 
     def write(self, row: Row) -> None:
         """Write a row. Errors of the stream are not raised."""

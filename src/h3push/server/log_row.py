@@ -68,7 +68,7 @@ class Row:
     warm: bool | None = None
     """True when the connection had served an earlier view. On pages only, as are the next two."""
     rtt_ms: float | None = None
-    """The round trip that QUIC measured, when the page was asked for."""
+    """The round trip that QUIC, or the kernel for TCP, measured when the page was asked for."""
     window: int | None = None
     """The congestion window at that moment, in bytes."""
     conditional: bool | None = None

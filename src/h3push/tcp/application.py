@@ -79,7 +79,7 @@ class TcpApplication:
         tls = tls_extension(self.settings.tls(send))
         if tls is not None:
             scope["extensions"] = {**(scope.get("extensions") or {}), TLS: tls}
-        socket = TcpWebSocket(self.server, scope, receive, send)
+        socket = TcpWebSocket(self.server, scope, receive, send, self.settings.tls(send))
         error: BaseException | None = None
         try:
             await self.app(scope, socket.receive, socket.send)

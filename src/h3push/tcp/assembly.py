@@ -58,6 +58,7 @@ def serve_tcp_too(
                 push_event=run.settings.push_event,
                 takes_pushes=kind.takes_pushes,
                 tls=kind.tls,
+                path=kind.path,
             ),
             state=lambda: run.state,
             given=given,
@@ -74,7 +75,9 @@ def serve_tcp_too(
         handler.delivery,
         kind,
         tls,
-        TcpSettings(planners=handler.planners, whole_pages=True, takes_pushes=kind.takes_pushes, tls=kind.tls),
+        TcpSettings(
+            planners=handler.planners, whole_pages=True, takes_pushes=kind.takes_pushes, tls=kind.tls, path=kind.path
+        ),
         state=_no_state,
         given=given,
         proxies=proxies,

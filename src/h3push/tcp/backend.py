@@ -1,12 +1,14 @@
 """A server of HTTP/1.1 and HTTP/2 that runs in our event loop, as `TcpSide` uses it."""
 
+import asyncio
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from h3push.asgi.types import ASGIApplication, Send
 from h3push.runtime.settings import ServerSettings
+from h3push.tcp.path import PathMeasures, measure_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,15 @@ class BackendKind:
 
     def tls(self, send: Send) -> ssl.SSLObject | None:
         """The TLS of the connection behind an application's `send`, for which ASGI has no word; `None` without."""
-        return _tls_of(send)
+        transport = _transport_of(send)
+        found = None if transport is None else transport.get_extra_info("ssl_object")
+        return found if isinstance(found, ssl.SSLObject) else None
+
+    def path(self, send: Send) -> PathMeasures | None:
+        """The measures of the connection behind an application's `send`; `None` where the system gives none."""
+        transport = _transport_of(send)
+        found = None if transport is None else transport.get_extra_info("socket")
+        return None if found is None else measure_path(found)
 
 
 def _enables_push(send: Send) -> bool:
@@ -89,13 +99,12 @@ def _enables_push(send: Send) -> bool:
     return bool(getattr(settings, "enable_push", False))
 
 
-def _tls_of(send: Send) -> ssl.SSLObject | None:
+def _transport_of(send: Send) -> asyncio.Transport | asyncio.StreamWriter | None:
     """Uvicorn's cycles and WebSockets have the transport; in Hypercorn, each layer's `send` is bound to the one below it."""
     layer = getattr(send, "__self__", None)
     for _ in range(4):
         transport = getattr(layer, "transport", None) or getattr(layer, "writer", None)
         if transport is not None:
-            found = transport.get_extra_info("ssl_object")
-            return found if isinstance(found, ssl.SSLObject) else None
+            return cast("asyncio.Transport | asyncio.StreamWriter", transport)
         layer = getattr(getattr(layer, "send", None), "__self__", None)
     return None

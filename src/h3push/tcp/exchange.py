@@ -8,6 +8,7 @@ the response pass through, with what we add to their fields; push and hint event
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 from h3push.asgi import events
@@ -125,7 +126,7 @@ class TcpExchange:
             extensions[TLS] = tls
         log = owner.server.access_log
         if log is not None:
-            self._row = TcpRow(log, self.request)
+            self._row = TcpRow(log, self.request, settings.tls(send), partial(settings.path, send))
 
     @property
     def request(self) -> TcpRequest:

@@ -1,24 +1,50 @@
 """The access log's row of a response over TCP: written once, by whoever comes to know first how it ended."""
 
 import asyncio
+import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from h3push.server.access_log import AccessLog
 from h3push.server.log_row import Outcome, Row
+from h3push.server.views import ViewPosition, Views
+from h3push.tcp.path import PathMeasures
 from h3push.tcp.request import TcpRequest
+from h3push.tcp.tls import TlsConnection
 
 
 class TcpRow:
-    """One row. What a page view is, and what the path measured, nobody tells us of TCP: those columns stay empty."""
+    """One row. Its page view is known by the connection's TLS; without, as behind a proxy, those columns stay empty.
 
-    __slots__ = ("_began", "_log", "_request", "_since", "_thought")
+    Args:
+        log: takes the row.
+        request: the request.
+        tls: that of the connection.
+        path: measures the path, for a page.
+    """
 
-    def __init__(self, log: AccessLog, request: TcpRequest) -> None:
+    __slots__ = ("_began", "_log", "_name", "_path", "_place", "_request", "_since", "_thought")
+
+    def __init__(
+        self,
+        log: AccessLog,
+        request: TcpRequest,
+        tls: ssl.SSLObject | None = None,
+        path: Callable[[], PathMeasures | None] = lambda: None,
+    ) -> None:
         self._log = log
         self._request = request
         self._began = datetime.now(UTC)
         self._since = asyncio.get_running_loop().time()
         self._thought: float | None = None
+        self._name: str | None = None
+        self._place: ViewPosition | None = None
+        if isinstance(tls, TlsConnection):
+            if tls.views is None:
+                tls.views, tls.log_name = Views(), log.name_connection()
+            self._name, self._place = tls.log_name, tls.views.place(request, None, self._since)
+        is_page = self._place is not None and not self._place.position
+        self._path = path() if is_page else None
 
     def began(self) -> None:
         """Note that the final header section is there."""
@@ -29,23 +55,33 @@ class TcpRow:
         request = self._request
         host, port = request.client
         headers = request.headers
-        self._log.write(
-            Row(
-                time=self._began,
-                client=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-                method=request.method,
-                path=request.path,
-                protocol=f"HTTP/{request.http_version}",
-                status=request.status,
-                bytes=request.bytes_sent,
-                duration_ms=self._elapsed(),
-                outcome=outcome.value,
-                user_agent=headers.get("user-agent"),
-                headers=headers,
-                think_ms=self._thought,
-                conditional="if-none-match" in headers or "if-modified-since" in headers,
-            )
+        row = Row(
+            time=self._began,
+            client=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            method=request.method,
+            path=request.path,
+            protocol=f"HTTP/{request.http_version}",
+            status=request.status,
+            bytes=request.bytes_sent,
+            duration_ms=self._elapsed(),
+            outcome=outcome.value,
+            user_agent=headers.get("user-agent"),
+            headers=headers,
+            think_ms=self._thought,
+            conditional="if-none-match" in headers or "if-modified-since" in headers,
         )
+        self._add_view(row)
+        self._log.write(row)
+
+    def _add_view(self, row: Row) -> None:
+        place, path = self._place, self._path
+        if place is not None:
+            row.connection, row.view, row.page = self._name, place.view.number, place.view.page
+            row.position, row.since_page_ms = place.position, place.since_page * 1000
+            if not place.position:
+                row.warm = place.view.number > 1
+        if path is not None:
+            row.rtt_ms, row.window = path.rtt * 1000, path.window
 
     def _elapsed(self) -> float:
         return (asyncio.get_running_loop().time() - self._since) * 1000

@@ -11,6 +11,7 @@ from typing import Any
 from h3push.asgi.scope import subject_of
 from h3push.server.identities import Identities, Identity
 from h3push.server.tls import ClientAuth, TrustedClients
+from h3push.server.views import Views
 
 VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 """OpenSSL's names of TLS versions -> their numbers (RFC 8446 section 4.1.2)."""
@@ -30,6 +31,10 @@ class TlsConnection(ssl.SSLObject):
 
     extension: dict[str, Any] | None = None
     """ASGI's extension for it, once a request asked."""
+    views: Views | None = None
+    """The page views of the connection, where there is an access log."""
+    log_name = ""
+    """The connection's name in that log."""
 
 
 class TcpTls:

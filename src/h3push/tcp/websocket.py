@@ -1,5 +1,7 @@
 """A WebSocket over TCP: the server beneath does all of it; here it is counted and logged."""
 
+import ssl
+
 from h3push.asgi.types import ClientGoneError, Message, Receive, Scope, Send
 from h3push.server.log_row import Outcome
 from h3push.server.server import Server
@@ -12,9 +14,11 @@ SWITCHING, FORBIDDEN = 101, 403
 class TcpWebSocket:
     """One WebSocket; its row has the status of the handshake's answer, and the bytes of the messages that were sent."""
 
-    def __init__(self, server: Server, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, server: Server, scope: Scope, receive: Receive, send: Send, tls: ssl.SSLObject | None = None
+    ) -> None:
         self._request = TcpRequest(scope, Outbox(send), server.settings, takes_pushes=False)
-        self._row = None if server.access_log is None else TcpRow(server.access_log, self._request)
+        self._row = None if server.access_log is None else TcpRow(server.access_log, self._request, tls)
         self._send = send
         self.receive = receive
         """The application's `receive`, as it is."""
