@@ -1,6 +1,7 @@
 """How requests, connections and servers end: cancelled, failed, timed out, shut down."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ import h3push
 from h3push import _quic
 from h3push.errors import describe_error_code
 from h3push.runtime.drain import Drain
+from h3push.server.connection import ServerConnection
 from h3push.testing.link import LinkSettings
 
 from .harness import World, client_tls, in_world
@@ -527,3 +529,20 @@ def test_connections_differ_in_their_reserved_values() -> None:
     assert None not in seeds
     assert len(seeds) > 40
     assert any(seed is not None and seed % 8 == 7 for seed in seeds), "one in eight opens a reserved stream"
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_connection_that_has_ended_is_not_kept_for_its_deadlines(asks: bool) -> None:
+    """They may be half a minute away (`first_request_timeout`): thousands that come and leave would be held so long."""
+
+    async def scenario(world: World) -> None:
+        for _ in range(20):
+            async with world.connect() as client:
+                if asks:
+                    await (await client.get("/")).read()
+        await asyncio.sleep(1)  # they have closed
+        gc.collect()
+        kept = sum(isinstance(thing, ServerConnection) for thing in gc.get_objects())
+        assert kept <= 2  # the world's own, and one in the frame of a loop
+
+    in_world(lambda _request: h3push.Response(content=b"x"), scenario)

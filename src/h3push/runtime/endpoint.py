@@ -66,8 +66,9 @@ class Endpoint:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = math.inf
         self._marked: set[EndpointOwner] = set()
-        self._deadlines: dict[EndpointOwner, float] = {}
-        self._heap: list[tuple[float, int, EndpointOwner]] = []
+        self._deadlines: dict[EndpointOwner, tuple[float, int]] = {}
+        self._due: dict[int, EndpointOwner] = {}
+        self._heap: list[tuple[float, int]] = []  # no owners: it must not keep those whose connection has ended
         self._sequence = count()
         driver.watch(self.loop, self._readable)
 
@@ -193,20 +194,25 @@ class Endpoint:
 
     def _ask_deadlines(self) -> None:
         for owner in self._marked:
+            if owner.handle not in self._owners:  # its connection has ended, and what its tasks still do needs no time
+                continue
             deadline = owner.next_timeout()
             if deadline is not None:
                 known = self._deadlines.get(owner)
-                if known is None or deadline < known:
-                    self._deadlines[owner] = deadline
-                    heapq.heappush(self._heap, (deadline, next(self._sequence), owner))
+                if known is None or deadline < known[0]:
+                    if known is not None:
+                        del self._due[known[1]]
+                    entry = self._deadlines[owner] = (deadline, next(self._sequence))
+                    self._due[entry[1]] = owner
+                    heapq.heappush(self._heap, entry)
         self._marked.clear()
 
     def _timer_fired(self) -> None:
         self._timer, self._timer_due = None, math.inf
         now = self.loop.time()
         while self._heap and self._heap[0][0] <= now:
-            deadline, _, owner = heapq.heappop(self._heap)
-            if self._deadlines.get(owner) == deadline:
+            owner = self._due.pop(heapq.heappop(self._heap)[1], None)
+            if owner is not None:
                 del self._deadlines[owner]
                 self._guard(owner, partial(owner.handle_timeout, now))
                 self._marked.add(owner)
@@ -292,7 +298,9 @@ class Endpoint:
     def _forget(self, handle: int, owner: EndpointOwner) -> None:
         self._owners.pop(handle, None)
         self._early.pop(handle, None)
-        self._deadlines.pop(owner, None)
+        known = self._deadlines.pop(owner, None)
+        if known is not None:
+            del self._due[known[1]]
 
     def _guard(self, owner: EndpointOwner, action: Callable[[], None]) -> None:
         try:

@@ -13,6 +13,8 @@ class EndpointOwner(Protocol):
     def core(self) -> H3Connection[Any]:
         """The protocol core."""
 
+    handle: int
+    """The transport's number for the connection."""
     address: tuple[str, int]
     """The peer's address."""
 
