@@ -204,6 +204,7 @@ def test_limits_come_to_the_server(parse):
         **{one.name: 4096 for one in fields(Limits)},
         "idle_timeout": 0,
         "websocket_compression": False,
+        "initial_window": 32,
     }
     options = parse(
         *(

@@ -258,11 +258,15 @@ def test_a_response_that_waits_for_credit_is_not_closed_while_pushes_are_slow() 
 
 
 def test_a_push_that_the_server_gives_up_is_failed_and_one_that_it_calls_off_is_not() -> None:
+    """Half way it has failed, whatever its server meant by it; before its response began, it was called off."""
+
     async def handler(request: h3push.Request) -> h3push.Response | None:
         if request.path == "/":
             request.push_nowait("/fails")
             called_off.append(request.push_nowait("/called-off"))
             return h3push.Response()
+        if request.path == "/called-off":
+            await asyncio.sleep(3)
         await request.start_response(200)
         await request.send(b"x")
         await asyncio.sleep(1)

@@ -58,7 +58,7 @@ def test_the_service_is_hardened(units):
 
 def parsed(*arguments, monkeypatch, environment=None):
     taken = []
-    monkeypatch.setattr("h3push.cli.serve.run", lambda options: taken.append(options) or 0)
+    monkeypatch.setattr("h3push.cli.serve.run", lambda options, _reread: taken.append(options) or 0)
     result = CliRunner().invoke(serve, list(arguments), env=environment, catch_exceptions=False)
     assert taken, result.output
     return taken[0]
