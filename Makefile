@@ -132,7 +132,7 @@ bench-relay: install ## real Chromium and real pip over a long link, with the ne
 
 bench-proxy: install ## h3push proxy beside nginx and Caddy as reverse proxies, into docs/reference/benchmarks.md (nginx, h2load)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'h2>=4.3,<5' 'zttp>=0.0.35,<0.1'
-	$(BIN)/python bench/proxy.py
+	$(BIN)/python bench/reverse_proxy.py
 
 .PHONY: bench-judgement
 bench-judgement: install-test ## compute what --push learned saves and wastes beside other ways, into docs/reference/benchmarks.md

@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
 
 from report import Target, figure, machine, markdown_table, text_table, write_section
+from reverse_proxy import cpu_seconds, free_port
 from servers import (
     BINARIES,
     CLIENT_CORE,
@@ -37,7 +38,6 @@ from servers import (
 )
 
 from h3push.server.certificates import DevelopmentCertificates, development_certificates
-from proxy import cpu_seconds, free_port
 
 COMMAND = ["-c", "from h3push.cli import main; main()"]
 WORKERS = 4

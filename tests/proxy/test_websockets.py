@@ -25,7 +25,9 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
             return
         if message.get("text") == "fields":
             fields = dict(scope["headers"])
-            text = f"{fields[b'via'].decode()} {scope['path']} {scope['query_string'].decode()} {fields[b'x-own'].decode()}"
+            assert [name for name, _ in scope["headers"]].count(b"host") == 1
+            seen = [fields[name].decode() for name in (b"host", b"via", b"x-own")]
+            text = " ".join([*seen, scope["path"], scope["query_string"].decode()])
             await send({"type": "websocket.send", "text": text})
             continue
         await send({**message, "type": "websocket.send"})
@@ -51,7 +53,7 @@ def test_messages_go_both_ways(proxied: Any) -> None:
                 await socket.send(data)
                 assert await socket.recv() == data
             await socket.send("fields")
-            assert await socket.recv() == "1.1 h3push /chat a=b 1"
+            assert await socket.recv() == f"localhost:{one.port} 1.1 h3push 1 /chat a=b"
             await socket.close(3001, "done")
 
     closed.clear()

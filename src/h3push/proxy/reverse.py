@@ -65,7 +65,5 @@ class ReverseProxy:
         assert member is not None
         connections = member.connections
         fields, host = forwarded_fields(scope, self.settings), host_of(scope, self.settings)
-        if host is not None:
-            fields.insert(0, (b"host", host))
         tunnel = WebSocketTunnel(scope, receive, send, self.settings.websocket_max_size)
-        await tunnel.run(connections.upstream, connections.context, fields, self.upstreams.settings)
+        await tunnel.run(connections.upstream, connections.context, host, fields, self.upstreams.settings)

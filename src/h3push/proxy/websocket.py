@@ -40,12 +40,25 @@ class WebSocketTunnel:
         self._max_size = max_size
 
     async def run(
-        self, upstream: Upstream, tls: ssl.SSLContext | None, fields: Fields, settings: UpstreamSettings
+        self,
+        upstream: Upstream,
+        tls: ssl.SSLContext | None,
+        host: bytes | None,
+        fields: Fields,
+        settings: UpstreamSettings,
     ) -> None:
-        """Open the upstream's side, then answer the client's. `fields`: those of the request as it goes on."""
+        """Open the upstream's side, then answer the client's.
+
+        Args:
+            upstream: where it leads.
+            tls: for https.
+            host: Host for the upstream; `None`: its own.
+            fields: the others of the request as it goes on.
+            settings: time-outs.
+        """
         await self._receive()  # websocket.connect
         try:
-            inner = await self._open(upstream, tls, fields, settings)
+            inner = await self._open(upstream, tls, host, fields, settings)
         except InvalidStatus as error:
             body = bytes(error.response.body or b"")
             await self._deny(error.response.status_code, end_to_end(_encoded(error.response.headers.raw_items())), body)
@@ -60,7 +73,12 @@ class WebSocketTunnel:
             await self._carry(inner)
 
     async def _open(
-        self, upstream: Upstream, tls: ssl.SSLContext | None, fields: Fields, settings: UpstreamSettings
+        self,
+        upstream: Upstream,
+        tls: ssl.SSLContext | None,
+        host: bytes | None,
+        fields: Fields,
+        settings: UpstreamSettings,
     ) -> ClientConnection:
         scope = self._scope
         query: bytes = scope.get("query_string", b"")
@@ -77,10 +95,15 @@ class WebSocketTunnel:
             "proxy": None,
             "ping_interval": None,  # both ends have their own
         }
+        # The URL says Host, which may be another than the place to connect to. A field of that name would be a second one.
+        authority = upstream.authority if host is None else host.decode("latin-1")
         if upstream.socket is not None:
-            return await unix_connect(upstream.socket, f"ws://localhost{target}", **arguments)
+            return await unix_connect(upstream.socket, f"ws://{authority}{target}", **arguments)
+        if tls is not None:
+            arguments |= {"ssl": tls, "server_hostname": upstream.host}
         scheme = "ws" if tls is None else "wss"
-        return await connect(f"{scheme}://{upstream.authority}{target}", ssl=tls, **arguments)
+        url = f"{scheme}://{authority}{target}"
+        return await connect(url, host=upstream.host, port=upstream.port, **arguments)
 
     async def _deny(self, status: int, fields: Fields, body: bytes) -> None:
         if DENIAL not in (self._scope.get("extensions") or {}):
@@ -131,7 +154,7 @@ class WebSocketTunnel:
 
 
 def _is_handshake(name: bytes) -> bool:
-    return name in {b"content-length", b"origin-agent-cluster"} or name.startswith(b"sec-websocket-")
+    return name in {b"content-length", b"host"} or name.startswith(b"sec-websocket-")
 
 
 def _encoded(items: Any) -> Fields:

@@ -295,7 +295,7 @@ def report(results: list[Result], missing: list[Server], found: list[Server], di
     ]
     print("\n".join(lines[2:]))
     if write:
-        write_section("proxy", "\n\n".join(lines))
+        write_section("reverse_proxy", "\n\n".join(lines))
 
 
 if __name__ == "__main__":
