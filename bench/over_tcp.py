@@ -41,7 +41,7 @@ from h3push.server.certificates import DevelopmentCertificates, development_cert
 
 COMMAND = ["-c", "from h3push.cli import main; main()"]
 WORKERS = 4
-HTTP2 = "HTTP/2, 1 connection x 50 streams, and the same over HTTP/3"
+HTTP2 = "HTTP/2, 10 connections x 5 streams, and 1 x 50 over HTTP/3"
 OVER_HTTP3 = "h3push, HTTP/3"
 Measure = Callable[[int, int], tuple[float, float]]
 """Of a port and a process: operations a second, and microseconds of the server's CPU for one."""
@@ -189,7 +189,7 @@ def scenarios(made: DevelopmentCertificates, scale: float) -> dict[str, tuple[Me
             ],
         ),
         HTTP2: (
-            over_either(over_tcp(requests, "-c", "1", "-m", "50"), scale),
+            over_either(over_tcp(requests, "-c", "10", "-m", "5"), scale),
             [
                 Server("h3push serve", h3push_serve(), version, ready="over TCP"),
                 Server("uvicorn", uvicorn_alone("--http", "zttp", "--http2"), uvicorn, ready="Uvicorn running"),
