@@ -12,6 +12,7 @@ The index of what is stored is held here, and synchronous, because a promise has
 
 import time
 import uuid
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -211,17 +212,8 @@ _MOST_OF_ONE = 16
 """Answers to one URL, for different credentials."""
 
 
-class MemoryStorage(AsyncBaseStorage):
-    """Entries in a dictionary, bounded by number and bytes; the one that was used longest ago goes first."""
-
-    def __init__(self, most: int, most_bytes: int) -> None:
-        super().__init__(max_stream_size=most_bytes // 8)
-        self._most = most
-        self._most_bytes = most_bytes
-        self.octets = 0
-        """Bytes of content that are stored."""
-        self._entries: OrderedDict[uuid.UUID, tuple[str, Entry, bytes]] = OrderedDict()
-        self._of_key: dict[str, list[uuid.UUID]] = {}
+class WholeStorage(AsyncBaseStorage):
+    """A storage that keeps an entry when all of its content has been read, and it is not too long."""
 
     async def create_entry(
         self, request: Request, response: Response, key: str, *, ttl: float | None = None, tti: float | None = None
@@ -243,9 +235,26 @@ class MemoryStorage(AsyncBaseStorage):
                 pieces.clear()
             yield piece
         if size <= self.max_stream_size:
-            self._keep(key, entry, b"".join(pieces))
+            await self._keep(key, entry, b"".join(pieces))
 
-    def _keep(self, key: str, entry: Entry, content: bytes) -> None:
+    @abstractmethod
+    async def _keep(self, key: str, entry: Entry, content: bytes) -> None:
+        """Keep an entry that is whole."""
+
+
+class MemoryStorage(WholeStorage):
+    """Entries in a dictionary, bounded by number and bytes; the one that was used longest ago goes first."""
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        super().__init__(max_stream_size=most_bytes // 8)
+        self._most = most
+        self._most_bytes = most_bytes
+        self.octets = 0
+        """Bytes of content that are stored."""
+        self._entries: OrderedDict[uuid.UUID, tuple[str, Entry, bytes]] = OrderedDict()
+        self._of_key: dict[str, list[uuid.UUID]] = {}
+
+    async def _keep(self, key: str, entry: Entry, content: bytes) -> None:
         bare = replace(entry, response=replace(entry.response, stream=None))
         self._entries[entry.id] = key, bare, content
         self._of_key.setdefault(key, []).append(entry.id)
@@ -259,7 +268,7 @@ class MemoryStorage(AsyncBaseStorage):
         for number in self._of_key.get(key, ()):
             self._entries.move_to_end(number)
             _, entry, content = self._entries[number]
-            found.append(replace(entry, response=replace(entry.response, stream=_pieces(content))))
+            found.append(replace(entry, response=replace(entry.response, stream=streamed(content))))
         return found
 
     def has(self, number: uuid.UUID) -> bool:
@@ -286,7 +295,8 @@ class MemoryStorage(AsyncBaseStorage):
                 del self._of_key[key]
 
 
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+async def streamed(content: bytes) -> AsyncIterator[bytes]:
+    """Stored content as a stream: in one piece, or none."""
     if content:
         yield content
 

@@ -9,15 +9,12 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from h3push.http.fields import Field, Fields
+from h3push.http.fields import CONNECTION_SPECIFIC, Field, Fields
 
 MAX_HOPS = 20
 """Intermediaries that a request may have gone through. One that went in a circle passes this soon."""
 
-OF_A_CONNECTION = frozenset(
-    b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te transfer-encoding upgrade "
-    b"http2-settings".split()
-)
+OF_A_CONNECTION = CONNECTION_SPECIFIC | {b"te", b"proxy-authenticate", b"proxy-authorization", b"http2-settings"}
 """Fields that are never forwarded (RFC 9110 section 7.6.1, RFC 9113 section 8.2.2)."""
 
 _OF_THE_WAY = frozenset(

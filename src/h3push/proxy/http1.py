@@ -195,9 +195,7 @@ class Http1Connection(asyncio.Protocol):
 
     async def _wait_for_data(self, patience: float | None, sender: "asyncio.Task[None] | None") -> None:
         waiter = self._waiter = asyncio.get_running_loop().create_future()
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        self._resume_reading()
         try:
             async with asyncio.timeout(patience):
                 if sender is None or sender.done():
@@ -213,6 +211,11 @@ class Http1Connection(asyncio.Protocol):
             if error is not None:
                 raise error
 
+    def _resume_reading(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
     def over(self, *, keep: bool) -> None:
         """An exchange is over. `keep`: whole on both sides, so that another may follow."""
         if not (keep and self._is_clean()):
@@ -220,9 +223,7 @@ class Http1Connection(asyncio.Protocol):
         else:
             self._exchanges += 1
             self.used = asyncio.get_running_loop().time()
-            if self._paused and self._transport is not None:
-                self._paused = False
-                self._transport.resume_reading()
+            self._resume_reading()
         self.busy = False
         self._owner.over(self)
 

@@ -12,14 +12,16 @@ import logging
 import sqlite3
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hishel import AsyncBaseStorage, Entry, Headers, Request, Response
+from hishel import Entry, Headers, Request, Response
+
+from h3push.client.stored import WholeStorage, streamed
 
 logger = logging.getLogger("h3push.relay")
 
@@ -36,7 +38,7 @@ class CacheInUse(OSError):
     """Another relay uses the directory."""
 
 
-class DiskStorage(AsyncBaseStorage):
+class DiskStorage(WholeStorage):
     """Entries on disk, bounded by number and bytes; the one that was used longest ago goes first.
 
     Args:
@@ -88,29 +90,7 @@ class DiskStorage(AsyncBaseStorage):
         rows = self._file.execute("SELECT id, key, head, size FROM entries ORDER BY rowid").fetchall()
         return [(uuid.UUID(bytes=number), key, head, size) for number, key, head, size in rows]
 
-    # the four methods of a storage
-
-    async def create_entry(
-        self, request: Request, response: Response, key: str, *, ttl: float | None = None, tti: float | None = None
-    ) -> Entry:
-        """An entry whose content is kept as it is read; it can be found when all of it was."""
-        entry = Entry(uuid.uuid4(), request, response)
-        assert isinstance(response.stream, AsyncIterator)
-        return replace(entry, response=replace(response, stream=self._record(key, entry, response.stream)))
-
-    async def _record(self, key: str, entry: Entry, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        assert self.max_stream_size is not None
-        pieces: list[bytes] = []
-        size = 0
-        async for piece in content:
-            size += len(piece)
-            if size <= self.max_stream_size:
-                pieces.append(piece)
-            else:
-                pieces.clear()
-            yield piece
-        if size <= self.max_stream_size:
-            await self._keep(key, entry, b"".join(pieces))
+    # the methods of a storage
 
     async def _keep(self, key: str, entry: Entry, content: bytes) -> None:
         row = (entry.id.bytes, key, _pack(entry), len(content), content)
@@ -132,7 +112,7 @@ class DiskStorage(AsyncBaseStorage):
                 continue
             self._sizes.move_to_end(number)
             request, response = _unpack(row[0])
-            found.append(Entry(number, request, replace(response, stream=_pieces(row[1]))))
+            found.append(Entry(number, request, replace(response, stream=streamed(row[1]))))
         return found
 
     def has(self, number: uuid.UUID) -> bool:
@@ -221,8 +201,3 @@ def _unpack(text: str) -> tuple[Request, Response]:
 
 def _lines(headers: Headers) -> dict[str, list[str]]:
     return {name: list(headers.get_list(name) or ()) for name in headers}
-
-
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
-    if content:
-        yield content
