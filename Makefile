@@ -3,8 +3,11 @@ PYTHON ?= python3
 PROFILE ?= release
 # COMPILED=1 builds the form that release wheels have (mypyc) into a place of its own; a source tree stays interpreted.
 COMPILED ?=
-VENV := .venv$(if $(COMPILED),-compiled)
-BIN := $(VENV)/bin
+# One environment for each form and interpreter: make bench PYTHON=/usr/bin/python3 VENV=.venv-debian uses .venv-debian and
+# .venv-debian-compiled.
+VENV := .venv
+PLACE := $(VENV)$(if $(COMPILED),-compiled)
+BIN := $(PLACE)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check conformance reference docs install install-test sdist format rust-test fuzz clean bench bench-peers bench-crawl bench-page-loads bench-proxy bench-relay soak day
@@ -12,11 +15,20 @@ BIN := $(VENV)/bin
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(BIN)/pip:
+# An environment that is there keeps its interpreter; asking for another one by PYTHON must not be passed over.
+.PHONY: interpreter
+interpreter:
+ifneq ($(origin PYTHON),file)
+	@same='import sys; print(sys.version, sys.base_prefix)'; test ! -x $(BIN)/python \
+		|| test "$$($(BIN)/python -E -c "$$same")" = "$$($(PYTHON) -E -c "$$same")" \
+		|| { echo '$(PLACE) has another Python than $(PYTHON): name another place too, such as VENV=.venv-other' >&2; exit 1; }
+endif
+
+$(BIN)/pip: | interpreter
 	@command -v cargo >/dev/null || { echo 'Rust is needed to build the native module: https://rustup.rs' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
-	@echo 'Making $(VENV)'
-	@$(PYTHON) -m venv $(VENV)
+	@echo 'Making $(PLACE)'
+	@$(PYTHON) -m venv $(PLACE)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 
 RUST := rust/Cargo.toml rust/build.rs $(wildcard rust/Cargo.lock) $(wildcard rust/src/*.rs rust/src/*/*.rs rust/src/*/*/*.rs)
@@ -25,7 +37,7 @@ PYTHON_SOURCES := $(if $(COMPILED),$(shell find src/h3push -name '*.py'))
 BUILD_WITH := 'setuptools>=80' 'setuptools-rust>=1.13,<2'
 
 # The stamp carries the profile, so that a change of profile builds again.
-$(VENV)/.installed-$(PROFILE): $(BIN)/pip pyproject.toml setup.py $(RUST) $(PYTHON_SOURCES)
+$(PLACE)/.installed-$(PROFILE): $(BIN)/pip pyproject.toml setup.py $(RUST) $(PYTHON_SOURCES)
 	@echo 'Building $(if $(COMPILED),the native and the compiled modules (some five minutes),the native module and installing h3push (about a minute the first time))'
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(BUILD_WITH)
 	@rm -rf build/lib* build/bdist*
@@ -36,17 +48,17 @@ else
 	@H3PUSH_COMPILED=1 SETUPTOOLS_RUST_CARGO_PROFILE=$(PROFILE) \
 		$(BIN)/pip install --quiet --disable-pip-version-check .
 endif
-	@rm -f $(VENV)/.installed-*
+	@rm -f $(PLACE)/.installed-*
 	@touch $@
 
-install: $(VENV)/.installed-$(PROFILE) ## build the native module and install h3push into .venv; COMPILED=1: into .venv-compiled, by mypyc
+install: $(PLACE)/.installed-$(PROFILE) ## build the native module and install h3push into .venv; COMPILED=1: into .venv-compiled, by mypyc
 
-$(VENV)/.groups: $(VENV)/.installed-$(PROFILE) pyproject.toml
+$(PLACE)/.groups: $(PLACE)/.installed-$(PROFILE) pyproject.toml
 	@echo 'Installing what the tests and checks need'
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group test --group check
 	@touch $@
 
-install-test: $(VENV)/.groups ## the same, with what the tests and checks need
+install-test: $(PLACE)/.groups ## the same, with what the tests and checks need
 
 sdist: $(BIN)/pip ## build the source distribution into dist
 	@$(BIN)/pip install --quiet --disable-pip-version-check build
@@ -87,11 +99,11 @@ reference: install-test ## write the pages of docs/reference/ that are made from
 	$(BIN)/python tools/reference.py
 	$(BIN)/python tools/conformance.py >/dev/null
 
-$(VENV)/.docs: $(BIN)/pip pyproject.toml
+$(PLACE)/.docs: $(BIN)/pip pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group docs
 	@touch $@
 
-docs: $(VENV)/.docs ## build the documentation into build/docs; a broken link is an error
+docs: $(PLACE)/.docs ## build the documentation into build/docs; a broken link is an error
 	$(BIN)/zensical build --clean --strict
 
 format: install-test ## rewrite the sources in the house style
@@ -99,13 +111,13 @@ format: install-test ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 	cargo fmt --manifest-path rust/Cargo.toml
 
-$(VENV)/.bench: $(VENV)/.installed-$(PROFILE) pyproject.toml
+$(PLACE)/.bench: $(PLACE)/.installed-$(PROFILE) pyproject.toml
 	@echo 'Installing the peers that are measured'
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
-bench: $(VENV)/.bench ## measure beside the peers and write docs/reference/benchmarks.md (Linux, two cores, twenty minutes and the compiled build)
-	@$(MAKE) --no-print-directory COMPILED=1 .venv-compiled/.bench
+bench: $(PLACE)/.bench ## measure beside the peers and write docs/reference/benchmarks.md (Linux, two cores, twenty minutes and the compiled build)
+	@$(MAKE) --no-print-directory COMPILED=1 $(VENV)-compiled/.bench
 	cargo build --quiet --release --manifest-path bench/load/Cargo.toml
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/clients.py
@@ -149,4 +161,4 @@ day: install ## a day of one client on one connection, in virtual time: 100,000 
 	$(BIN)/python bench/client_day.py
 
 clean: ## remove what was built
-	rm -rf .venv .venv-compiled build dist rust/target bench/load/target
+	rm -rf $(VENV) $(VENV)-compiled build dist rust/target bench/load/target

@@ -3,12 +3,17 @@
 import os
 import platform
 import re
+import sys
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "benchmarks.md"
 """Where the figures stand. Each program replaces what is between its own two markers."""
+
+UNOPTIMISED = "no profile-guided optimisation"
+"""What `build_of_python` says of an interpreter that nobody ships."""
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -47,8 +52,20 @@ def machine() -> str:
             model = line.partition(":")[2].strip()
             break
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    python = f"{platform.python_implementation()} {platform.python_version()}"
+    python = f"{platform.python_implementation()} {platform.python_version()} ({build_of_python()})"
     return f"{model}, {os.cpu_count()} cores, {gigabytes:.0f} GB, Linux {platform.release()}, {python}"
+
+
+def build_of_python() -> str:
+    """Who built this Python, or how: with profile-guided optimisation Python code takes two thirds of the time.
+
+    Distributions use it, but by a way of their own that their configuration does not show.
+    """
+    if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
+        return "profile-guided optimisation"
+    if sys.base_prefix == "/usr":
+        return f"as packaged by {platform.freedesktop_os_release()['NAME']}"
+    return UNOPTIMISED
 
 
 def figure(value: float) -> str:

@@ -23,7 +23,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
 
 from contents import write_site
-from report import Target, figure, machine, markdown_table, text_table, write_section
+from report import (
+    UNOPTIMISED,
+    Target,
+    build_of_python,
+    figure,
+    machine,
+    markdown_table,
+    text_table,
+    write_section,
+)
 from samples import Figures, Sample
 from scenarios import SCENARIOS, Scenario
 from servers import BINARIES, CLIENT_CORE, Running, Server, Setting, all_servers
@@ -208,6 +217,8 @@ def main() -> None:
         raise SystemExit(
             "run this with the interpreted form, which is measured beside the compiled one: .venv/bin/python"
         )
+    if build_of_python() == UNOPTIMISED:
+        print(f"note: this Python has {UNOPTIMISED}; what people run has it: make bench PYTHON=...", file=sys.stderr)
     arguments.load = os.getloadavg()[0]
     servers = {server.name: server for server in all_servers()}
     with tempfile.TemporaryDirectory(prefix="h3push-bench-") as folder:

@@ -20,8 +20,8 @@ BENCH = Path(__file__).resolve().parent
 PEERS = BENCH / "peers"
 BINARIES = BENCH / "load" / "target" / "release"
 
-COMPILED_PYTHON = BENCH.parent / ".venv-compiled" / "bin" / "python"
-"""Runs the compiled form; `make install COMPILED=1` makes it."""
+COMPILED_PYTHON = Path(f"{sys.prefix}-compiled") / "bin" / "python"
+"""Runs the compiled form; `make install COMPILED=1` makes it, beside the environment of the interpreted one."""
 
 SERVER_CORE = 0
 """Every server runs here."""
@@ -201,11 +201,13 @@ def compiled_form() -> tuple[str | None, str]:
     """Name and version of the compiled h3push; or `None`, and why it is missing."""
     if not COMPILED_PYTHON.exists():
         return None, "the compiled form is not built: make install COMPILED=1"
-    script = "import importlib.metadata, h3push; print(importlib.metadata.version('h3push'), h3push.compiled)"
+    script = "import h3push, sys; print(h3push.__version__, h3push.compiled, ascii(sys.version))"
     told = said([*compiled_python(), "-c", script]).strip().rpartition("\n")[2]
-    version, _, compiled = told.rpartition(" ")
+    version, compiled, python = [*told.split(" ", 2), "", ""][:3]
     if compiled != "True":
         return None, f"{COMPILED_PYTHON} does not have the compiled form of h3push: {told}"
+    if python != ascii(sys.version):  # what is gained by another interpreter is not gained by compiling
+        return None, f"{COMPILED_PYTHON} is Python {python}, and the interpreted form runs on {sys.version!a}"
     return f"h3push {version}, compiled", ""
 
 

@@ -80,6 +80,20 @@ def test_the_form_that_is_not_built_is_missing_with_a_sentence(
         assert reason in missing
 
 
+def test_both_forms_run_on_the_same_python(
+    bench: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiled row of another interpreter would tell the gain of both as that of one."""
+    servers, python = bench["servers"], tmp_path / "python"
+    for version, compiled in ((sys.version, "h3push 1.0, compiled"), ("3.11.99 (other)", None)):
+        python.write_text(f"#!/bin/sh\ncat <<'END'\n1.0 True {version!a}\nEND\n", encoding="ascii")
+        python.chmod(0o755)
+        monkeypatch.setattr(servers, "COMPILED_PYTHON", python)
+        told, missing = servers.compiled_form.__wrapped__()
+        assert told == compiled
+        assert ("3.11.99" in missing) == (compiled is None)
+
+
 def test_an_nginx_without_http3_is_passed_over(
     bench: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
