@@ -129,7 +129,7 @@ def test_the_command_prints_the_verdict_first(run, tmp_path):
     assert lines[0].startswith("Push pays: ")
     assert lines[2:4] == [
         "/",
-        "  240 views, 80 pushed: 20 used, 20 unused, 20 cancelled, 20 not reported; 9.1% of the bytes in vain",
+        "  240 views, 80 pushed: 20 used, 20 unused, 20 cancelled, 20 not reported; 9.1% of the bytes wasted",
     ]
     told = json.loads(run("report", log, "--json").out)
     assert told["headline"] == lines[0]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--rate", default=10.0, type=click.FloatRange(0, min_open=True), metavar="MBIT",
               help="Rate to assume, in Mbit/s.")  # fmt: skip
 @click.option("--waste", default=2.0, type=click.FloatRange(0, 100), metavar="PERCENT",
-              help="Share of all bytes that may be pushed in vain.")  # fmt: skip
+              help="Share of all bytes that pushes may waste.")  # fmt: skip
 @click.option("--max-routes", default=10_000, type=click.IntRange(1), metavar="N",
               help="Routes in the plan, those with the most views first.")  # fmt: skip
 @click.option("--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb",
@@ -117,5 +117,5 @@ def _show(plans: Sequence["Plan"], output: Path) -> None:
     total = sum(len(plan.pushed) for plan in plans)
     say(
         f"h3push: {output} pushes {total:,} resources with {sum(bool(plan.pushed) for plan in plans):,} routes;"
-        f" by these counts {wasted_share(plans):.1%} of all bytes are in vain"
+        f" by these counts {wasted_share(plans):.1%} of all bytes are wasted"
     )

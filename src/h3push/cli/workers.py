@@ -119,15 +119,15 @@ class CurrentOptions:
     def renew(self) -> bool:
         """Read them anew, for a reload; False when that failed, which has been said."""
         try:
-            options, in_vain = renewed(self.now, self._reread())
+            options, without_effect = renewed(self.now, self._reread())
             files = options.certificate_files()
             configure_logs(options.logs)
         except CommandFailed as error:
             say(f"{error.format_message().rstrip('.')}; the workers from before go on")
             return False
         self.now, self.files = options, files
-        if in_vain:
-            say(f"a reload does not change {', '.join(in_vain)}: restart for that")
+        if without_effect:
+            say(f"a reload does not change {', '.join(without_effect)}: restart for that")
         return True
 
 

@@ -120,7 +120,7 @@ class Page:
                 fate = Fate.UNUSED
             size = float(pushed.push.bytes_sent)
             total += size
-            part = self._in_vain(pushed, fate)
+            part = self._wasted_part(pushed, fate)
             wasted, unused = wasted + part * size, unused + part
             if path not in self.responses or fate is Fate.GONE:
                 known = size if fate is Fate.USED and size else pushed.size
@@ -148,7 +148,7 @@ class Page:
             stratum=f"{self.kind.value} {round(self.round_trip).bit_length()}",
         )
 
-    def _in_vain(self, pushed: PushedResponse, fate: Fate) -> float:
+    def _wasted_part(self, pushed: PushedResponse, fate: Fate) -> float:
         """The wasted part of a push: all, nothing, or an estimate."""
         if pushed.called_off or fate in {Fate.UNUSED, Fate.GONE}:
             return 1.0
@@ -157,13 +157,13 @@ class Page:
     def _complete_ms(self) -> float | None:
         """Until the last response that the page needed had reached the client; `None` when one of them did not."""
         latest = 0.0
-        pushed = [one for path, one in self.sent.items() if not self._is_in_vain(path)]
+        pushed = [one for path, one in self.sent.items() if not self._is_wasted(path)]
         for one in (*self.responses.values(), *pushed):
             if one.complete is None:
                 return None
             latest = max(latest, one.complete)
         return latest * 1000
 
-    def _is_in_vain(self, path: str) -> bool:
+    def _is_wasted(self, path: str) -> bool:
         pushed = self.pushes.get(path)
         return pushed is None or pushed.called_off or pushed.said is False

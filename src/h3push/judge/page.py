@@ -27,7 +27,7 @@ def to_html(outcome: Outcome) -> str:
 
 
 def _table(routes: tuple[RouteOutcome, ...]) -> str:
-    heads = ("route", "views", "pushed", "used", "unused", "cancelled", "not reported", "in vain", "saved", "decision")
+    heads = ("route", "views", "pushed", "used", "unused", "cancelled", "not reported", "wasted", "saved", "decision")
     head = "".join(f"<th{' class=words' if name == 'decision' else ''}>{name}</th>" for name in heads)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, routes))}</tbody></table>"
 

@@ -17,7 +17,7 @@ def plots_of(outcome: Outcome) -> dict[str, dict[str, Any]]:
         "Milliseconds saved per page view, by route": _saved_by_route(outcome.routes[:MAX_ROUTES]),
         "Milliseconds saved per page view, over time": _saved_by_day(outcome),
         "What became of the pushes, over time": _fates_by_day(outcome),
-        "Bytes in vain, over time": _waste_by_day(outcome),
+        "Bytes wasted, over time": _waste_by_day(outcome),
     }
     return {title: spec for title, spec in found.items() if spec is not None}
 

@@ -14,7 +14,7 @@ BESIDE = {Arm.NONE: "no push", Arm.HINT: "hints"}
 def headline(outcome: Outcome) -> str:
     """Say in one line whether push pays."""
     fates = outcome.fates
-    waste = f"{fates.wasted_share:.1%} of all bytes in vain"
+    waste = f"{fates.wasted_share:.1%} of all bytes wasted"
     told = [one for one in outcome.routes if one.decisive is not None]
     if not told:
         return (
@@ -84,7 +84,7 @@ def fates_line(fates: Fates) -> str:
     """Say in one line what became of pushes."""
     return (
         f"{fates.views:,} views, {fates.pushed:,} pushed: {fates.used:,} used, {fates.unused:,} unused,"
-        f" {fates.cancelled:,} cancelled, {fates.unreported:,} not reported; {fates.wasted_share:.1%} of the bytes in vain"
+        f" {fates.cancelled:,} cancelled, {fates.unreported:,} not reported; {fates.wasted_share:.1%} of the bytes wasted"
     )
 
 

@@ -22,7 +22,7 @@ def plots_of(findings: Findings) -> dict[str, Specification]:
         return plots
     plots[f"Milliseconds until {findings.goal.value}, over the round trip"] = _times(findings)
     if len({cell.scenario.cache.share for cell in findings.cells if not cell.scenario.cache.warm}) > 1:
-        plots["Bytes in vain, over the share of resources that the client has"] = _waste(findings)
+        plots["Bytes wasted, over the share of resources that the client has"] = _waste(findings)
     example = _example(findings)
     plots[f"Waterfalls: {example.scenario}"] = _waterfalls(example)
     return plots

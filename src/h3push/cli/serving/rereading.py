@@ -59,12 +59,12 @@ def _read(context: click.Context, make: Callable[[dict[str, Any]], ServeOptions]
 
 
 def renewed(before: ServeOptions, now: ServeOptions) -> tuple[ServeOptions, list[str]]:
-    """The options as they are now, but for those that hold until the end; and the names of those that were changed in vain."""
+    """The options as they are now, but for those that hold until the end; and the names of those whose change has no effect."""
     changes: dict[str, Subject] = {}
-    in_vain = []
+    without_effect = []
     for name, held in HELD.items():
         old, new = getattr(before, name), getattr(now, name)
         assert {one.name for one in fields(old)}.issuperset(held)
         changes[name] = replace(new, **{one: getattr(old, one) for one in held})
-        in_vain += ["--" + one.replace("_", "-") for one in held if getattr(old, one) != getattr(new, one)]
-    return replace(now, **changes), in_vain  # type: ignore[arg-type]  # each of its own kind
+        without_effect += ["--" + one.replace("_", "-") for one in held if getattr(old, one) != getattr(new, one)]
+    return replace(now, **changes), without_effect  # type: ignore[arg-type]  # each of its own kind
