@@ -41,7 +41,7 @@ def figures(page: MetricsPage, tally: Tally | None = None) -> dict[str, float]:
 
 def stand_in() -> Any:
     """A server without connections, whose counters a test may set."""
-    return SimpleNamespace(counters=ServerCounters(), connections=0)
+    return SimpleNamespace(counters=ServerCounters(), connections=0, companion=None)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -147,6 +147,22 @@ def test_processes_are_summed() -> None:
     assert figures(page)["workers"] == 2
 
 
+def test_connections_are_told_by_what_they_speak() -> None:
+    """Those over TCP are the companion's, and all workers' are summed."""
+    page = MetricsPage(2)
+    for number, over_tcp in enumerate(({"1.1": 2, "2": 1}, {"1.1": 5})):
+        server = stand_in()
+        server.connections = 3
+        server.companion = SimpleNamespace(connections=lambda over_tcp=over_tcp: over_tcp)
+        Tally(page, number, server, DeliveryCounters()).sample()
+    shown = figures(page)
+    assert {name: count for name, count in shown.items() if name.startswith("connections")} == {
+        "connections 1.1": 7,
+        "connections 2": 1,
+        "connections 3": 6,
+    }
+
+
 def test_counts_outlive_their_process() -> None:
     """A worker that ended without a word leaves its counts, and its successor on the row adds to them; its state ends with it."""
     page = MetricsPage(2)
@@ -156,7 +172,7 @@ def test_counts_outlive_their_process() -> None:
     page.clear_gauges(1)  # the supervisor, when it sees the end
     shown = figures(page)
     assert shown["handshakes_total completed"] == 5
-    assert "connections" not in shown
+    assert "connections 3" not in shown
     assert "workers" not in shown
     second = Tally(page, 1, stand_in(), DeliveryCounters())
     second._server.counters.connections = 2

@@ -99,7 +99,9 @@ BROKEN_OFF = _family("responses_broken_off", _COUNTER, "Responses that were not 
                      outcome=names_of(one for one in Outcome if one is not Outcome.COMPLETE))  # fmt: skip
 
 HANDSHAKES = _family("handshakes", _COUNTER, "HTTP/3 handshakes.", outcome=("completed", "failed"))
-CONNECTIONS = _family("connections", _GAUGE, "HTTP/3 connections that are open.")
+CONNECTIONS = _family(
+    "connections", _GAUGE, "Connections that are open, by what they speak.", version=("1.1", "2", "3")
+)
 REFUSED = _family("requests_refused", _COUNTER, "Requests that no handler saw.", reason=("rejected", "timed_out"))
 FAILURES = _family("handler_failures", _COUNTER, "Handlers that raised, or whose response was given up.")
 STALLED = _family("responses_stalled", _COUNTER, "Responses that were reset, for their client did not take them.")

@@ -27,6 +27,7 @@ _PUSHED: Mapping[str, int] = MappingProxyType({one.value: known.PUSHED.cell(one.
 _BROKEN_OFF: Mapping[str, int] = MappingProxyType(
     {one.value: known.BROKEN_OFF.cell(one.name.lower()) for one in Outcome if one is not Outcome.COMPLETE}
 )
+_OVER_TCP = ("1.1", "2")
 _COMPLETE = Outcome.COMPLETE.value
 _SUM = len(known.BUCKETS) + 1
 
@@ -88,7 +89,11 @@ class Tally:
 
     def sample(self) -> None:
         """Copy the counts of the server into the row. Any thread may: it only reads numbers."""
-        self._row[known.CONNECTIONS.first] = self._server.connections
+        companion = self._server.companion
+        over_tcp = {} if companion is None else companion.connections()
+        for version in _OVER_TCP:
+            self._row[known.CONNECTIONS.cell(version)] = over_tcp.get(version, 0)
+        self._row[known.CONNECTIONS.cell("3")] = self._server.connections
         for cell, count in self._counts().items():
             self._row[cell] = self._base[cell] + count
 

@@ -1,5 +1,6 @@
 """A listener beside HTTP/3: the same application over TCP, on the same port number, for clients that know no other way yet."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from h3push.server.identities import Identities
@@ -27,6 +28,9 @@ class Companion(Protocol):
 
     def load_certificates(self, identities: Identities, clients: TrustedClients | None) -> None:
         """Use others for connections that begin from now on. `ValueError` with a sentence when they cannot be used."""
+
+    def connections(self) -> Mapping[str, int]:
+        """Connections that are open, by their version of HTTP ("1.1", "2"). Any thread may ask."""
 
     @property
     def responses_under_way(self) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -23,6 +24,8 @@ class Abilities:
     """True when it pushes over HTTP/2."""
     websockets: bool
     """True when it has what WebSockets need."""
+    unkept: str = ""
+    """Flags of this project that mean nothing to it, in words; they hold over HTTP/3 alone."""
 
     @property
     def http2(self) -> bool:
@@ -47,6 +50,9 @@ class Backend(Protocol):
 
     async def shutdown(self, grace: float | None) -> None:
         """Accept nothing more and let what is under way finish, for `grace` seconds at most."""
+
+    def connections(self) -> Mapping[str, int]:
+        """Connections that are open, by their version of HTTP ("1.1", "2"); any thread may ask."""
 
 
 class MakeBackend(Protocol):
@@ -86,6 +92,12 @@ class BackendKind:
         transport = _transport_of(send)
         found = None if transport is None else transport.get_extra_info("socket")
         return None if found is None else measure_path(found)
+
+
+def version_of(transport: asyncio.BaseTransport) -> str:
+    """The version of HTTP that TLS agreed on, as metrics name it."""
+    tls = transport.get_extra_info("ssl_object")
+    return "2" if tls is not None and tls.selected_alpn_protocol() == "h2" else "1.1"
 
 
 def _enables_push(send: Send) -> bool:

@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -113,6 +114,10 @@ class TcpSide:
     def responses_under_way(self) -> int:
         """Responses that are not complete, WebSockets included."""
         return self.application.under_way
+
+    def connections(self) -> Mapping[str, int]:
+        """Connections that are open, by their version of HTTP."""
+        return sum((Counter(backend.connections()) for backend in self._backends), Counter())
 
     # the server's calls
 

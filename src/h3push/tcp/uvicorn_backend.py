@@ -4,6 +4,8 @@ import asyncio
 import math
 import socket
 import ssl
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
@@ -15,7 +17,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from h3push.asgi.types import ASGIApplication
 from h3push.runtime.settings import ServerSettings
 from h3push.tcp.admission import Admission, ChooseProtocol
-from h3push.tcp.backend import Abilities, BackendKind
+from h3push.tcp.backend import Abilities, BackendKind, version_of
 
 
 def _http1(_transport: asyncio.Transport) -> type[Any]:
@@ -85,6 +87,11 @@ class UvicornBackend:
         finally:
             for task in list(self._server.server_state.tasks):
                 task.cancel()
+
+    def connections(self) -> Mapping[str, int]:
+        """Connections that are open, by version."""
+        there = list(self._server.server_state.connections)  # in one step: another thread may ask
+        return Counter(version_of(one.transport) for one in there)
 
 
 def uvicorn_kind() -> BackendKind:
