@@ -182,3 +182,19 @@ def test_a_failing_shutdown_is_logged_and_the_server_stops(how: str, caplog: pyt
 
     assert in_world(app, scenario, lifespan=True) == 200
     assert "stuck" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["raises", "returns"])
+def test_a_lifespan_that_is_required_has_to_be_there(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An application without it cannot start; what it raised is logged with its traceback."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if how == "raises":
+            raise KeyError("no lifespan here")
+
+    async def main() -> None:
+        await Lifespan(app, required=True).startup()
+
+    with pytest.raises(LifespanFailedError, match="takes no lifespan events"):
+        asyncio.run(main())
+    assert ("no lifespan here" in caplog.text) == (how == "raises")

@@ -29,6 +29,9 @@ async def app(scope, receive, send):
 def make():
     return app
 
+async def without(scope, receive, send):
+    return
+
 async def refuses(scope, receive, send):
     await send({"type": "lifespan.startup.failed", "message": "no database"})
 """
@@ -60,8 +63,8 @@ def serving(certificates):
 
         def end():
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=20)
-            return process.returncode, out.decode(), err.decode()
+            out, err = process.stdout.read(), process.stderr.read()  # communicate() would lose what is buffered
+            return process.wait(timeout=20), out.decode(), err.decode()
 
         return SimpleNamespace(url=f"https://localhost:{found[1]}/", line=line, end=end)
 
@@ -115,6 +118,22 @@ def test_a_manifest_says_what_goes_with_a_page(serving, run, certificates, site,
     ]
 
 
+def test_fields_for_every_response(serving, run, certificates, app_dir, site):
+    """`--header`, of an application and of a directory."""
+    for target in (["sample:app", "--app-dir", app_dir], [site]):
+        server = serving(*target, "--header", "X-Frame-Options: DENY")
+        assert b"x-frame-options: DENY" in run("get", "-s", "-i", "--cacert", certificates.cafile, server.url).out
+
+
+def test_what_quic_cannot_honour_is_said_at_the_start(serving, site):
+    """And what the server for TCP cannot; each in a line."""
+    server = serving(site, "--ssl-ciphers", "ECDHE+AESGCM", "--tcp", "hypercorn")
+    _, _, err = server.end()
+    lines = [line.split(" h3push: ")[1] for line in err.splitlines()]
+    assert lines[0].startswith("--ssl-ciphers counts for TLS 1.2, which is over TCP alone")
+    assert "has nothing for --first-request-timeout, --ws-ping-timeout" in lines[1]
+
+
 def test_without_pushes_an_application_s_become_hints(serving, run, certificates, app_dir):
     """`--push off` is for the server; the application is the same."""
     server = serving("sample:app", "--app-dir", app_dir, "--push", "off")
@@ -130,7 +149,8 @@ def test_without_pushes_an_application_s_become_hints(serving, run, certificates
         (("sample:refuses", "--app-dir", "{app_dir}"), "the application did not start: no database"),
         (("sample:app", "--app-dir", "{app_dir}", "--push-manifest", "absent.json"), "cannot read the push manifest"),
         (("absent",), "there is no directory absent (an application is given as module:app)"),
-        ((".", "--factory"), "--factory and --app-dir go with an application"),
+        ((".", "--factory"), "--factory, --app-dir and --lifespan go with an application"),
+        (("sample:without", "--app-dir", "{app_dir}", "--lifespan", "on"), "it takes no lifespan events"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(arguments, sentence, certificates, app_dir):

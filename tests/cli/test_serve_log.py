@@ -14,7 +14,7 @@ from h3push.cli.failures import CommandFailed
 from h3push.cli.serve_log import configure_logs, say
 from h3push.cli.serving.logs import Logs
 from h3push.http.headers import Headers
-from h3push.server.log_format import ATOMS, row_format
+from h3push.server.log_format import ATOMS, coloured, row_format
 from h3push.server.log_row import Row
 
 COMMAND = [sys.executable, "-c", "from h3push.cli import main; main()"]
@@ -220,3 +220,9 @@ def test_formats_that_do_not_go_together(run, site, certificates):
     assert "Give --access-log-format or --log-format json" in both.err
     wrong = run("serve", site, *files, "--access-log-format", "%(x)s")
     assert (wrong.code, "is no atom of an access log" in wrong.err) == (1, True)
+
+
+@pytest.mark.parametrize(("status", "shown"), [(200, "\x1b[32m200\x1b[0m"), (503, "\x1b[91m503\x1b[0m"), (None, "-")])
+def test_a_status_in_colour(status, shown):
+    """The rest of the line stays what it is without, for whoever reads it by program."""
+    assert coloured(row(status=status)) == row(status=status).text().replace(f" {status or '-'} ", f" {shown} ")

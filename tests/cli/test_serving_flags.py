@@ -1,6 +1,8 @@
 """The flags of `h3push serve`: declared once, as fields of the subject that carries their values."""
 
+import os
 import re
+import sys
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 
@@ -11,6 +13,7 @@ from click.testing import CliRunner
 from h3push.cli.failures import CommandFailed
 from h3push.cli.serve import serve
 from h3push.cli.service import server_settings
+from h3push.cli.serving.elsewhere import ELSEWHERE
 from h3push.cli.serving.environment import misspelt_variables
 from h3push.cli.serving.flag import Subject, add_flags, flag
 from h3push.cli.serving.limits import Limits, Timeouts, WebSockets
@@ -59,7 +62,7 @@ def test_every_subject_is_a_field_of_the_options():
     """A subject that is listed is parsed, and one that is a field is listed: none of its flags is lost on the way."""
     assert {one.name: one.type for one in fields(ServeOptions) if one.name != "target"} == dict(SUBJECTS)
     names = {one.name for subject in SUBJECTS.values() for one in fields(subject)}
-    assert {one.name for one in serve.params} - {"target", "config"} == names
+    assert {one.name for one in serve.params} - {"target", "config", "env_file"} == names
 
 
 def options_of(arguments=(), environment=None, monkeypatch=None):
@@ -254,3 +257,136 @@ def test_a_variable_that_nobody_reads_is_told_of():
     assert list(misspelt_variables(serve, environment)) == [
         "nobody reads the variable H3PUSH_PROT: H3PUSH_PORT is a flag's"
     ]
+
+
+@pytest.fixture
+def environment():
+    """The environment, put back as it was."""
+    before = dict(os.environ)
+    yield os.environ
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_a_file_of_variables_counts_after_the_environment_and_before_the_settings(parse, tmp_path, environment):
+    """Its variables are those of flags too, of ours and of other servers'; what the environment has stays."""
+    (tmp_path / "own.env").write_text("H3PUSH_PORT=1\nexport WEB_CONCURRENCY=3\nSECRET='of ${HOME}' # kept\n")
+    (tmp_path / "h3push.toml").write_text("env-file = 'own.env'\nport = 2\nbacklog = 5\n")
+    found = parse("--config", "h3push.toml", HOME="/there").options
+    assert (found.binding.port, found.processes.workers, found.limits.backlog) == (1, 3, 5)
+    assert parse("--env-file", "own.env", H3PUSH_PORT="4").options.binding.port == 4
+    assert parse("--env-file", "own.env", "--port", "5").options.binding.port == 5
+    assert parse(H3PUSH_ENV_FILE="own.env").options.binding.port == 1
+
+
+def test_a_reload_reads_the_file_of_variables_anew(monkeypatch, tmp_path, environment):
+    """What it said before is taken back, and what the environment had is not."""
+    monkeypatch.chdir(tmp_path)
+    environment["KEPT"] = "by the environment"
+    file = tmp_path / "own.env"
+    file.write_text("COLOUR=red\nGONE=1\nKEPT=by the file\n")
+    seen = []
+
+    def take(_options, reread):
+        seen.append({name: environment.get(name) for name in ("COLOUR", "GONE", "KEPT")})
+        file.write_text("COLOUR=blue\n")
+        reread()
+        seen.append({name: environment.get(name) for name in ("COLOUR", "GONE", "KEPT")})
+        return 0
+
+    monkeypatch.setattr("h3push.cli.serve.run", take)
+    assert CliRunner().invoke(serve, [".", "--dev", "--env-file", "own.env"], catch_exceptions=False).exit_code == 0
+    assert seen == [
+        {"COLOUR": "red", "GONE": "1", "KEPT": "by the environment"},
+        {"COLOUR": "blue", "GONE": None, "KEPT": "by the environment"},
+    ]
+
+
+def test_a_file_of_variables_that_cannot_be_read_is_a_sentence(run, tmp_path, monkeypatch):
+    """One that is not there, and any without the library."""
+    monkeypatch.chdir(tmp_path)
+    result = run("serve", ".", "--dev", "--env-file", "absent.env")
+    assert (result.code, result.err) == (2, "h3push: cannot read absent.env: no such file or directory\n")
+    monkeypatch.setitem(sys.modules, "dotenv", None)
+    result = run("serve", ".", "--dev", "--env-file", "absent.env")
+    assert (result.code, result.err) == (2, "h3push: --env-file needs python-dotenv: pip install 'h3push[dotenv]'\n")
+
+
+@pytest.mark.parametrize("flag", ["--loop", "--ws=auto", "--no-server-header", "--quic-bind", "--access-logfile"])
+def test_a_flag_of_another_server_is_told_why_it_is_none_here(parse, flag):
+    """Whoever pastes uvicorn's, Hypercorn's or gunicorn's command line learns what to leave out."""
+    result = parse(flag, "x")
+    assert result.code == 2
+    assert f"Leave out {flag.partition('=')[0]}: " in result.output
+
+
+def test_a_flag_of_nobody_s_is_none(parse):
+    """Click's own sentence."""
+    assert "No such option '--lop'" in parse("--lop").output or "No such option: --lop" in parse("--lop").output
+
+
+def test_no_flag_that_there_is_is_called_another_server_s():
+    """The table of those tells of no flag of ours."""
+    spellings = {
+        name for one in serve.params for name in (*one.opts, *one.secondary_opts, *getattr(one, "aliases", ()))
+    }
+    assert not spellings & set(ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ("no-colon", "--header takes NAME:VALUE, not 'no-colon'"),
+        (":status: 200", "--header: "),
+        ("bad name: x", "--header: "),
+        ("connection: close", "'connection' is no field that every response can have"),
+        ("Content-Length: 3", "'content-length' is no field that every response can have"),
+    ],
+)
+def test_a_field_that_no_response_can_have_is_refused(parse, header, sentence):
+    """At the start, and not with the first response."""
+    result = parse("--header", header)
+    assert result.code == 2
+    assert sentence in result.output
+
+
+@pytest.mark.parametrize(
+    ("given", "version"), [("17", "1.2"), ("2", "1.2"), ("1.2", "1.2"), ("1.3", "1.3"), ("3", None)]
+)
+def test_uvicorn_s_numbers_of_tls_versions(parse, given, version):
+    """`ssl.PROTOCOL_TLS` and `ssl.PROTOCOL_TLS_SERVER` mean what is safe; a version that is not is refused."""
+    result = parse("--ssl-version", given)
+    assert (None if result.code else result.options.certificates.ssl_version) == version
+
+
+def test_colours_are_for_terminals_unless_somebody_says_otherwise(parse, monkeypatch):
+    """NO_COLOR counts as it does elsewhere, and the flag before it."""
+    terminal, pipe = SimpleNamespace(isatty=lambda: True), SimpleNamespace(isatty=lambda: False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    logs = parse().options.logs
+    assert (logs.has_colours(terminal), logs.has_colours(pipe)) == (True, False)
+    assert parse("--use-colors").options.logs.has_colours(pipe)
+    assert not parse("--no-use-colors").options.logs.has_colours(terminal)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not logs.has_colours(terminal)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--ssl-ciphers", "HIGH", "--tcp", "off"], "--ssl-ciphers goes with TCP"),
+        (["--uds", "x", "--tcp", "off"], "--uds takes the place of TCP"),
+        (["--early-data", "--workers", "2"], "--early-data goes with one process"),
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "proxy"])
+def test_flags_that_exclude_each_other(run, command, given, sentence):
+    """For both commands that serve."""
+    result = run(command, ".", "--dev", *given)
+    assert result.code == 2
+    assert sentence in re.sub(r"[│\s]+", " ", result.err)
+
+
+def test_a_directory_has_no_lifespan(parse):
+    """So the flag would be silently ignored."""
+    assert "--lifespan go with an application" in parse("--lifespan", "on").output

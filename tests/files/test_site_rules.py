@@ -10,6 +10,7 @@ import pytest
 from h3push.files.directory import Answer, Directory
 from h3push.files.page_source import DirectoryPages
 from h3push.files.rules import IMMUTABLE, CacheRule, SiteRules, parse_cache_rule
+from h3push.http.default_fields import DefaultFields
 
 
 @pytest.fixture
@@ -130,3 +131,15 @@ def test_the_first_rule_that_matches_counts(site: Path, path: str, value: str | 
 def test_a_rule_that_makes_no_sense_is_told_of(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not PATTERN=VALUE|is no value"):
         parse_cache_rule(text)
+
+
+@pytest.mark.parametrize("target", ["/", "/docs/", "/missing", "/docs/a%20%26%20b.txt"])
+def test_every_answer_has_the_fields_of_the_site(site: Path, target: str) -> None:
+    """Files, listings, redirects and errors alike, besides their own; a field that is there stays as it is."""
+    given = DefaultFields([("x-frame-options", "DENY"), ("cache-control", "no-store")])
+    plain = get(site, target, browse=True).headers
+    assert get(site, target, browse=True, fields=given).headers == {
+        "x-frame-options": "DENY",
+        "cache-control": "no-store",
+        **plain,
+    }

@@ -36,10 +36,11 @@ def served(certificates: DevelopmentCertificates) -> Callable[..., Any]:
         tcp: str = "uvicorn",
         redirect_port: int | None = None,
         alt_svc: str | None = None,
+        tls: dict[str, Any] | None = None,
         **options: Any,
     ) -> Any:
         async def main() -> Any:
-            async with world(app, certificates, tcp, redirect_port, alt_svc, options) as one:
+            async with world(app, certificates, tcp, redirect_port, alt_svc, options, tls or {}) as one:
                 return await scenario(one)
 
         return asyncio.run(main())
@@ -49,7 +50,13 @@ def served(certificates: DevelopmentCertificates) -> Callable[..., Any]:
 
 @asynccontextmanager
 async def world(
-    app: Any, certificates: Any, tcp: str, redirect_port: Any, alt_svc: Any, options: dict[str, Any]
+    app: Any,
+    certificates: Any,
+    tcp: str,
+    redirect_port: Any,
+    alt_svc: Any,
+    options: dict[str, Any],
+    tls: dict[str, Any],
 ) -> AsyncIterator[Any]:
     log = io.StringIO()
     serve = options.pop("serve", h3push.serve_asgi)
@@ -70,6 +77,7 @@ async def world(
         read_identities([(certificates.certfile, certificates.keyfile)]),
         redirect_port=redirect_port,
         alt_svc=alt_svc,
+        **tls,
     )
     async with service:
         port = service.address[1]

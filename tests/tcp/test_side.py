@@ -1,8 +1,11 @@
 """The TCP side of a server: same port, redirect, directory, Hypercorn's pushes, certificates, one shutdown."""
 
 import asyncio
+import contextlib
 import shutil
 import socket
+import ssl
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -32,6 +35,20 @@ def site(tmp_path: Any) -> Any:
     (tmp_path / "a.css").write_text("p { color: red }\n")
     (tmp_path / "large.bin").write_bytes(bytes(range(256)) * 4_000)
     return DirectoryHandler(Directory(tmp_path))
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        raise NotImplementedError
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
 
 
 async def page_with_push(scope: Any, receive: Any, send: Any) -> None:
@@ -373,3 +390,83 @@ def test_what_is_written_goes_out_at_once() -> None:
             return await accepted
 
     assert asyncio.run(scenario())
+
+
+def test_the_oldest_tls_is_a_choice(served: Any) -> None:
+    """A client that knows TLS 1.2 alone is refused where 1.3 is the oldest, and gets the cipher of the list where it is not."""
+
+    async def cipher_of(world: Any) -> str | None:
+        context = ssl.create_default_context(cafile=world.cafile)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            _, writer = await asyncio.open_connection("localhost", world.port, ssl=context)
+        except (ssl.SSLError, ConnectionError):
+            return None
+        found = writer.get_extra_info("cipher")[0]
+        writer.close()
+        return str(found)
+
+    assert served(hello, cipher_of, tls={"oldest_tls": ssl.TLSVersion.TLSv1_3}) is None
+    chosen = "ECDHE-ECDSA-AES256-SHA384"
+    assert served(hello, cipher_of, tls={"ciphers": chosen}) == chosen
+
+
+def test_ciphers_that_openssl_does_not_know(served: Any) -> None:
+    """One sentence."""
+
+    async def never(world: Any) -> None:
+        raise AssertionError
+
+    with pytest.raises(ValueError, match=r"OpenSSL has no cipher for TLS 1\.2 in 'NONE-SUCH'"):
+        served(hello, never, tls={"ciphers": "NONE-SUCH"})
+
+
+@pytest.mark.parametrize("tcp", ["uvicorn", "hypercorn"])
+def test_connections_are_told_by_version(served: Any, tcp: str) -> None:
+    """For the metrics; those that have ended are not among them."""
+
+    async def scenario(world: Any) -> None:
+        writers = []
+        for version in ("h2", "http/1.1", "http/1.1"):
+            context = ssl.create_default_context(cafile=world.cafile)
+            context.set_alpn_protocols([version])
+            writers.append((await asyncio.open_connection("localhost", world.port, ssl=context))[1])
+        await until(lambda: world.side.connections() == {"1.1": 2, "2": 1})
+        for one in writers:
+            one.close()
+        await until(lambda: not world.side.connections())
+
+    served(hello, scenario, tcp=tcp)
+
+
+def test_hypercorn_keeps_the_bound_on_connections(served: Any) -> None:
+    """Of itself it has none."""
+
+    async def scenario(world: Any) -> None:
+        async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            context = ssl.create_default_context(cafile=world.cafile)
+            return await asyncio.open_connection("localhost", world.port, ssl=context)
+
+        held = [await connect() for _ in range(2)]
+        await until(lambda: world.side.connections() == {"1.1": 2})
+        reader, writer = await connect()
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(1), 10) == b""
+        for _, one in (*held, (reader, writer)):
+            one.close()
+
+    served(hello, scenario, tcp="hypercorn", settings=h3push.ServerSettings(max_connections=2))
+
+
+def test_hypercorn_has_the_bounds_that_it_knows() -> None:
+    """Size, queue and pings of WebSockets, and the time for a handshake; what it does not know is told at the start."""
+    pytest.importorskip("hypercorn")
+    from h3push.tcp.hypercorn_backend import OurConfig, hypercorn_kind
+
+    settings = h3push.ServerSettings(
+        websocket_max_size=1, websocket_max_queue=2, websocket_ping_interval=3.0, handshake_timeout=4.0
+    )
+    config = OurConfig(None, settings)
+    known = (config.websocket_max_message_size, config.max_app_queue_size, config.websocket_ping_interval)
+    assert (*known, config.ssl_handshake_timeout) == (1, 2, 3.0, 4.0)
+    assert "--ws-ping-timeout" in hypercorn_kind().abilities.unkept

@@ -286,3 +286,19 @@ def test_the_handshake_is_told(served: Any, version: str, tcp: str) -> None:
     assert seen["cipher_suite"] in {0x1301, 0x1302, 0x1303}
     assert seen["server_cert"].startswith("-----BEGIN CERTIFICATE-----\n")
     assert (seen["client_cert_chain"], seen["client_cert_name"], seen["client_cert_error"]) == ([], None, None)
+
+
+@every_version
+def test_fields_that_every_response_gets(served: Any, version: str) -> None:
+    """Where the application has none of the name; those of one name that it has stay as they are."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        own = [(b"X-Frame-Options", b"SAMEORIGIN")] if scope["path"] == "/own" else []
+        await respond(send, headers=own)
+
+    async def scenario(world: Any) -> None:
+        plain, own = await world.get(version, "/plain"), await world.get(version, "/own")
+        assert (plain.all(b"x-frame-options"), plain.all(b"x-two")) == (["DENY"], ["a", "b"])
+        assert (own.all(b"x-frame-options"), own.all(b"x-two")) == (["SAMEORIGIN"], ["a", "b"])
+
+    served(app, scenario, headers=[("x-frame-options", "DENY"), ("x-two", "a"), ("x-two", "b")], lifespan=False)

@@ -50,15 +50,17 @@ class Lifespan:
     Arguments:
         app: the application.
         timeout: seconds for it to start, and to stop.
+        required: an application that takes no lifespan events has failed to start.
     """
 
-    def __init__(self, app: ASGIApplication, *, timeout: float = 60.0) -> None:
+    def __init__(self, app: ASGIApplication, *, timeout: float = 60.0, required: bool = False) -> None:
         self.state: dict[str, Any] = {}
         """The application's `scope["state"]`; each request gets a shallow copy."""
         self.stage = LifespanState.NOT_STARTED
         """How far it has come."""
         self._app = app
         self._timeout = timeout
+        self._required = required
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._answered = asyncio.Event()
         self._failure: str | None = None
@@ -73,6 +75,8 @@ class Lifespan:
             failure = await self._ask({"type": "lifespan.startup"}, "start")
             if failure is not None:
                 raise LifespanFailedError(failure or "the application failed to start")
+            if self._required and self.stage is LifespanState.UNSUPPORTED:
+                raise LifespanFailedError("it takes no lifespan events, which are required")
             started = True
         finally:
             if not started:
@@ -137,6 +141,9 @@ class Lifespan:
     def _raised(self, error: Exception) -> None:
         if self.stage is LifespanState.STARTING and self._failure is None:
             self.stage = LifespanState.UNSUPPORTED
+            if self._required:
+                logger.error("the application's lifespan raised", exc_info=error)
+                return
             logger.info("the application takes no lifespan events (%s: %s)", type(error).__name__, error)
         elif self.stage is LifespanState.STOPPING:
             self._failure = f"{type(error).__name__}: {error}"

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from h3push import _quic
+from h3push.asgi.default_fields import WithDefaultFields
 from h3push.asgi.handler import WEBSOCKETS, ASGIHandler, ASGISettings, for_applications
 from h3push.asgi.lifespan import Lifespan, LifespanState
 from h3push.asgi.loader import survives_push_event
@@ -15,6 +16,8 @@ from h3push.asgi.types import ASGIApplication
 from h3push.delivery.counters import DeliveryCounters
 from h3push.h3.config import H3Config
 from h3push.h3.push.rules import NO_CREDIT
+from h3push.http.default_fields import DefaultFields
+from h3push.http.headers import HeadersLike
 from h3push.plans.manifest import Manifest, load_manifest
 from h3push.plans.plan import PushPlan
 from h3push.plans.planner import Planner
@@ -148,6 +151,8 @@ def serve_asgi(
     planners: Iterable[Planner] = (),
     root_path: str = "",
     lifespan: bool = True,
+    lifespan_required: bool = False,
+    headers: HeadersLike = (),
     push_wait: float = 0.0,
     controller: "Controller | None" = None,
     settings: ServerSettings | None = None,
@@ -163,13 +168,15 @@ def serve_asgi(
         planners: further functions that name what goes with a page, from its request alone.
         root_path: where the application is mounted.
         lifespan: run the application's lifespan.
+        lifespan_required: an application that takes no lifespan events cannot start (`LifespanFailedError`).
+        headers: fields that its responses get where they have none of the name.
         push_wait: seconds that a page is held open for more push credit.
         controller: decides which of the pushes that are known pay, and learns more of them; `None`: all of them go out.
         settings: time-outs and bounds; the application's task is never cancelled for a client that goes away.
         arguments: `certfile`, `keyfile`, `tls`, `config`, `access_log`, `io`, `driver`: as for `serve`.
 
     Raises:
-        ValueError: a certificate or a manifest that cannot be used; the sentence says why.
+        ValueError: a certificate, a manifest or fields that cannot be used; the sentence says why.
     """
     known = list(planners) if controller is None else [*planners, controller.plan]
     if manifest is not None:
@@ -177,10 +184,12 @@ def serve_asgi(
     handling = ASGISettings(
         root_path=root_path, planners=tuple(known), push_event=survives_push_event(app), push_wait=push_wait
     )
-    handler = ASGIHandler(app, handling, controller=controller)
+    defaults = DefaultFields(headers)
+    runs = WithDefaultFields(app, defaults) if defaults else app
+    handler = ASGIHandler(runs, handling, controller=controller)
     arguments["config"] = replace(arguments.get("config") or H3Config(), connect_protocol=WEBSOCKETS)
     server = serve(handler, host, port, settings=for_applications(settings or ServerSettings()), **arguments)
-    return ASGIServer(server, handler, Lifespan(app) if lifespan else None)
+    return ASGIServer(server, handler, Lifespan(app, required=lifespan_required) if lifespan else None)
 
 
 def manifest_planner(manifest: Manifest) -> Planner:

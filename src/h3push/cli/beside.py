@@ -1,6 +1,8 @@
 """The TCP side of `h3push serve`, beside HTTP/3: the same directory or application, with the same certificate."""
 
 import os
+import ssl
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from h3push.cli.failures import CommandFailed
@@ -19,31 +21,31 @@ HTTP3_ALONE = (
 )
 """Said at start when there is no server for TCP, though none was refused."""
 
+_VERSIONS: Mapping[str, ssl.TLSVersion] = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
-def tcp_line(options: ServeOptions) -> tuple[bool, str | None]:
-    """True when there is to be a TCP side, with the line to say of it at start."""
+
+def tcp_lines(options: ServeOptions) -> tuple[bool, list[str]]:
+    """True when there is to be a TCP side, with the lines to say of it at start."""
     from h3push.tcp.side import TcpUnavailable, find_backend
 
     try:
         kind = find_backend(options.over_tcp.tcp)
     except TcpUnavailable as error:
         raise CommandFailed(str(error)) from None
-    if kind is None:
-        return False, None if options.over_tcp.tcp == "off" else HTTP3_ALONE
-    return True, _line(options, kind)
+    return kind is not None, _lines(options, kind)
 
 
 def add_tcp(
     service: "Server | ASGIServer", options: ServeOptions, identities: "Identities", given: "InheritedSockets"
-) -> str | None:
-    """Give a server its TCP side, as the options say; the line to say at start, if any."""
+) -> list[str]:
+    """Give a server its TCP side, as the options say; the lines to say at start."""
     from h3push.tcp.assembly import serve_tcp_too
     from h3push.tcp.side import TcpUnavailable, find_backend
 
     try:
         kind = find_backend(options.over_tcp.tcp)
         if kind is None:
-            return None if options.over_tcp.tcp == "off" else HTTP3_ALONE
+            return _lines(options, kind)
         serve_tcp_too(
             service,
             kind,
@@ -54,13 +56,23 @@ def add_tcp(
             alt_svc=options.over_tcp.alt_svc,
             redirect_port=options.over_tcp.redirect_http,
             key_log_file=os.environ.get("SSLKEYLOGFILE") or None,
+            ciphers=options.certificates.ssl_ciphers,
+            oldest_tls=_VERSIONS[options.certificates.ssl_version],
         )
     except (TcpUnavailable, ValueError) as error:
         raise CommandFailed(str(error)) from None
-    return _line(options, kind)
+    return _lines(options, kind)
 
 
-def _line(options: ServeOptions, kind: "BackendKind") -> str:
-    if options.binding.uds is not None:
-        return f"for a proxy, at {options.binding.uds}: plain HTTP/1.1 by {kind.abilities.name}"
-    return str(kind.abilities)
+def _lines(options: ServeOptions, kind: "BackendKind | None") -> list[str]:
+    if kind is None:
+        return [] if options.over_tcp.tcp == "off" else [HTTP3_ALONE]
+    abilities, uds = kind.abilities, options.binding.uds
+    lines = [str(abilities) if uds is None else f"for a proxy, at {uds}: plain HTTP/1.1 by {abilities.name}"]
+    if options.certificates.ssl_ciphers is not None:
+        lines.append(
+            "--ssl-ciphers counts for TLS 1.2, which is over TCP alone: HTTP/3 has TLS 1.3, and its own suites"
+        )
+    if abilities.unkept:
+        lines.append(f"{abilities.name} has nothing for {abilities.unkept}")
+    return lines

@@ -7,6 +7,7 @@ import rich_click as click
 
 from h3push.cli.failures import CommandFailed
 from h3push.cli.serve_log import configure_logs
+from h3push.cli.serving.environment_file import environment_file_option
 from h3push.cli.serving.flag import add_flags
 from h3push.cli.serving.options import ProxyOptions
 from h3push.cli.serving.rereading import RereadCommand, rereader
@@ -40,4 +41,4 @@ def proxy(**given: Any) -> int:
     return run(options, rereader(ProxyOptions.of))
 
 
-proxy.params.append(config_option())
+proxy.params += [config_option(), environment_file_option()]  # in this order: the file of flags may name the other one

@@ -73,8 +73,8 @@ class Run:
             self._loop.add_signal_handler(number, _resolve, stop, number)
         self._loop.add_signal_handler(signal.SIGHUP, self.reload)
         say(ready_line(self._options, self._files, self._server.address[1]))
-        if self._said_of_tcp is not None:
-            say(self._said_of_tcp)
+        for line in self._said_of_tcp:
+            say(line)
         if self._metrics_port is not None:
             say(str(self._metrics_port))
         over_tcp = self._server.companion is not None

@@ -7,6 +7,7 @@ import rich_click as click
 
 from h3push.cli.serve_log import configure_logs, say
 from h3push.cli.serving.environment import misspelt_variables
+from h3push.cli.serving.environment_file import environment_file_option
 from h3push.cli.serving.flag import add_flags
 from h3push.cli.serving.options import SUBJECTS, ServeOptions
 from h3push.cli.serving.rereading import RereadCommand, rereader
@@ -42,4 +43,4 @@ def serve(**given: Any) -> int:
     return run(options, rereader(ServeOptions.of))
 
 
-serve.params.append(config_option())
+serve.params += [config_option(), environment_file_option()]  # in this order: the file of flags may name the other one

@@ -73,7 +73,7 @@ def server_settings(options: ServeOptions) -> "ServerSettings":
         push_hold_out=options.delivery.hold_out,
         early_data=options.certificates.early_data,
         authorities=options.binding.server_name or None,
-        send_date=options.over_tcp.date_header,
+        send_date=options.responses.date_header,
         **options.timeouts.settings(),
         **options.limits.settings(),
         **options.websockets.settings(),
@@ -112,6 +112,9 @@ def make_service(
         manifest=manifest,
         planners=planners,
         root_path=_root_path(options.application.root_path),
+        lifespan=options.application.lifespan != "off",
+        lifespan_required=options.application.lifespan == "on",
+        headers=options.responses.header_fields,
         push_wait=options.delivery.push_wait,
         controller=controller,
         settings=settings,
@@ -177,12 +180,18 @@ def _directory_handler(
     from h3push.files.directory import Directory
     from h3push.files.handler import DirectoryHandler
     from h3push.files.rules import SiteRules, parse_cache_rule
+    from h3push.http.default_fields import DefaultFields
     from h3push.plans.page import PageScanSettings
 
     planners = () if manifest is None else (manifest_planner(manifest),)
     try:
         cache = tuple(parse_cache_rule(text) for text in options.site.cache_control)
-        rules = SiteRules(browse=options.site.browse, spa=options.site.spa, cache=cache)
+        rules = SiteRules(
+            browse=options.site.browse,
+            spa=options.site.spa,
+            cache=cache,
+            fields=DefaultFields(options.responses.header_fields),
+        )
         directory = Directory(
             root,
             charset=options.site.charset,
@@ -212,7 +221,7 @@ def _access_log(options: ServeOptions) -> "AccessLog | None":
     import io
 
     from h3push.server.access_log import AccessLog
-    from h3push.server.log_format import row_format
+    from h3push.server.log_format import coloured, row_format
 
     template = options.logs.access_log_format
     try:
@@ -221,6 +230,8 @@ def _access_log(options: ServeOptions) -> "AccessLog | None":
         raise CommandFailed(str(error)) from None
     if not options.logs.has_access_log or sys.stdout is None:
         return None
+    if options.logs.has_colours(sys.stdout) and render is None and options.logs.log_format == "text":
+        render = coloured
     # Without a buffer: what could not be written is gone, and is not tried again with the next row or at the end.
     stdout = io.FileIO(sys.stdout.fileno(), "w", closefd=False)
     stream = io.TextIOWrapper(stdout, encoding="utf-8", write_through=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from h3push.cli.beside import tcp_line
+from h3push.cli.beside import tcp_lines
 from h3push.cli.failures import CommandFailed, bind_failure
 from h3push.cli.metrics import MetricsPort
 from h3push.cli.reload import GRACE, FileAlarm
@@ -141,7 +141,7 @@ def _supervisor(options: ServeOptions, reread: Callable[[], ServeOptions], socke
     files = options.certificate_files()
     identities = read_certificates(options, files)
     tls = quic_tls(options, identities)
-    has_tcp, line = tcp_line(options)
+    has_tcp, lines = tcp_lines(options)
     _import_ahead()
     raise_descriptor_limit()
     alarm = FileAlarm(options) if options.development.reload else None
@@ -157,7 +157,7 @@ def _supervisor(options: ServeOptions, reread: Callable[[], ServeOptions], socke
     def started() -> None:
         count = "1 worker" if options.processes.workers == 1 else f"{options.processes.workers} workers"
         say(f"{ready_line(options, files, bound[0].local_address()[1])}, {count}")
-        if line is not None:
+        for line in lines:
             say(line)
         if metrics is not None:
             say(str(metrics))

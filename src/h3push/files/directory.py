@@ -114,6 +114,12 @@ class Directory:
 
     def decide(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         """Decide what to answer, `headers` by lower-case name. Small files are read at once. Never raises for what was asked."""
+        answer = self._decide(method, target, headers)
+        if self.rules.fields:
+            return Answer(answer.status, self.rules.fields.added_to(answer.fields), answer.content)
+        return answer
+
+    def _decide(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
         if method not in ALLOWED_METHODS:
             return _message(HTTPStatus.METHOD_NOT_ALLOWED, method, {"allow": ", ".join(ALLOWED_METHODS)})
         try:

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from h3push.http.default_fields import DefaultFields
+
 HASHED = "hashed"
 """In place of a pattern: names with a hash of their content, as build tools make them (`index-BhX81yqK.js`)."""
 
@@ -45,6 +47,9 @@ class SiteRules:
     """Answer paths that look like pages, and are not there, with index.html of the root."""
     cache: tuple[CacheRule, ...] = ()
     """The first rule that matches a path counts; without one there is no Cache-Control."""
+
+    fields: DefaultFields = DefaultFields()  # noqa: RUF009 - never changed
+    """Fields that every answer has besides its own."""
 
     def cache_control(self, path: str) -> str | None:
         """The value of Cache-Control for a path without query."""

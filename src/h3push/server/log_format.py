@@ -50,6 +50,16 @@ User-Agent, seconds, milliseconds, microseconds, seconds with a fraction, proces
 with, how the response ended."""
 
 
+COLOURS: Mapping[int, str] = {2: "32", 3: "33", 4: "31", 5: "91"}
+"""First digit of a status -> its colour in a terminal (ECMA-48): green, yellow, red, bright red, as under uvicorn."""
+
+
+def coloured(row: Row) -> str:
+    """A row as text, with its status in colour."""
+    colour = COLOURS.get((row.status or 0) // 100)
+    return row.text() if colour is None else row.text(f"\x1b[{colour}m{row.status}\x1b[0m")
+
+
 def row_format(template: str) -> Callable[[Row], str]:
     """Make a function that writes rows by a template, such as `%(h)s "%(r)s" %(s)s` or `%({accept}i)s`.
 

@@ -82,10 +82,10 @@ class Row:
     headers: Mapping[str, str] | None = None
     """The request's fields, for a format of one's own; no column."""
 
-    def text(self) -> str:
-        """The row as a line of text."""
+    def text(self, status: str | None = None) -> str:
+        """The row as a line of text; `status` stands for its own, as when it is coloured."""
         request = f"{printable(self.method)} {printable(self.path)} {self.protocol}"
-        line = f'{_timestamp(self.time)} {self.client} "{request}" {self.status or "-"} {self.bytes}'
+        line = f'{_timestamp(self.time)} {self.client} "{request}" {status or self.status or "-"} {self.bytes}'
         if self.push_id is not None:
             line += f" push {self.push_id} for {printable(self.initiator or '-')}"
         return line if self.outcome == Outcome.COMPLETE.value else f"{line} ({self.outcome})"

@@ -1,5 +1,7 @@
 """Gives a server of HTTP/3 its TCP side: from what it serves to how that is run over HTTP/1.1 and HTTP/2."""
 
+import ssl
+
 from h3push.asgi.serve import ASGIServer
 from h3push.files.app import DirectoryApp
 from h3push.files.handler import DirectoryHandler
@@ -24,6 +26,8 @@ def serve_tcp_too(
     alt_svc: str | None = None,
     redirect_port: int | None = None,
     key_log_file: str | None = None,
+    ciphers: str | None = None,
+    oldest_tls: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
 ) -> TcpSide:
     """Have a server that does not listen yet answer over TCP as well, on the port of the same number.
 
@@ -37,12 +41,14 @@ def serve_tcp_too(
         alt_svc: the value of Alt-Svc; `None`: HTTP/3 at this very port; "" sends none.
         redirect_port: plain HTTP on this port is answered with a redirect.
         key_log_file: the secrets of all connections are appended to it (NSS key log).
+        ciphers: OpenSSL's list for TLS 1.2; `None`: its default.
+        oldest_tls: the oldest version of TLS that is spoken.
 
     Raises:
-        ValueError: the certificate cannot be used.
+        ValueError: the certificate or the ciphers cannot be used.
         TypeError: a plain handler, which is written for HTTP/3 alone.
     """
-    tls = TcpTls(list(kind.abilities.versions), key_log_file)
+    tls = TcpTls(list(kind.abilities.versions), key_log_file, ciphers=ciphers, oldest=oldest_tls)
     tls.load(identities, clients)
     if isinstance(service, ASGIServer):
         run = service.handler

@@ -43,10 +43,24 @@ class TcpTls:
     Arguments:
         versions: names of HTTP's versions in ALPN, the best first: "h2", "http/1.1".
         key_log_file: the secrets of all connections are appended to it.
+        ciphers: OpenSSL's list for TLS 1.2; `None`: its default. The suites of TLS 1.3 stay.
+        oldest: the oldest version of TLS that is spoken.
+
+    Raises:
+        ValueError: no cipher is left of the list.
     """
 
-    def __init__(self, versions: list[str], key_log_file: str | None = None) -> None:
+    def __init__(
+        self,
+        versions: list[str],
+        key_log_file: str | None = None,
+        *,
+        ciphers: str | None = None,
+        oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
+    ) -> None:
         self._versions = versions
+        self._ciphers = ciphers
+        self._oldest = oldest
         self._key_log_file = key_log_file
         self._identities = Identities()
         self._contexts: dict[Identity, IdentityContext] = {}
@@ -82,7 +96,12 @@ class TcpTls:
     def _bare(self) -> IdentityContext:
         context = IdentityContext(ssl.PROTOCOL_TLS_SERVER)
         context.sslobject_class = TlsConnection
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.minimum_version = self._oldest
+        if self._ciphers is not None:
+            try:
+                context.set_ciphers(self._ciphers)
+            except ssl.SSLError:
+                raise ValueError(f"OpenSSL has no cipher for TLS 1.2 in {self._ciphers!r}") from None
         context.set_alpn_protocols(self._versions)
         if self._key_log_file is not None:
             context.keylog_filename = self._key_log_file

@@ -33,7 +33,19 @@ class ClientAuthType(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read one."""
-        return super().convert({"2": "required", "1": "optional"}.get(str(value), value), param, ctx)
+        return super().convert(_VERIFY_MODES.get(str(value), value), param, ctx)
+
+
+_VERIFY_MODES = {"2": "required", "1": "optional", "CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional"}
+"""Of uvicorn and gunicorn, and of Hypercorn."""
+
+
+class TlsVersionType(click.Choice[str]):
+    """The oldest version of TLS, or uvicorn's number for "whatever is safe" (`ssl.PROTOCOL_TLS`, `ssl.PROTOCOL_TLS_SERVER`)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read one."""
+        return super().convert({"2": "1.2", "17": "1.2"}.get(str(value), value), param, ctx)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +79,16 @@ class Certificates(Subject):
     client_auth: str = flag(
         "--client-auth HOW",
         "optional: let in clients that show none.",
-        also="--ssl-cert-reqs --cert-reqs",
+        also="--ssl-cert-reqs --cert-reqs --verify-mode",
         default="required",
         type=ClientAuthType(["required", "optional"]),
+    )
+    ssl_ciphers: str | None = flag("--ssl-ciphers LIST", "OpenSSL's list for TLS 1.2, over TCP.", also="--ciphers")
+    ssl_version: str = flag(
+        "--ssl-version VERSION",
+        "Oldest TLS over TCP.",
+        default="1.2",
+        type=TlsVersionType(["1.2", "1.3"]),
     )
     early_data: bool = flag("--early-data", "Answer repeatable requests in 0-RTT.")
     dev: bool = flag("--dev", "Make a development CA and a certificate, once, and use them.")

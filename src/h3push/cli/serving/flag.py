@@ -62,7 +62,16 @@ class FlagOption(click.RichOption):
         return super().get_error_hint(ctx)
 
 
-def flag(usage: str, help_line: str, *, default: Any = None, also: str = "", envvar: str = "", **more: Any) -> Any:
+def flag(
+    usage: str,
+    help_line: str,
+    *,
+    default: Any = None,
+    also: str = "",
+    envvar: str = "",
+    undecided: bool = False,
+    **more: Any,
+) -> Any:
     """Declare a field and its flag.
 
     Args:
@@ -71,12 +80,13 @@ def flag(usage: str, help_line: str, *, default: Any = None, also: str = "", env
         default: the value when nothing is given; for a flag that may be repeated, a tuple.
         also: further spellings, which the help does not show.
         envvar: an environment variable that other servers read, asked after ours.
+        undecided: a switch that is `None`, neither on nor off, when nothing is given.
         more: the rest of what `click.option` takes.
     """
     *names, last = usage.split()
     settings: dict[str, Any]
     if last.startswith("-"):
-        default = bool(default)
+        default = None if undecided else bool(default)
         names, settings = [*names, last], {"is_flag": True}
     else:
         settings = {"metavar": last}

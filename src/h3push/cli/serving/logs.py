@@ -1,9 +1,10 @@
 """The logs."""
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import rich_click as click
 
@@ -45,6 +46,9 @@ class Logs(Subject):
     log_config: Path | None = flag(
         "--log-config FILE", "Configuration of logging: .ini, .json or .yaml.", also="--log-config-file", type=FILE
     )
+    use_colors: bool | None = flag(
+        "--use-colors/--no-use-colors", "Colour statuses on stdout.  [default: in a terminal]", undecided=True
+    )
     qlog: Path | None = flag("--qlog DIR", "Write what HTTP/3 does on each connection there (qlog).", type=FILE)
     quiet: bool = flag("-q --quiet", "The same as --no-access-log.")
 
@@ -52,6 +56,12 @@ class Logs(Subject):
     def has_access_log(self) -> bool:
         """True to print a line for each response."""
         return self.access_log and not self.quiet
+
+    def has_colours(self, stream: TextIO) -> bool:
+        """True to colour what is written there: as the flag says, or else in a terminal whose user did not say NO_COLOR."""
+        if self.use_colors is None:
+            return stream.isatty() and not os.environ.get("NO_COLOR")
+        return self.use_colors
 
     def qlog_directory(self) -> Path | None:
         """The directory of --qlog, made if it is not there. Raises `CommandFailed`."""

@@ -19,6 +19,7 @@ from h3push.cli.serving.logs import Logs
 from h3push.cli.serving.metrics import Metrics
 from h3push.cli.serving.over_tcp import OverTcp
 from h3push.cli.serving.processes import Processes
+from h3push.cli.serving.responses import Responses
 from h3push.cli.serving.site import Site
 from h3push.cli.serving.upstreaming import Upstreaming
 
@@ -28,6 +29,7 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "over_tcp": OverTcp,
     "application": Application,
     "site": Site,
+    "responses": Responses,
     "delivery": Delivery,
     "processes": Processes,
     "development": Development,
@@ -56,6 +58,8 @@ class ServeOptions:
     """How an application is found."""
     site: Site
     """How a directory is served."""
+    responses: Responses
+    """Fields of responses."""
     delivery: Delivery
     """The things that go with a page."""
     processes: Processes
@@ -87,14 +91,9 @@ class ServeOptions:
         options = cls(target=target, **subjects)
         for one in subjects.values():
             one.check()
+        options.check_together()
         options.check_reload()
         options.check_target()
-        if options.binding.uds is not None and (
-            options.over_tcp.tcp == "off" or options.over_tcp.redirect_http is not None
-        ):
-            raise click.UsageError("--uds takes the place of TCP: leave out --tcp off and --redirect-http.")
-        if options.certificates.early_data and options.is_supervised:
-            raise click.UsageError("--early-data goes with one process: several could not tell a replay.")
         return options
 
     @property
@@ -116,6 +115,16 @@ class ServeOptions:
         """The certificate as it is now; made or renewed for development. Raises `CommandFailed`."""
         return self.certificates.find(self.binding.host)
 
+    def check_together(self) -> None:
+        """Refuse flags of two subjects that exclude each other."""
+        over_tcp, certificates = self.over_tcp, self.certificates
+        if self.binding.uds is not None and (over_tcp.tcp == "off" or over_tcp.redirect_http is not None):
+            raise click.UsageError("--uds takes the place of TCP: leave out --tcp off and --redirect-http.")
+        if certificates.ssl_ciphers is not None and over_tcp.tcp == "off":
+            raise click.UsageError("--ssl-ciphers goes with TCP: QUIC has TLS 1.3, and its own cipher suites.")
+        if certificates.early_data and self.is_supervised:
+            raise click.UsageError("--early-data goes with one process: several could not tell a replay.")
+
     def check_reload(self) -> None:
         """Refuse to reload what needs no reload, and several workers of what is being written."""
         if self.development.reload and self.directory is not None:
@@ -136,8 +145,11 @@ class ServeOptions:
             if site.browse or site.spa or site.cache_control or site.compress:
                 raise click.UsageError("--browse, --spa, --compress and --cache-control go with a directory.")
             return
-        if self.application.factory or self.application.app_dir is not None:
-            raise click.UsageError("--factory and --app-dir go with an application: h3push serve module:app")
+        application = self.application
+        if application.factory or application.app_dir is not None or application.lifespan != "auto":
+            raise click.UsageError(
+                "--factory, --app-dir and --lifespan go with an application: h3push serve module:app"
+            )
         if not directory.is_dir():
             if directory.exists():
                 raise CommandFailed(f"{directory} is not a directory")
@@ -172,9 +184,11 @@ class ProxyOptions(ServeOptions):
         """Make them of what click parsed; raises as `ServeOptions.of`."""
         upstreams = given.pop("upstream")
         subjects: dict[str, Any] = {field: subject.taken_from(given) for field, subject in cls.subjects().items()}
+        options = cls(target=" ".join(upstreams), upstreams=upstreams, **subjects)
         for one in subjects.values():
             one.check()
-        return cls(target=" ".join(upstreams), upstreams=upstreams, **subjects)
+        options.check_together()
+        return options
 
     @property
     def directory(self) -> Path | None:

@@ -35,7 +35,6 @@ class OverTcp(Subject):
         default="127.0.0.1,::1",
         envvar="FORWARDED_ALLOW_IPS",
     )
-    date_header: bool = flag("--date-header/--no-date-header", "Add Date to responses.", default=True)
 
     @property
     def believed(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import rich_click as click
 
 from h3push.cli.failures import CommandFailed
+from h3push.cli.serving.elsewhere import explain
 from h3push.cli.serving.flag import Subject
 from h3push.cli.serving.options import ServeOptions
 
@@ -33,7 +34,11 @@ class RereadCommand(click.RichCommand):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and keep."""
         ctx.meta[_ARGUMENTS] = tuple(args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            explain(error)
+            raise
 
 
 def rereader(make: Callable[[dict[str, Any]], ServeOptions]) -> Callable[[], ServeOptions]:

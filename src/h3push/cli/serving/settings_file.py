@@ -17,6 +17,7 @@ from h3push.cli.failures import CommandFailed, ExitCode, file_failure
 from h3push.cli.serving.flag import PREFIX, SETTINGS_FILE, keys_of
 
 PYPROJECT = "pyproject.toml"
+_NOT_IN_A_FILE = frozenset({"config", "help"})
 TABLE = ("tool", "h3push")
 """The commands' tables in a pyproject.toml."""
 
@@ -48,14 +49,14 @@ def read_settings(context: click.Context, _parameter: click.Parameter, path: Pat
 def config_option() -> click.Option:
     """The flag that names the file."""
     return click.RichOption(
-        ["--config"],
+        ["-c", "--config"],
         type=click.Path(path_type=Path),
         metavar="FILE",
         is_eager=True,
         expose_value=False,
         envvar=PREFIX + "CONFIG",
         callback=read_settings,
-        help="Read flags from FILE (TOML), or from pyproject.toml.  [default: pyproject.toml]",
+        help="Read flags from FILE, in TOML.  [default: pyproject.toml]",
     )
 
 
@@ -70,7 +71,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _defaults(command: click.Command, table: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The values under the names of their parameters. Click converts them, as it does what is typed."""
-    known = {key: one for one in command.params if one.expose_value for key in keys_of(one)}
+    known = {key: one for one in command.params if one.name not in _NOT_IN_A_FILE for key in keys_of(one)}
     values: dict[str, Any] = {}
     for key, value in table.items():
         option = known.get(key.replace("_", "-"))
