@@ -342,6 +342,35 @@ def test_a_blocking_handler_holds_up_its_own_worker_alone(serving, app_dir):
     asyncio.run(main())
 
 
+def test_new_connections_do_not_wait_for_a_blocked_worker(serving, app_dir):
+    """They go to the others once it is known to be blocked, and to it again when it goes on.
+
+    Whose first packet came to it in the meantime is served with the second: nobody waits for the handler.
+    """
+    server = serving("--workers", "2")
+
+    async def main():
+        async with AsyncExitStack() as connections:
+            found = await clients_of_all(server, connections, 2)
+            (stuck, blocked), (free, _) = found.items()
+            waiting = asyncio.create_task(blocked[0].get("/block"))
+            await until((app_dir / "blocked").exists)
+            early = [asyncio.create_task(connections.enter_async_context(server.connect())) for _ in range(8)]
+            assert (await line(server, r"worker \d \(process (\d+)\) is blocked"))[1] == str(stuck)
+            early = [await asyncio.wait_for(one, 10) for one in early]
+            assert {await asyncio.wait_for(worker_of(one), 5) for one in early} == {free}
+            for _ in range(20):
+                client = await connections.enter_async_context(server.connect())
+                assert await asyncio.wait_for(worker_of(client), 5) == free
+            (app_dir / "release").touch()
+            assert await (await waiting).read() == b"done"
+            assert (await line(server, r"process (\d+)\) goes on"))[1] == str(stuck)
+            await clients_of_all(server, connections, 2, each=1)
+            assert {await worker_of(one) for one in early} == {free}
+
+    asyncio.run(main())
+
+
 def test_sessions_are_resumed_on_every_worker(serving):
     """Tickets are sealed with a key that the workers share: whichever a client comes back to takes up its session."""
     server = serving("--workers", "3")

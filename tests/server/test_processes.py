@@ -32,6 +32,28 @@ def test_new_connections_go_to_those_who_serve():
     assert steering_table(posts) == [4, 4, 2]
 
 
+def test_new_connections_do_not_go_to_who_is_stuck():
+    """As long as anybody else turns; when nobody does, all of them wait for whoever goes on first."""
+    posts = [Post(0), Post(1), Post(2)]
+    for post in posts:
+        post.serving = worker(post.number)
+    posts[1].serving.is_stuck = True
+    assert steering_table(posts) == [0, 2, 2]
+    posts[0].serving.is_stuck = posts[2].serving.is_stuck = True
+    assert steering_table(posts) == [0, 1, 2]
+
+
+def test_a_worker_is_stuck_when_it_has_told_nothing_for_a_while():
+    """Only one that serves, and only once; a supervisor that comes late itself gives it a second more."""
+    one = worker(0)
+    assert not one.turns(10.0)
+    assert [one.judge(now) for now in (10.9, 11.0, 11.1)] == [False, True, False]
+    assert (one.turns(12.0), one.is_stuck) == (True, False)
+    assert [one.judge(now) for now in (14.0, 14.9, 15.1)] == [False, False, True]
+    draining = worker(0, stage=Stage.DRAINING)
+    assert not draining.judge(11.0)
+
+
 def test_a_successor_gets_other_sockets():
     """What still comes for the one before must not reach it; when both are taken, it waits."""
     post = Post(1)

@@ -248,6 +248,7 @@ class WorkerRun(Run):
         if self._metrics_port is not None:
             self._metrics = self._metrics_port.start(self._service, self._number)
         self._link.report(Report.READY)
+        self._link.beat(self._loop)
         if self._limit is not None:
             self._count(self._limit)
         order = await orders.get()

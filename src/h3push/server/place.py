@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 Address = tuple[str, int]
 
+BEAT = 0.25
+"""Seconds between two signs of life of a worker."""
+
 KEY_LENGTH = 32
 """Bytes of each secret."""
 
@@ -60,6 +63,8 @@ class Report(Enum):
     """It listens: new connections may come."""
     RETIRE = b"t"
     """It has served enough and wants a successor."""
+    TURNS = b"l"
+    """Its event loop turns; told every `BEAT` seconds once it listens."""
 
 
 class Link:
@@ -73,6 +78,11 @@ class Link:
         """Tell the supervisor."""
         with suppress(OSError):  # it is gone, and the next read says so
             self._end.send(report.value)
+
+    def beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell the supervisor again and again that the loop turns: a handler that blocks it keeps that from being told."""
+        self.report(Report.TURNS)
+        loop.call_later(BEAT, self.beat, loop)
 
     def watch(self, loop: asyncio.AbstractEventLoop, obey: Callable[[Order], None]) -> None:
         """Have orders given to `obey`."""

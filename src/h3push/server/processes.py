@@ -17,6 +17,10 @@ STEADY_AFTER = 10.0
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts to replace a worker that dies at its start, at most. They begin with none and one."""
 
+STUCK_AFTER = 1.0
+"""Seconds without a sign of life after which a worker gets no new connections: a client sends its first packet again after as
+long (RFC 9002 section 6.2.2), and that one comes to another worker."""
+
 
 class Stage(Enum):
     """How far a worker is."""
@@ -51,6 +55,10 @@ class Worker:
     """How far it is."""
     kill_at: float | None = None
     """When its patience with it ends."""
+    turned_at: float = 0.0
+    """When its loop was last known to turn, in seconds of the monotonic clock."""
+    is_stuck: bool = False
+    """True while it serves and its loop does not turn: a handler blocks it, or it has been stopped."""
 
     def __str__(self) -> str:
         """Its name in lines for the user."""
@@ -69,6 +77,25 @@ class Worker:
             return [Report(bytes([value])) for value in self.link.recv(64)]
         except (BlockingIOError, ConnectionError):
             return []
+
+    def turns(self, now: float) -> bool:
+        """Its loop turns now. True when it was stuck."""
+        self.turned_at, before, self.is_stuck = now, self.is_stuck, False
+        return before
+
+    def stuck_at(self) -> float:
+        """When it is stuck unless it tells that it turns."""
+        return self.turned_at + STUCK_AFTER
+
+    def judge(self, now: float) -> bool:
+        """True when it is stuck from now on. Whoever looks so late was kept waiting itself, and judges the next time."""
+        if self.stage is not Stage.SERVING or self.is_stuck or now < self.stuck_at():
+            return False
+        if now > self.stuck_at() + STUCK_AFTER / 2:
+            self.turned_at = now
+            return False
+        self.is_stuck = True
+        return True
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -139,12 +166,22 @@ class Post:
         return pause
 
 
+def replaceable(posts: Sequence[Post]) -> list[Worker]:
+    """The workers that serve, where there is another one to serve instead."""
+    serving = [post.serving for post in posts if post.serving is not None]
+    return serving if len(serving) > 1 else []
+
+
 def steering_table(posts: Sequence[Post]) -> list[int]:
-    """The sockets that new connections of each place go to; where nobody serves, those of another place. Empty: nowhere."""
-    serving = [post.serving.number for post in posts if post.serving is not None]
-    if not serving:
-        return []
-    return [post.serving.number if post.serving is not None else serving[post.number % len(serving)] for post in posts]
+    """The sockets that new connections of each place go to; where nobody serves, those of another place. Empty: nowhere.
+
+    Who is stuck does not serve, as long as anybody else does.
+    """
+    serving = {post.number: post.serving for post in posts if post.serving is not None}
+    able = {place: one.number for place, one in serving.items() if not one.is_stuck}
+    able = able or {place: one.number for place, one in serving.items()}
+    others = list(able.values())
+    return [able.get(post.number, others[post.number % len(others)]) for post in posts] if others else []
 
 
 def ending(code: int) -> str:

@@ -11,6 +11,8 @@ A place is one of N. Its life is a walk of workers over its two sockets:
                     └──▶ try again,     └──▶ new connections go to the other places; a replacement starts
                          later each time
 
+A worker tells again and again that its loop turns. While a handler blocks it, new connections go to the other places.
+
 Renewal is one mechanism, whatever asks for it: SIGHUP (every place), a worker that has served enough (its place), a death (its
 place, without anybody to drain). After a reload one worker goes first. When it does not start, the others stay as they are.
 
@@ -28,7 +30,7 @@ from functools import partial
 from h3push import _quic
 from h3push.server.hooks import Hooks
 from h3push.server.place import Address, Link, Order, Place, Report, Secrets, new_ticket_key
-from h3push.server.processes import Post, SignalPipe, Stage, Worker, ending, fork, steering_table
+from h3push.server.processes import Post, SignalPipe, Stage, Worker, ending, fork, replaceable, steering_table
 from h3push.server.rosters import Rosters
 from h3push.server.shared_port import SteeredSockets
 from h3push.server.vacant import VacantSockets
@@ -132,6 +134,7 @@ class Supervisor:
         if not self._stopping:
             times.append(self._look_at)
             times += [post.not_before for post in self._posts if post.wanted and post.starting is None]
+            times += [one.stuck_at() for one in replaceable(self._posts) if not one.is_stuck]
         times += [] if self._hooks.manager.interval is None else [self._alive_at]
         # What was due when everything was last looked at waits for something else.
         first = min((when for when in times if when > self._now), default=None)
@@ -146,6 +149,11 @@ class Supervisor:
                 worker.kill_at = None
                 self._say(f"{worker} did not stop in time and is killed")
                 worker.signal(signal.SIGKILL)
+        stuck = [one for one in replaceable(self._posts) if not self._stopping and one.judge(now)]
+        for worker in stuck:
+            self._say(f"{worker} is blocked, by a handler most likely: new connections go to the others")
+        if stuck:
+            self._steer()
         if self._look_at <= now and not self._stopping:
             self._look_at = now + self._hooks.look_interval
             if self._hooks.look_after():
@@ -211,6 +219,9 @@ class Supervisor:
                 self._ready(post, worker)
             elif report is Report.RETIRE and worker is post.serving:
                 post.wanted = True
+            elif report is Report.TURNS and worker.turns(time.monotonic()) and worker is post.serving:
+                self._say(f"{worker} goes on, and gets new connections again")
+                self._steer()
 
     def _ready(self, post: Post, worker: Worker) -> None:
         post.starting = None
@@ -219,7 +230,7 @@ class Supervisor:
             worker.tell(Order.STOP)
             return
         before, post.serving = post.serving, worker
-        worker.stage = Stage.SERVING
+        worker.stage, worker.turned_at = Stage.SERVING, time.monotonic()
         self._proved = max(self._proved, worker.generation)
         post.wanted = worker.generation != self._generation
         self._vacant.give(worker.number)
