@@ -1,4 +1,4 @@
-"""Which connections uvicorn gets: as many as the settings allow, and only as long as they ask for something."""
+"""Which connections uvicorn gets: as many as the settings allow, as long as they ask for something, and none that are lost."""
 
 import asyncio
 from collections.abc import Callable
@@ -40,6 +40,24 @@ class Admission(asyncio.Protocol):
         seconds = self._settings.first_request_timeout
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, _close_if_silent, ref(protocol))
+
+
+class ReleasedWhenLost:
+    """Has one of uvicorn's protocols let go of a connection that is lost, whatever it is lost by.
+
+    uvicorn 0.54 does so only when the client closed in peace. After an error (a client that resets, or goes in the middle of a
+    download) its keep-alive timer holds the connection until it fires, and everything that holds a response's `send` holds the
+    connection's TLS, which has buffers of 256 KiB. To close a transport of asyncio's that is closed is how it lets go of its TLS.
+    """
+
+    transport: asyncio.Transport
+    _unset_keepalive_if_required: Callable[[], None]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        super().connection_lost(exc)  # type: ignore[misc]  # uvicorn's protocol is the next class
+        self._unset_keepalive_if_required()
+        self.transport.close()
 
 
 def _close_if_silent(place: "ref[Any]") -> None:

@@ -107,26 +107,29 @@ class TcpExchange:
         self._scope = scope
         self._receive = receive
         self._send = send
-        offered = scope.get("extensions") or {}
+        self._offered = scope.get("extensions") or {}
         settings = owner.settings
+        if PUSH in self._offered and owner.server.config.enable_push and settings.takes_pushes(send):
+            self._takes_pushes = True
+        self._tls = settings.tls(send)
+        log = owner.server.access_log
+        if log is not None:
+            self._row = TcpRow(log, self.request, self._tls, partial(settings.path, send))
+
+    def _application_scope(self) -> Scope:
+        """The application's scope. It leads here, so we do not keep it: a circle would live until the collector comes by."""
         extensions: dict[str, Any] = {
             EARLY_HINT: {},
             H3PUSH: {"push_id": None, "initiator": None, "pusher": TcpPusher(self)},
         }
-        scope["extensions"] = extensions
-        self._offers_early_hints = EARLY_HINT in offered
-        if TRAILERS in offered:
+        if TRAILERS in self._offered:
             extensions[TRAILERS] = {}
-        if PUSH in offered and owner.server.config.enable_push and settings.takes_pushes(send):
-            self._takes_pushes = True
-            if settings.push_event and self.delivery.takes_pushes:
-                extensions[PUSH] = {}
-        tls = tls_extension(settings.tls(send))
+        if self._takes_pushes and self._owner.settings.push_event and self.delivery.takes_pushes:
+            extensions[PUSH] = {}
+        tls = tls_extension(self._tls)
         if tls is not None:
             extensions[TLS] = tls
-        log = owner.server.access_log
-        if log is not None:
-            self._row = TcpRow(log, self.request, settings.tls(send), partial(settings.path, send))
+        return {**self._scope, "extensions": extensions}
 
     @property
     def request(self) -> TcpRequest:
@@ -138,7 +141,7 @@ class TcpExchange:
                 self._outbox,
                 self._owner.server.settings,
                 takes_pushes=self._takes_pushes,
-                takes_interim=self._offers_early_hints,
+                takes_interim=EARLY_HINT in self._offered,
             )
             self._request.final_status = self.status
         return self._request
@@ -167,6 +170,7 @@ class TcpExchange:
         finally:
             if self._delivery is not None:
                 self._delivery.ended(failed=outcome is Outcome.FAILED)
+            self._tls = None  # an application may leave what leads here in a circle
             self._write_row(outcome)
 
     async def _run(self) -> None:
@@ -193,7 +197,7 @@ class TcpExchange:
             if self._outbox is not None:
                 await self._outbox.flush()
         try:
-            await self._owner.app(self._scope, self.receive, self.send)
+            await self._owner.app(self._application_scope(), self.receive, self.send)
         except SystemExit as error:
             # Left alone, it would end the event loop and with it everybody else's responses.
             raise ApplicationError(f"the application called sys.exit({error.code!r})") from error

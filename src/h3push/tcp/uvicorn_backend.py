@@ -16,12 +16,16 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from h3push.asgi.types import ASGIApplication
 from h3push.runtime.settings import ServerSettings
-from h3push.tcp.admission import Admission, ChooseProtocol
+from h3push.tcp.admission import Admission, ChooseProtocol, ReleasedWhenLost
 from h3push.tcp.backend import Abilities, BackendKind, version_of
 
 
+class Http1Protocol(ReleasedWhenLost, AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a class that uvicorn chooses
+    """HTTP/1.1 by what uvicorn finds: httptools, or h11."""
+
+
 def _http1(_transport: asyncio.Transport) -> type[Any]:
-    return AutoHTTPProtocol
+    return Http1Protocol
 
 
 class UvicornBackend:

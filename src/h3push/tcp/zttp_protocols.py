@@ -3,11 +3,14 @@
 import asyncio
 import ssl
 from typing import Any, cast
+from weakref import ref
 
 import zttp
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.zttp_h2_impl import RequestResponseCycle, ZttpH2Protocol
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
+
+from h3push.tcp.admission import ReleasedWhenLost
 
 FRAME_HEADER, SETTING = 9, 6
 """Bytes of a frame's header, and of each setting in SETTINGS (RFC 9113 sections 4.1 and 6.5.1)."""
@@ -24,7 +27,7 @@ class StreamFlow:
 
     Args:
         connection: the connection's buffer.
-        cycle: the response.
+        cycle: the response, which holds this: to hold it too would leave both, and the connection, to the garbage collector.
         held: those whose application waits; the connection wakes them when something has come.
     """
 
@@ -32,7 +35,7 @@ class StreamFlow:
 
     def __init__(self, connection: FlowControl, cycle: RequestResponseCycle, held: "set[StreamFlow]") -> None:
         self._connection = connection
-        self._cycle = cycle
+        self._cycle = ref(cycle)
         self._held = held
         self._moved = asyncio.Event()
 
@@ -43,7 +46,8 @@ class StreamFlow:
 
     @property
     def _waits_for_window(self) -> bool:
-        return not self._cycle.disconnected and (self._cycle.stream.pending_bytes or 0) > HIGH_WATER_LIMIT
+        cycle = self._cycle()
+        return cycle is not None and not cycle.disconnected and (cycle.stream.pending_bytes or 0) > HIGH_WATER_LIMIT
 
     async def drain(self) -> None:
         """Wait until the response may go on, or nobody takes it any more."""
@@ -62,7 +66,7 @@ class StreamFlow:
         self._moved.set()
 
 
-class Http2Protocol(ZttpH2Protocol):
+class Http2Protocol(ReleasedWhenLost, ZttpH2Protocol):
     """HTTP/2, with three things that uvicorn 0.54 leaves undone.
 
     zttp announces extended CONNECT, which uvicorn takes for a plain request: a browser that believes it gets no WebSocket. Here
@@ -87,6 +91,7 @@ class Http2Protocol(ZttpH2Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
         super().connection_lost(exc)
+        self.cycle = None  # it leads back here
         self._wake()
 
     def data_received(self, data: bytes) -> None:
@@ -110,6 +115,10 @@ class Http2Protocol(ZttpH2Protocol):
             cycle.message_event.set()
 
 
+class Http1Protocol(ReleasedWhenLost, ZttpProtocol):
+    """HTTP/1.1 by zttp."""
+
+
 def without_extended_connect(preface: bytes) -> bytes:
     """A server's first SETTINGS frame, with extended CONNECT switched off."""
     changed = bytearray(preface)
@@ -119,7 +128,7 @@ def without_extended_connect(preface: bytes) -> bytes:
     return bytes(changed)
 
 
-def by_alpn(transport: asyncio.Transport) -> type[Http2Protocol] | type[ZttpProtocol]:
+def by_alpn(transport: asyncio.Transport) -> type[Http2Protocol] | type[Http1Protocol]:
     """The protocol that the TLS handshake agreed on."""
     tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
-    return Http2Protocol if tls.selected_alpn_protocol() == "h2" else ZttpProtocol
+    return Http2Protocol if tls.selected_alpn_protocol() == "h2" else Http1Protocol
