@@ -92,7 +92,7 @@ def test_a_believed_sender_over_tcp_keeps_the_way_that_it_tells(sender: Any, is_
     told: list[Any] = []
 
     async def application(scope: Any, _receive: Any, _send: Any) -> None:
-        told.extend([scope["client"], dict(forwarded_fields(scope, ProxySettings(trusted=("10.0.0.0/8",))))])
+        told.extend([scope["client"], dict(forwarded_fields(scope, ProxySettings(trusted=("10.0.0.0/8",)), "inner"))])
 
     headers = [(b"x-forwarded-for", b"203.0.113.9"), (b"x-forwarded-host", b"outer.example"), (b"host", b"inner")]
     scope = {"type": "http", "http_version": "1.1", "scheme": "https", "client": sender, "headers": headers}

@@ -127,6 +127,11 @@ class ResponseStore:
         """Bytes of content that are stored, where the storage counts them."""
         return getattr(self._storage, "octets", 0)
 
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing is stored."""
+        return not self._index
+
     def __len__(self) -> int:
         return sum(self._has is None or self._has(one.entry.id) for kept in self._index.values() for one in kept)
 

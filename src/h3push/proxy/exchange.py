@@ -14,7 +14,7 @@ from h3push.asgi.push import find_pusher
 from h3push.asgi.types import BELIEVED, EARLY_HINT, TRAILERS, ClientGoneError, Message, Receive, Scope, Send
 from h3push.errors import ErrorCode, StreamFailed
 from h3push.http.fields import Field, Fields
-from h3push.http.headers import declared_length
+from h3push.http.headers import declared_length, has_field
 from h3push.plans.page import scan_page
 from h3push.proxy.failures import UpstreamFailed, UpstreamFailure
 from h3push.proxy.forwarding import MAX_HOPS, Hop, hops, is_trusted, request_fields, response_fields
@@ -66,6 +66,7 @@ class ProxiedExchange:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._authority = authority_of(scope)
         self._extensions = scope.get("extensions") or {}
         self._gone = False
         self._started = False
@@ -110,13 +111,13 @@ class ProxiedExchange:
             request = self._request(raw_path, first)
             if isinstance(request.content, bytes):
                 self._watch_from_now()
-            known = None if self._cache is None else await self._cache.known(request, authority_of(scope))
-            if known is not None:
+            cache = self._cache
+            if cache is not None and (known := await cache.known(request, self._authority)) is not None:
                 await self._answer(None, known)
                 return
             upstream, response = await self._upstreams.send(request, self._interim)
-            if self._cache is not None:
-                response = await self._cache.kept(request, authority_of(scope), response)
+            if cache is not None:
+                response = await cache.kept(request, self._authority, response)
             try:
                 await self._answer(upstream, response)
             finally:
@@ -128,17 +129,18 @@ class ProxiedExchange:
         scope = self._scope
         method: bytes = scope["method"].encode("latin-1")
         query: bytes = scope.get("query_string", b"")
-        fields = forwarded_fields(scope, self._settings)
+        fields = forwarded_fields(scope, self._settings, self._authority)
         piece = bytes(first.get("body", b""))
         content: bytes | AsyncIterator[bytes] = piece
         if first.get("more_body"):
             content = self._content(piece)
         else:
-            fields = [one for one in fields if one[0] != b"content-length"]
+            if has_field(fields, b"content-length"):
+                fields = [one for one in fields if one[0] != b"content-length"]
             if piece or method not in _WITHOUT_LENGTH:
                 fields.append((b"content-length", b"%d" % len(piece)))
         target = raw_path + b"?" + query if query else raw_path
-        return UpstreamRequest(method, target, host_of(scope, self._settings), fields, content)
+        return UpstreamRequest(method, target, host_of(self._authority, self._settings), fields, content)
 
     async def _content(self, piece: bytes) -> AsyncIterator[bytes]:
         yield piece
@@ -178,7 +180,7 @@ class ProxiedExchange:
         """Hand an answer on, piece by piece."""
         scope, status = self._scope, response.status
         fields = response_fields(response.fields, response.version, via=self._settings.via)
-        if upstream is not None:
+        if upstream is not None and any(name in _URLS for name, _ in fields):
             fields = [(name, _own_url(value, upstream) if name in _URLS else value) for name, value in fields]
         is_whole = scope["method"] == "HEAD" or status in _WITHOUT_CONTENT
         length = 0 if is_whole else declared_length(fields)
@@ -195,9 +197,9 @@ class ProxiedExchange:
                 self._read_along(passage, piece)
             if length is not None:
                 length -= len(piece)
-                if not length and piece:
+                if not length and piece and not response.ended:
                     await response.read()  # the end, which stands behind the last piece: it frees the connection
-            more = bool(piece) and length != 0
+            more = bool(piece) and length != 0 and not response.ended
             self._ended = not more and not trailers
             await self._send({"type": "http.response.body", "body": piece, "more_body": more})
         if passage is not None:
@@ -237,22 +239,26 @@ class ProxiedExchange:
 
 def authority_of(scope: Scope) -> str:
     """The authority that was asked for; "" when none was named, which HTTP/1.0 allows."""
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    for name, value in scope["headers"]:
+        if name == b"host":
+            authority: str = value.decode("latin-1")
+            return authority
+    return ""
 
 
-def host_of(scope: Scope, settings: ProxySettings) -> bytes | None:
+def host_of(authority: str, settings: ProxySettings) -> bytes | None:
     """Host as the upstream gets it; `None`: its own."""
     if settings.host == "upstream":
         return None
-    return (settings.host or authority_of(scope)).encode("latin-1") or None
+    return (settings.host or authority).encode("latin-1") or None
 
 
-def forwarded_fields(scope: Scope, settings: ProxySettings) -> Fields:
+def forwarded_fields(scope: Scope, settings: ProxySettings, authority: str) -> Fields:
     """The fields of a request as they go on, without Host."""
     believed = BELIEVED in scope  # over TCP, where `client` is already the one that a proxy told
     client = scope.get(BELIEVED if believed else "client") or ("unknown", 0)
     scheme = "https" if scope["scheme"] in {"https", "wss"} else "http"
-    hop = Hop(str(client[0]), scheme, authority_of(scope), str(scope["http_version"]))
+    hop = Hop(str(client[0]), scheme, authority, str(scope["http_version"]))
     trusted = believed or is_trusted(hop.client, settings.trusted)
     return request_fields(scope["headers"], hop, via=settings.via, trusted=trusted)
 

@@ -7,7 +7,8 @@ sender says is kept and added to.
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from h3push.http.fields import CONNECTION_SPECIFIC, Field, Fields
 
@@ -22,12 +23,16 @@ _OF_THE_WAY = frozenset(
 )
 """Fields that say where a request came from."""
 
-_EXPECT = b"expect"
-"""Answered by the server that the client speaks to."""
+_NOT_A_REQUEST_S_OWN = OF_A_CONNECTION | _OF_THE_WAY | {b"host", b"expect", b"via"}
+"""Fields of a request that do not simply go on. Expect is answered by the server that the client speaks to."""
+_NOT_A_RESPONSE_S_OWN = OF_A_CONNECTION | {b"via"}
+"""The same of a response."""
+
+_LONGEST_REMEMBERED = 255
+"""Characters of an authority, the longest name that DNS has: what a client makes us remember has a bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """The hop by which a request came."""
 
     client: str
@@ -42,11 +47,9 @@ class Hop:
 
 def end_to_end(fields: Iterable[Field]) -> Fields:
     """The fields of a message that are not of its connection, with names in lower case."""
-    given = [(name.lower(), value) for name, value in fields]
-    named = OF_A_CONNECTION | {
-        option.strip().lower() for name, value in given if name == b"connection" for option in value.split(b",")
-    }
-    return [field for field in given if field[0] not in named]
+    kept, others = _sorted_out(fields, OF_A_CONNECTION)
+    options = _connection_options(others)
+    return [field for field in kept if field[0] not in options] if options else kept
 
 
 def request_fields(fields: Iterable[Field], hop: Hop, *, via: str = "h3push", trusted: bool = False) -> Fields:
@@ -58,30 +61,36 @@ def request_fields(fields: Iterable[Field], hop: Hop, *, via: str = "h3push", tr
         via: the name by which this intermediary calls itself in `Via`.
         trusted: keep and add to what the sender says of the way before it.
     """
-    given = list(fields)
-    wants_trailers = any(name.lower() == b"te" and b"trailers" in value.lower() for name, value in given)
-    kept = [
+    kept, others = _sorted_out(fields, _NOT_A_REQUEST_S_OWN)
+    added = _told(hop, via) if len(hop.authority) <= _LONGEST_REMEMBERED else _tell(hop, via)
+    if not others or (len(others) == 1 and others[0][0] == b"host"):
+        kept.extend(added)
+        return kept
+    options = _connection_options(others)
+    said = [
         field
-        for field in end_to_end(given)
-        if field[0] != b"host" and field[0] != _EXPECT and (trusted or field[0] not in _OF_THE_WAY)
+        for field in others
+        if (field[0] == b"via" or (trusted and field[0] in _OF_THE_WAY)) and field[0] not in options
     ]
-    added: list[Field] = [
-        (b"via", f"{hop.version} {via}".encode("latin-1")),
-        (b"forwarded", _forwarded(hop)),
-        (b"x-forwarded-for", hop.client.encode("latin-1")),
-    ]
-    named = {name for name, _ in kept}
-    for name, value in ((b"x-forwarded-proto", hop.scheme), (b"x-forwarded-host", hop.authority)):
-        if name not in named:  # who stands nearer to the client knows better
-            added.append((name, value.encode("latin-1")))
+    named = {name for name, _ in said}
+    # Of scheme and authority, who stands nearer to the client knows better.
+    own = [field for field in added if not (field[0] in _OF_THE_CLIENT and field[0] in named)]
+    wants_trailers = any(name == b"te" and b"trailers" in value.lower() for name, value in others)
     if wants_trailers:
-        added.append((b"te", b"trailers"))
-    return _joined(kept, added)
+        own.append((b"te", b"trailers"))
+    return _joined([field for field in kept if field[0] not in options] + said, own)
 
 
 def response_fields(fields: Iterable[Field], version: str, *, via: str = "h3push") -> Fields:
     """The fields of a response as it goes on. `version`: the one of HTTP that it came by."""
-    return _joined(end_to_end(fields), [(b"via", f"{version} {via}".encode("latin-1"))])
+    kept, others = _sorted_out(fields, _NOT_A_RESPONSE_S_OWN)
+    own = (b"via", f"{version} {via}".encode("latin-1"))
+    options = _connection_options(others)
+    said = [field for field in others if field[0] == b"via"]
+    if options or said:
+        return _joined([field for field in kept + said if field[0] not in options], [own])
+    kept.append(own)
+    return kept
 
 
 def hops(fields: Sequence[Field]) -> int:
@@ -91,13 +100,49 @@ def hops(fields: Sequence[Field]) -> int:
 
 def is_trusted(address: str, trusted: Sequence[str]) -> bool:
     """True when an address is one of `trusted`: addresses, networks, or "*" for all."""
-    if "*" in trusted:
-        return True
+    if not trusted:
+        return False
+    return "*" in trusted or _is_within(address, tuple(trusted))
+
+
+@lru_cache(1024)
+def _is_within(address: str, networks: tuple[str, ...]) -> bool:
     try:
         own = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    return any(own in ipaddress.ip_network(one, strict=False) for one in trusted)
+    return any(own in ipaddress.ip_network(one, strict=False) for one in networks)
+
+
+def _sorted_out(fields: Iterable[Field], special: frozenset[bytes]) -> tuple[Fields, Fields]:
+    """The fields that go on as they are, and those with a name in `special`; names in lower case."""
+    kept: Fields = []
+    others: Fields = []
+    for given, value in fields:
+        name = given.lower()
+        (others if name in special else kept).append((name, value))
+    return kept, others
+
+
+def _connection_options(fields: Fields) -> set[bytes]:
+    """The names in `Connection`, in lower case."""
+    return {option.strip().lower() for name, value in fields if name == b"connection" for option in value.split(b",")}
+
+
+def _tell(hop: Hop, via: str) -> tuple[Field, ...]:
+    """What the next server is told of a hop."""
+    return (
+        (b"via", f"{hop.version} {via}".encode("latin-1")),
+        (b"forwarded", _forwarded(hop)),
+        (b"x-forwarded-for", hop.client.encode("latin-1")),
+        (b"x-forwarded-proto", hop.scheme.encode("latin-1")),
+        (b"x-forwarded-host", hop.authority.encode("latin-1")),
+    )
+
+
+_told = lru_cache(256)(_tell)
+"""The same of a hop that comes again, as each request of a connection does."""
+_OF_THE_CLIENT = frozenset({b"x-forwarded-proto", b"x-forwarded-host"})
 
 
 def _forwarded(hop: Hop) -> bytes:

@@ -34,14 +34,17 @@ class Http1Connection(asyncio.Protocol):
         self.settings = settings
         self.busy = False
         """True during an exchange."""
-        self.used = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self.used = self._loop.time()
         """Loop time of the end of its last exchange."""
         self._owner = owner
         self._exchanges = 0
         self._wire = zttp.Connection(zttp.CLIENT)
         self._transport: asyncio.Transport | None = None
         self._ended = False
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._room: asyncio.Future[None] | None = None
 
@@ -68,6 +71,8 @@ class Http1Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
+        if self._timer is not None:
+            self._timer.cancel()
         self._owner.lost(self)
 
     def pause_writing(self) -> None:
@@ -85,10 +90,10 @@ class Http1Connection(asyncio.Protocol):
         self.resume_writing()
         self._wake()
 
-    def _wake(self) -> None:
+    def _wake(self, *, in_time: bool = True) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+            waiter.set_result(in_time)
 
     # the proxy's calls
 
@@ -181,35 +186,57 @@ class Http1Connection(asyncio.Protocol):
 
     async def next_event(self, patience: float | None, sender: "asyncio.Task[None] | None" = None) -> Any:
         """The next event of the answer."""
-        while True:
-            try:
-                event = self._wire.next_event()
-            except zttp.ProtocolError as error:
-                failure = UpstreamFailure.RESPONSE_INCOMPLETE if self._ended else UpstreamFailure.HTTP_PROTOCOL
-                raise self.failed(failure, str(error)) from None
-            if event is not zttp.NEED_DATA:
-                return event
-            if self._ended:
-                return zttp.CONNECTION_CLOSED
+        while (event := self.event_at_hand()) is zttp.NEED_DATA:
             await self._wait_for_data(patience, sender)
+        return event
+
+    def event_at_hand(self) -> Any:
+        """The next event of what has come; NEED_DATA when more has to come first."""
+        try:
+            event = self._wire.next_event()
+        except zttp.ProtocolError as error:
+            failure = UpstreamFailure.RESPONSE_INCOMPLETE if self._ended else UpstreamFailure.HTTP_PROTOCOL
+            raise self.failed(failure, str(error)) from None
+        return zttp.CONNECTION_CLOSED if event is zttp.NEED_DATA and self._ended else event
 
     async def _wait_for_data(self, patience: float | None, sender: "asyncio.Task[None] | None") -> None:
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        waiter = self._waiter = self._loop.create_future()
         self._resume_reading()
+        self._set_deadline(patience)
         try:
-            async with asyncio.timeout(patience):
-                if sender is None or sender.done():
-                    await waiter
-                else:
-                    await asyncio.wait({waiter, sender}, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            raise self.failed(UpstreamFailure.READ_TIMEOUT) from None
+            if sender is not None and not sender.done():
+                await asyncio.wait({waiter, sender}, return_when=asyncio.FIRST_COMPLETED)
+                in_time = not waiter.done() or waiter.result()
+            else:
+                in_time = await waiter
         finally:
-            self._waiter = None
+            self._waiter = self._deadline = None
+        if not in_time:
+            raise self.failed(UpstreamFailure.READ_TIMEOUT)
         if sender is not None and sender.done() and not sender.cancelled():
             error = sender.exception()
             if error is not None:
                 raise error
+
+    def _set_deadline(self, patience: float | None) -> None:
+        """Wait no longer than that. One timer serves many waits: it is late for most, and then set anew."""
+        if patience is None:
+            return
+        deadline = self._deadline = self._loop.time() + patience
+        if self._timer is not None and self._timer.when() > deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer, deadline = None, self._deadline
+        if deadline is None:
+            return
+        if self._loop.time() >= deadline:
+            self._wake(in_time=False)
+        else:
+            self._timer = self._loop.call_at(deadline, self._on_timer)
 
     def _resume_reading(self) -> None:
         if self._paused and self._transport is not None:
@@ -222,7 +249,7 @@ class Http1Connection(asyncio.Protocol):
             self.close()
         else:
             self._exchanges += 1
-            self.used = asyncio.get_running_loop().time()
+            self.used = self._loop.time()
             self._resume_reading()
         self.busy = False
         self._owner.over(self)
@@ -253,6 +280,7 @@ class Http1Response:
         self.status: int = head.status_code
         self.fields: Fields = _lowered(head.headers)
         self.trailers: Fields = []
+        self.ended = False
         self._connection: Http1Connection | None = connection
         self._sender = sender
         codings = [value.strip().lower() for name, value in self.fields if name == b"transfer-encoding"]
@@ -267,21 +295,24 @@ class Http1Response:
             return b""
         try:
             event = await connection.next_event(connection.settings.read_timeout)
+            piece = b""
+            if type(event) is zttp.Data:
+                piece, event = _with_what_follows(connection, bytes(event.data))
         except BaseException:
             self.close()
             raise
-        if type(event) is zttp.Data:
-            return bytes(event.data)
         if type(event) is zttp.EndOfMessage:
             self.trailers = _lowered(event.trailers)
             self._done()
-            return b""
-        self.close()
-        raise connection.failed(UpstreamFailure.RESPONSE_INCOMPLETE)
+        elif not piece:
+            self.close()
+            raise connection.failed(UpstreamFailure.RESPONSE_INCOMPLETE)
+        return piece
 
     def _done(self) -> None:
         connection, self._connection = self._connection, None
         assert connection is not None
+        self.ended = True
         whole = self._sender is None or (self._sender.done() and not self._sender.cancelled())
         if not whole and self._sender is not None:
             self._sender.cancel()
@@ -294,6 +325,18 @@ class Http1Response:
             self._sender.cancel()
         if connection is not None:
             connection.over(keep=False)
+
+
+def _with_what_follows(connection: Http1Connection, first: bytes) -> tuple[bytes, Any]:
+    """A piece with all that has come behind it: chunks become one piece, and the last one is known as the last.
+
+    What is wrong behind it is met again at the next read.
+    """
+    event, pieces = None, [first]
+    with suppress(UpstreamFailed):
+        while type(event := connection.event_at_hand()) is zttp.Data:
+            pieces.append(bytes(event.data))
+    return (b"".join(pieces) if len(pieces) > 1 else first), event
 
 
 def _lowered(fields: Any) -> Fields:

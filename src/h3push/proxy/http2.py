@@ -212,7 +212,10 @@ class Http2Response:
         self._connection = connection
         self._interims: deque[tuple[int, Fields]] = deque()
         self._content: deque[tuple[bytes, int]] = deque()
-        self._ended = False
+        self.ended = False
+        """True when nothing comes after what was read."""
+        self._is_whole = False
+        """True when all of it has arrived."""
         self._error: Exception | None = None
         self._changed = asyncio.Event()
 
@@ -222,7 +225,7 @@ class Http2Response:
 
     def fail(self, error: Exception) -> None:
         """No more comes."""
-        if not self._ended:
+        if not self._is_whole:
             self._error = self._error or error
         self.wake()
 
@@ -238,7 +241,7 @@ class Http2Response:
         elif kind is h2.events.TrailersReceived:
             self.trailers = [(bytes(name), bytes(value)) for name, value in event.headers]
         elif kind is h2.events.StreamEnded:
-            self._ended = True
+            self._is_whole = True
         elif kind is h2.events.StreamReset:
             failure = UpstreamFailure.RESPONSE_INCOMPLETE if self.status else UpstreamFailure.CONNECTION_TERMINATED
             self.fail(self._connection.failed(failure, f"it reset the stream with code {event.error_code}"))
@@ -256,14 +259,20 @@ class Http2Response:
     async def read(self) -> bytes:
         """The next piece of the content; b"" at its end. `UpstreamFailed` when the rest does not come."""
         while not self._content:
-            if self._ended:
-                self.close()
+            if self._is_whole:
+                self._done()
                 return b""
             self._raise()
             await self._wait(self._connection.settings.read_timeout)
         data, size = self._content.popleft()
         self._connection.acknowledge(self.stream_id, size)
-        return data or await self.read()
+        if self._is_whole and not self._content:
+            self._done()
+        return data if data or self.ended else await self.read()
+
+    def _done(self) -> None:
+        self.ended = True
+        self.close()
 
     async def send(self, content: AsyncIterator[bytes]) -> None:
         """Send the request's content, as fast as flow control lets it."""
@@ -288,7 +297,7 @@ class Http2Response:
         if self.sender is not None and not self.sender.done():
             self.sender.cancel()
         connection = self._connection
-        if not self._ended or (self.sender is not None and not self.sender.done()):
+        if not self._is_whole or (self.sender is not None and not self.sender.done()):
             with suppress(h2.exceptions.ProtocolError):  # it is over already
                 connection.core.reset_stream(self.stream_id, h2.errors.ErrorCodes.CANCEL)
         for _, size in self._content:

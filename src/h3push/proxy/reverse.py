@@ -9,7 +9,7 @@ beside the page's.
 from h3push.asgi.types import Receive, Scope, Send
 from h3push.plans.cache import PlanCacheSettings
 from h3push.plans.planner import Planner, ScanPlanner
-from h3push.proxy.exchange import ProxiedExchange, forwarded_fields, host_of
+from h3push.proxy.exchange import ProxiedExchange, authority_of, forwarded_fields, host_of
 from h3push.proxy.passages import Passages
 from h3push.proxy.settings import ProxySettings
 from h3push.proxy.shared_cache import make_cache
@@ -64,6 +64,7 @@ class ReverseProxy:
         member = self.upstreams.choose()
         assert member is not None
         connections = member.connections
-        fields, host = forwarded_fields(scope, self.settings), host_of(scope, self.settings)
+        authority = authority_of(scope)
+        fields, host = forwarded_fields(scope, self.settings, authority), host_of(authority, self.settings)
         tunnel = WebSocketTunnel(scope, receive, send, self.settings.websocket_max_size)
         await tunnel.run(connections.upstream, connections.context, host, fields, self.upstreams.settings)

@@ -40,9 +40,9 @@ class SharedCache:
 
     async def known(self, request: UpstreamRequest, authority: str) -> UpstreamResponse | None:
         """The answer that is kept for a request; `None` when an upstream has to be asked."""
-        head = _head(request, authority)
-        if head.method not in _READ or request.content != b"" or has_field(list(head.fields), b"range"):
+        if self._store.is_empty or request.method not in _READ or request.content != b"" or has_field(request.fields, b"range"):
             return None
+        head = _head(request, authority)
         found = await self._store.get(head)
         plain = None if found is not None else without_conditions(head)
         answer = None if found is None else Answer(found.status, found.fields, Source.STORE, None, found.content)
@@ -58,11 +58,11 @@ class SharedCache:
 
     async def kept(self, request: UpstreamRequest, authority: str, response: UpstreamResponse) -> UpstreamResponse:
         """An upstream's answer, which is kept as it passes when that is allowed."""
-        head = _head(request, authority)
-        if head.method not in SAFE_METHODS and response.status < 400:
-            await self._store.forget(head)  # RFC 9111 section 4.4
-        if head.method != b"GET" or response.status != 200 or not _says_how_long(response.fields):
+        if request.method not in SAFE_METHODS and response.status < 400:
+            await self._store.forget(_head(request, authority))  # RFC 9111 section 4.4
+        if request.method != b"GET" or response.status != 200 or not _says_how_long(response.fields):
             return response
+        head = _head(request, authority)
         fields = end_to_end(response.fields)
         content = await self._store.store(head, ResponseHead(response.status, fields, None), _pieces(response))
         return _Streamed(response.status, response.fields, response.version, content, response)
@@ -82,6 +82,7 @@ class _Streamed:
         self.status = status
         self.fields = fields
         self.version = version
+        self.ended = False
         self._content = content
         self._below = below
 
@@ -92,7 +93,9 @@ class _Streamed:
 
     async def read(self) -> bytes:
         """The next piece; b"" at the end."""
-        return await anext(self._content, b"")
+        piece = await anext(self._content, b"")
+        self.ended = not piece
+        return piece
 
     def close(self) -> None:
         """Give up what was not read."""

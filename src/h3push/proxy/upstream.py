@@ -104,6 +104,8 @@ class UpstreamResponse(Protocol):
     """Names in lower case."""
     version: str
     """Version of HTTP that it came by, as Via names it."""
+    ended: bool
+    """True when nothing comes after what was read."""
 
     @property
     def trailers(self) -> Fields:
