@@ -79,7 +79,7 @@ class UpstreamConnections:
             except TimeoutError:
                 raise self._failed(UpstreamFailure.CONNECTION_LIMIT) from None
         else:
-            await self._places.acquire()
+            await self._places.acquire()  # at once
         try:
             connection = self._find() or await self._connect()
         except BaseException:

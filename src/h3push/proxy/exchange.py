@@ -18,6 +18,7 @@ from h3push.http.headers import declared_length, has_field
 from h3push.plans.page import scan_page
 from h3push.proxy.failures import UpstreamFailed, UpstreamFailure
 from h3push.proxy.forwarding import MAX_HOPS, Hop, hops, is_trusted, request_fields, response_fields
+from h3push.proxy.leaving import LeavingWatch
 from h3push.proxy.passages import Passage, Passages
 from h3push.proxy.settings import ProxySettings
 from h3push.proxy.shared_cache import SharedCache
@@ -26,8 +27,6 @@ from h3push.proxy.upstreams import Upstreams
 
 logger = logging.getLogger("h3push.proxy")
 
-_WATCH_AFTER = 0.05
-"""Seconds after which a request that is still under way is watched for its client's leaving. Most are answered before."""
 _WITHOUT_LENGTH = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
 """Methods whose requests say no length when they have no content (RFC 9110 section 8.6)."""
 _WITHOUT_CONTENT = frozenset({204, 304})
@@ -43,6 +42,7 @@ class ProxiedExchange:
         upstreams: who answers.
         passages: pages that pass are read by it; `None`: they are not read.
         cache: answers what it may; `None`: upstreams answer everything.
+        leaving: says when it is time to watch for the client's leaving.
         settings: how requests are forwarded.
         scope: ASGI's scope of the request.
         receive: the client's events.
@@ -54,6 +54,7 @@ class ProxiedExchange:
         upstreams: Upstreams,
         passages: Passages | None,
         cache: SharedCache | None,
+        leaving: LeavingWatch,
         settings: ProxySettings,
         scope: Scope,
         receive: Receive,
@@ -62,6 +63,7 @@ class ProxiedExchange:
         self._upstreams = upstreams
         self._passages = passages
         self._cache = cache
+        self._leaving = leaving
         self._settings = settings
         self._scope = scope
         self._receive = receive
@@ -73,7 +75,6 @@ class ProxiedExchange:
         self._ended = False
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._watch_soon: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Forward the request, and see to what comes of it."""
@@ -92,8 +93,7 @@ class ProxiedExchange:
             task.uncancel()
             raise ClientGoneError("the client does not want this response any more") from None
         finally:
-            if self._watch_soon is not None:
-                self._watch_soon.cancel()
+            self._leaving.remove(self)
             if self._watch is not None:
                 self._watch.cancel()
 
@@ -110,7 +110,7 @@ class ProxiedExchange:
                 raise ClientGoneError("the client has gone")
             request = self._request(raw_path, first)
             if isinstance(request.content, bytes):
-                self._watch_from_now()
+                self._leaving.add(self)
             cache = self._cache
             if cache is not None and (known := await cache.known(request, self._authority)) is not None:
                 await self._answer(None, known)
@@ -151,14 +151,12 @@ class ProxiedExchange:
                 raise ClientGoneError("the client has gone before its request was complete")
             more = bool(message.get("more_body"))
             yield message.get("body", b"")
-        self._watch_from_now()
+        self._leaving.add(self)
 
-    def _watch_from_now(self) -> None:
-        """Notice when the client does not want the answer any more."""
-        self._watch_soon = asyncio.get_running_loop().call_later(_WATCH_AFTER, self._begin_to_watch)
-
-    def _begin_to_watch(self) -> None:
-        self._watch = asyncio.create_task(self._wait_for_leaving())
+    def begin_to_watch(self) -> None:
+        """Notice from now on when the client does not want the answer any more."""
+        if not self._ended:
+            self._watch = asyncio.create_task(self._wait_for_leaving())
 
     async def _wait_for_leaving(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

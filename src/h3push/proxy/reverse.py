@@ -10,6 +10,7 @@ from h3push.asgi.types import Receive, Scope, Send
 from h3push.plans.cache import PlanCacheSettings
 from h3push.plans.planner import Planner, ScanPlanner
 from h3push.proxy.exchange import ProxiedExchange, authority_of, forwarded_fields, host_of
+from h3push.proxy.leaving import LeavingWatch
 from h3push.proxy.passages import Passages
 from h3push.proxy.settings import ProxySettings
 from h3push.proxy.shared_cache import make_cache
@@ -34,6 +35,7 @@ class ReverseProxy:
 
         self.cache = make_cache(self.settings)
         """The answers that are kept; `None` when none are."""
+        self._leaving = LeavingWatch()
 
     @property
     def planners(self) -> tuple[Planner, ...]:
@@ -47,7 +49,7 @@ class ReverseProxy:
         elif scope["type"] == "websocket":
             await self._tunnel(scope, receive, send)
         else:
-            own = self.upstreams, self.passages, self.cache
+            own = self.upstreams, self.passages, self.cache, self._leaving
             await ProxiedExchange(*own, self.settings, scope, receive, send).run()
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -40,7 +40,12 @@ class SharedCache:
 
     async def known(self, request: UpstreamRequest, authority: str) -> UpstreamResponse | None:
         """The answer that is kept for a request; `None` when an upstream has to be asked."""
-        if self._store.is_empty or request.method not in _READ or request.content != b"" or has_field(request.fields, b"range"):
+        if (
+            self._store.is_empty
+            or request.method not in _READ
+            or request.content != b""
+            or has_field(request.fields, b"range")
+        ):
             return None
         head = _head(request, authority)
         found = await self._store.get(head)

@@ -76,6 +76,8 @@ class Upstreams:
 
     def choose(self, tried: Sequence[Member] = ()) -> Member | None:
         """The upstream for the next request; `None` when all were tried."""
+        if len(self.members) == 1:
+            return None if tried else self.members[0]
         now = asyncio.get_running_loop().time()
         left = [one for one in self.members if one not in tried]
         if not left:
