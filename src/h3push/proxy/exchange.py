@@ -7,7 +7,7 @@ the stream reset, so that nothing short passes for whole.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from h3push.asgi.push import find_pusher
@@ -33,6 +33,39 @@ _WITHOUT_CONTENT = frozenset({204, 304})
 _URLS = frozenset({b"location", b"content-location"})
 
 EARLY_HINTS = 103
+
+
+class RequestContent:
+    """The content of a request, piece by piece as the client sends it.
+
+    Args:
+        first: the first piece, which is there.
+        receive: the client's events.
+        complete: called when all of it has come.
+    """
+
+    def __init__(self, first: bytes, receive: Receive, complete: Callable[[], None]) -> None:
+        self._first: bytes | None = first
+        self._receive = receive
+        self._complete = complete
+        self._more = True
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        first, self._first = self._first, None
+        if first is not None:
+            return first
+        if not self._more:
+            raise StopAsyncIteration
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError("the client has gone before its request was complete")
+        self._more = bool(message.get("more_body"))
+        if not self._more:
+            self._complete()
+        return bytes(message.get("body", b""))
 
 
 class ProxiedExchange:
@@ -133,7 +166,7 @@ class ProxiedExchange:
         piece = bytes(first.get("body", b""))
         content: bytes | AsyncIterator[bytes] = piece
         if first.get("more_body"):
-            content = self._content(piece)
+            content = RequestContent(piece, self._receive, self._content_complete)
         else:
             if has_field(fields, b"content-length"):
                 fields = [one for one in fields if one[0] != b"content-length"]
@@ -142,15 +175,7 @@ class ProxiedExchange:
         target = raw_path + b"?" + query if query else raw_path
         return UpstreamRequest(method, target, host_of(self._authority, self._settings), fields, content)
 
-    async def _content(self, piece: bytes) -> AsyncIterator[bytes]:
-        yield piece
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError("the client has gone before its request was complete")
-            more = bool(message.get("more_body"))
-            yield message.get("body", b"")
+    def _content_complete(self) -> None:
         self._leaving.add(self)
 
     def begin_to_watch(self) -> None:
