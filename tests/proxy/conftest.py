@@ -93,7 +93,7 @@ def proxied(certificates: DevelopmentCertificates) -> Callable[..., Any]:
                 )
                 proxy = ReverseProxy(upstreams, settings)
                 options = {"planners": proxy.planners}
-                async with world(proxy, certificates, "uvicorn", None, None, options) as one:
+                async with world(proxy, certificates, "uvicorn", None, None, options, {}) as one:
                     return await scenario(SimpleNamespace(**vars(one), proxy=proxy, upstream=address))
 
         return asyncio.run(main())
