@@ -5,6 +5,7 @@ import pytest
 import h3push
 from h3push.h3.known import MAX_REMEMBERED
 from h3push.server import response as module
+from h3push.server.date import DateField
 from h3push.server.response import Response
 
 DATE = (b"date", b"Sat, 28 Nov 2026 22:00:00 GMT")
@@ -55,11 +56,39 @@ def test_one_response_sent_again_and_again_follows_the_date() -> None:
     assert DATE not in response.section(LATER, 4).fields
 
 
+def test_a_section_is_made_once_a_second() -> None:
+    """Compiled code makes a new tuple of the Date field each time it is asked for; what is remembered is found by its value."""
+    date = DateField(lambda: 1.0)
+    headers = {"x-kind": "e"}
+    sections(headers, b"body")
+    assert Response(200, headers, b"body").section(date(), 4) is Response(200, headers, b"body").section(date(), 4)
+
+
+def test_a_dictionary_that_was_changed_is_seen() -> None:
+    """Which dictionary was given is only a guess at what is in it: the sent fields are those that it has now."""
+    headers = {"x-kind": "f"}
+    sections(headers, b"body")
+    headers["x-kind"] = "g"
+    assert sections(headers, b"body")[0][1] == (b"x-kind", b"g")
+    headers["x-more"] = "h"
+    assert (b"x-more", b"h") in sections(headers, b"body")[0]
+
+
+def test_a_name_that_comes_twice_keeps_its_order() -> None:
+    """Names that differ in case alone are one field, whose lines have an order: an equal dictionary may have another."""
+    headers = {"x-kind": "1", "X-Kind": "2"}
+    sections(headers, b"body")
+    del headers["x-kind"]
+    headers["x-kind"] = "1"
+    assert [value for name, value in sections(headers, b"body")[0] if name == b"x-kind"] == [b"2", b"1"]
+
+
 def test_secrets_are_not_remembered() -> None:
     """Cookies and tokens are one client's; what connections share holds none (SECURITY.md)."""
     for headers in ({"set-cookie": "session=1"}, {"x-access-token": "1"}):
         assert len({tuple(section) for section in sections(headers, b"body")}) == 1
         assert tuple(headers.items()) not in module._known
+        assert id(headers) not in module._last
 
 
 def test_what_is_remembered_is_bounded() -> None:
@@ -67,6 +96,7 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(3 * MAX_REMEMBERED):
         sections({"x-number": str(number)}, b"body", times=2)
     assert len(module._known) <= MAX_REMEMBERED
+    assert len(module._last) <= MAX_REMEMBERED
 
 
 @pytest.mark.parametrize("headers", [{"x": ["list"]}, {"x": 1}, {1: "x"}])

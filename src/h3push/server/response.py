@@ -4,7 +4,7 @@ Applications give the same few header fields again and again, as a dictionary. H
 by the rules of `h3.known`: from the second sight on, within bounds, and never with a secret.
 """
 
-from h3push.h3.known import KnownSection, Remembered, known_response
+from h3push.h3.known import MAX_REMEMBERED, KnownSection, Remembered, known_response
 from h3push.http.content import Body, Content, known_length, normalize
 from h3push.http.fields import Field, Fields
 from h3push.http.headers import Headers, HeadersLike, encode_headers, has_field
@@ -18,10 +18,14 @@ class KnownHeaders:
         fields: as they are sent. Responses share them: not to be changed.
     """
 
-    __slots__ = ("date", "fields", "has_date", "has_length", "length", "section", "status")
+    __slots__ = ("date", "fields", "given", "has_date", "has_length", "length", "order_is_free", "section", "status")
 
     def __init__(self, fields: Fields) -> None:
         self.fields = fields
+        self.order_is_free = len({name for name, _ in fields}) == len(fields)
+        """True when no name comes twice, so that dictionaries that are equal mean the same."""
+        self.given: dict[str, str] | None = None
+        """The dictionary that they were made of: a copy, which nobody changes."""
         self.has_date = has_field(fields, b"date")
         self.has_length = has_field(fields, b"content-length")
         self.section: KnownSection | None = None
@@ -98,7 +102,8 @@ class Response:
                 return known_response(self.status, self.fields(date))
             given = self._given = KnownHeaders(self._raw)  # it was sent before, and will be again
         section = given.section
-        if section is None or given.date is not date or given.length != length or given.status != self.status:
+        # Date is compared by its value: compiled code makes a new tuple of it each time.
+        if section is None or given.date != date or given.length != length or given.status != self.status:
             section = given.section = known_response(self.status, self.fields(date))
             given.date, given.length, given.status = date, length, self.status
         return section
@@ -124,10 +129,16 @@ class Response:
 
 
 _known = Remembered[tuple[tuple[str, str], ...], KnownHeaders]()
+_last: dict[int, KnownHeaders] = {}
+"""The same by the identity of the dictionary that was given last, which is nearly always a constant: a guess, so that its key
+need not be made; `KnownHeaders.given` tells whether it is right."""
 
 
 def _known_headers(headers: dict[str, str]) -> KnownHeaders | None:
     """Header fields that were given before, as they are remembered; `None` the first time, or when they may not be."""
+    known = _last.get(id(headers))
+    if known is not None and known.given == headers:
+        return known
     key = tuple(headers.items())
     try:
         known = _known.get(key)
@@ -137,4 +148,14 @@ def _known_headers(headers: dict[str, str]) -> KnownHeaders | None:
             known = _known.get(key)
     except TypeError:  # not to be hashed, so no fields either
         return None
+    if known is not None and known.order_is_free:
+        _note(headers, known)
     return known
+
+
+def _note(headers: dict[str, str], known: KnownHeaders) -> None:
+    if len(_last) >= MAX_REMEMBERED:
+        _last.clear()
+    if known.given is None:
+        known.given = dict(headers)
+    _last[id(headers)] = known
