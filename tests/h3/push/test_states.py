@@ -298,6 +298,12 @@ def reachable(table, start):
     return found
 
 
+def facts(push: ServerPush) -> tuple[object, ...]:
+    """All that the book holds of a push."""
+    promised = push.push_id, push.request, push.fields, push.priority, push.encoded_id, push.promises
+    return *promised, push.state, push.stream_id, push.cancelled_by
+
+
 @pytest.mark.parametrize("state", ServerPushState)
 def test_a_push_sent_whole_takes_the_two_steps_of_the_table(state):
     """What is done in one step for nearly every push is OPEN_STREAM and END, and where the table has no row there is none."""
@@ -312,7 +318,7 @@ def test_a_push_sent_whole_takes_the_two_steps_of_the_table(state):
     stepwise.apply(0, ServerPushInput.END)
     at_once.check_opening(at_once.get(0))
     at_once.sent_whole(at_once.get(0), 15, 0)
-    assert at_once.get(0) == stepwise.get(0)
+    assert facts(at_once.get(0)) == facts(stepwise.get(0))
     assert at_once.unopened == stepwise.unopened == 0
     for book in stepwise, at_once:
         assert book.push_of(15) == 0

@@ -3,8 +3,7 @@
 This module decides and remembers; `h3.push.server` puts on the wire what it decides.
 """
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from mypy_extensions import mypyc_attr
 
 from h3push.errors import ErrorCode, H3ConnectionError, StreamStateError
 from h3push.h3.config import H3Config
@@ -29,28 +28,54 @@ assert SERVER_PUSH[_SENT_WHOLE, _ACKNOWLEDGED][0] is _FULFILLED
 _BY_CLIENT = (CancelledBy.PEER, CancelledBy.GOAWAY)
 
 
-@dataclass(slots=True)
+@mypyc_attr(acyclic=True)
 class ServerPush:
-    """One promised push."""
+    """One promised push. What it holds leads back to no push, so the garbage collector need not look at it.
 
-    push_id: int
-    """Its push ID."""
-    request: RequestHead
-    """The promised request."""
-    fields: Fields
-    """The field section of the promise, for repeats."""
-    priority: Priority = DEFAULT_PRIORITY
-    """The priority that it asks for."""
-    state: ServerPushState = _UNPROMISED
-    """Where it stands."""
-    stream_id: int | None = None
-    """Its push stream, once open."""
-    promises: int = 0
-    """How often it was promised."""
-    cancelled_by: CancelledBy | None = None
-    """The side that ended it early, and how; `None` while nobody has."""
-    encoded_id: bytes = b""
-    """Its push ID as it is on the wire, in the promise and on the push stream."""
+    Args:
+        push_id: its push ID.
+        request: the promised request.
+        fields: the field section of the promise, for repeats.
+        priority: the priority that it asks for.
+        encoded_id: its push ID as it is on the wire, in the promise and on the push stream.
+    """
+
+    __slots__ = (
+        "cancelled_by",
+        "encoded_id",
+        "fields",
+        "priority",
+        "promises",
+        "push_id",
+        "request",
+        "state",
+        "stream_id",
+    )
+
+    def __init__(
+        self,
+        push_id: int,
+        request: RequestHead,
+        fields: Fields,
+        priority: Priority = DEFAULT_PRIORITY,
+        encoded_id: bytes = b"",
+    ) -> None:
+        self.push_id = push_id
+        self.request = request
+        self.fields = fields
+        self.priority = priority
+        self.encoded_id = encoded_id
+        self.state = _UNPROMISED
+        """Where it stands."""
+        self.stream_id: int | None = None
+        """Its push stream, once open."""
+        self.promises = 0
+        """How often it was promised."""
+        self.cancelled_by: CancelledBy | None = None
+        """The side that ended it early, and how; `None` while nobody has."""
+
+    def __repr__(self) -> str:
+        return f"<ServerPush {self.push_id} {self.state.name}>"
 
 
 class ServerPushBook:
@@ -69,8 +94,11 @@ class ServerPushBook:
         """Pushes that are promised and have no stream yet: so much stream credit is spoken for."""
         self._config = config
         self._live: dict[int, ServerPush] = {}
-        self._finished: OrderedDict[int, ServerPush] = OrderedDict()
+        self._finished: dict[int, ServerPush] = {}
         self._remembered = max(1, config.remembered_pushes)  # the last one that ended is still to be acted on
+        self._endings: list[int] = []
+        self._oldest = 0
+        """Push IDs of the last ones that ended, as a ring, and where in it the oldest stands."""
         self._by_stream: dict[int, ServerPush] = {}
 
     def __len__(self) -> int:
@@ -119,9 +147,8 @@ class ServerPushBook:
     def promise(self, request: RequestHead, fields: Fields, priority: Priority = DEFAULT_PRIORITY) -> ServerPush:
         """Use the next push ID for a new promise; the caller has asked for credit and sends it."""
         push_id = self.next_push_id
-        push = self._live[push_id] = ServerPush(
-            push_id, request, fields, priority, _FIRST_PROMISE, None, 1, None, encode_varint(push_id)
-        )
+        push = self._live[push_id] = ServerPush(push_id, request, fields, priority, encode_varint(push_id))
+        push.state, push.promises = _FIRST_PROMISE, 1
         self.next_push_id = push_id + 1
         self.counters.promised += 1
         self.unopened += 1
@@ -250,12 +277,18 @@ class ServerPushBook:
         self._finish(push)
 
     def _finish(self, push: ServerPush) -> None:
-        finished, push_id, stream_id = self._finished, push.push_id, push.stream_id
-        finished[push_id] = self._live.pop(push_id)
+        push_id, stream_id, endings = push.push_id, push.stream_id, self._endings
+        del self._live[push_id]
         if stream_id is not None:
-            self._by_stream.pop(stream_id, None)
-        if len(finished) > self._remembered:
-            finished.popitem(last=False)
+            del self._by_stream[stream_id]
+        self._finished[push_id] = push
+        if len(endings) < self._remembered:
+            endings.append(push_id)
+        else:
+            oldest = self._oldest
+            self._finished.pop(endings[oldest], None)
+            endings[oldest] = push_id
+            self._oldest = 0 if oldest + 1 == self._remembered else oldest + 1
 
 
 def _impossible(push: ServerPush, happened: ServerPushInput) -> StreamStateError:
