@@ -189,6 +189,8 @@ class _Streams:
         """
     def write_part(self, connection: int, stream: int, data: bytes, offset: int, length: int, fin: bool) -> int:
         """The same for `length` bytes of `data` from `offset` on. `ValueError` when they are not within it."""
+    def send_stream(self, connection: int, priority: int, data: bytes) -> int | None:
+        """Open a unidirectional stream, set its priority and write all of it; `None`, and nothing done, when there is none."""
     def writev(self, connection: int, stream: int, buffers: Sequence[bytes], fin: bool) -> int: ...
     def write_file(self, connection: int, stream: int, path: _Path, offset: int, length: int, fin: bool) -> None:
         """Send a part of a file, read in Rust as the stream takes it; writes that follow are sent after it. `OSError` when it

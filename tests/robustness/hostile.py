@@ -89,6 +89,13 @@ class NullTransport:
             self.finished.add(stream_id)
         return 0
 
+    def send_stream(self, priority: int, data: bytes) -> int | None:
+        stream_id = self.open_stream(True)
+        if stream_id is not None:
+            self.set_priority(stream_id, priority)
+            self.write(stream_id, data, True)
+        return stream_id
+
     def reset(self, stream_id: int, error_code: int) -> None:
         self.reset_streams.add(stream_id)
 

@@ -1,5 +1,7 @@
 """Pushes whose responses are at hand: nobody can tell them from those that a handler answers, but by what they cost."""
 
+import asyncio
+import gc
 import io
 import json
 from pathlib import Path
@@ -91,6 +93,32 @@ def test_no_request_is_made_for_what_is_at_hand() -> None:
     assert (push.request.method, push.request.path) == ("GET", "/resource")
     assert push.request is push.request
     assert push.request.initiator is not None
+
+
+def requests_and_pushes() -> int:
+    """How many there are that the garbage collector could look at."""
+    return sum(isinstance(thing, h3push.Request | PromisedPush) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_pushes_that_are_over_leave_nothing_to_the_garbage_collector(at_hand: bool) -> None:
+    """A push and its request do not hold each other once it is over, so that they are freed then and there."""
+    handler = Pushing(at_hand=at_hand)
+
+    async def scenario(world: World) -> int:
+        gc.collect()
+        before = requests_and_pushes()
+        gc.disable()
+        try:
+            for _ in range(10):
+                await (await world.client.get("/")).read()
+                handler.pushes.clear()
+                await asyncio.sleep(1)
+            return requests_and_pushes() - before
+        finally:
+            gc.enable()
+
+    assert in_world(handler, scenario, max_pushes=30) == 0
 
 
 def test_what_is_at_hand_goes_out_behind_what_was_asked_for() -> None:

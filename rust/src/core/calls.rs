@@ -103,14 +103,20 @@ impl Core {
         self.on(handle, |work| work.conn.stream_credit(unidirectional, wanted))
     }
 
-    /// Send bytes; returns how many of the stream's bytes quinn has not taken.
+    /// The same as `write_shared`, of a copy.
+    #[cfg(test)]
     pub fn write(&mut self, handle: Handle, stream: u64, data: &[u8], fin: bool) -> u64 {
         self.on(handle, |work| work.conn.write(stream, data, fin, work.settings))
     }
 
-    /// The same for bytes that somebody else keeps, without a copy.
+    /// Send bytes; returns how many of the stream's bytes quinn has not taken.
     pub fn write_shared(&mut self, handle: Handle, stream: u64, data: Bytes, fin: bool) -> u64 {
         self.on(handle, |work| work.conn.write_shared(stream, data, fin, work.settings))
+    }
+
+    /// Open a unidirectional stream of this priority and send all of it: `data`, and the end.
+    pub fn send_stream(&mut self, handle: Handle, priority: i32, data: Bytes) -> Option<u64> {
+        self.on(handle, |work| work.conn.send_stream(priority, data, work.settings))
     }
 
     /// Send several buffers.

@@ -41,9 +41,6 @@ impl Streams {
         }
     }
 
-    /// Large ones are not copied: the object lives until the last of its bytes has been acknowledged.
-    ///
-    /// Letting go of an object runs its class's code, and that may happen under the core's lock: nothing but plain `bytes` is kept.
     fn write_within(
         &self,
         connection: u64,
@@ -52,12 +49,19 @@ impl Streams {
         part: Range<usize>,
         fin: bool,
     ) -> u64 {
-        if part.len() < SHARE_FROM || !data.is_exact_instance_of::<PyBytes>() {
-            return self.shared.with(|core| core.write(connection, stream, &data.as_bytes()[part], fin));
-        }
-        let shared = Bytes::from_owner(PyBackedBytes::from(data.clone())).slice(part);
-        self.shared.with(|core| core.write_shared(connection, stream, shared, fin))
+        let data = kept(data, part);
+        self.shared.with(|core| core.write_shared(connection, stream, data, fin))
     }
+}
+
+/// A part of `data` for quinn. Large ones are not copied: the object lives until the last of its bytes has been acknowledged.
+///
+/// Letting go of an object runs its class's code, and that may happen under the core's lock: nothing but plain `bytes` is kept.
+fn kept(data: &Bound<'_, PyBytes>, part: Range<usize>) -> Bytes {
+    if part.len() < SHARE_FROM || !data.is_exact_instance_of::<PyBytes>() {
+        return Bytes::copy_from_slice(&data.as_bytes()[part]);
+    }
+    Bytes::from_owner(PyBackedBytes::from(data.clone())).slice(part)
 }
 
 fn code(error_code: u64) -> PyResult<u64> {
@@ -83,6 +87,12 @@ impl Streams {
     fn write(&self, connection: u64, stream: u64, data: &Bound<'_, PyBytes>, fin: bool) -> u64 {
         let size = data.as_bytes().len();
         self.write_within(connection, stream, data, 0..size, fin)
+    }
+
+    /// Open a unidirectional stream, give it a priority and send all of it; `None` when the peer's limit allows none.
+    fn send_stream(&self, connection: u64, priority: i32, data: &Bound<'_, PyBytes>) -> Option<u64> {
+        let data = kept(data, 0..data.as_bytes().len());
+        self.shared.with(|core| core.send_stream(connection, priority, data))
     }
 
     /// The same for a part of `data`, which is not cut out of it.

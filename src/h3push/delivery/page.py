@@ -91,15 +91,8 @@ class PageDelivery:
     # plans in
 
     def carry_out(self, plan: PushPlan, *, moment: Moment | None = None) -> list[Delivered]:
-        """Deliver every resource of a plan, its promises in one write; `moment` when it is later than the request shows."""
+        """Deliver every resource of a plan; `moment` when it is later than the request shows."""
         self.counters.left_out += plan.left_out
-        self.request.gather_promises()
-        try:
-            return self._carry_out(plan, moment)
-        finally:
-            self.request.write_promises()
-
-    def _carry_out(self, plan: PushPlan, moment: Moment | None) -> list[Delivered]:
         controller = self._state.controller
         judged = None
         if controller is not None:

@@ -59,6 +59,13 @@ class ObservedTransport:
         self._observer.sent(stream_id, data, fin)
         return self._transport.write(stream_id, data, fin)
 
+    def send_stream(self, priority: int, data: bytes) -> int | None:
+        """Open a stream and send all of it, and show that."""
+        stream_id = self._transport.send_stream(priority, data)
+        if stream_id is not None:
+            self._observer.sent(stream_id, data, True)
+        return stream_id
+
     def reset(self, stream_id: int, error_code: int) -> None:
         """Abandon sending."""
         self._transport.reset(stream_id, error_code)

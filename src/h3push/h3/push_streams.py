@@ -42,6 +42,7 @@ class PushStreams(ResponseStreams):
             own_streams=self._own_streams,
             sections=self._sections,
             shutdown=self._shutdown,
+            held=self._held,
         )
 
     def start(self, now: float) -> None:
@@ -115,8 +116,14 @@ class PushStreams(ResponseStreams):
             raise error_of(promised, request)
         return promised.push_id
 
-    def try_push_promise(self, stream_id: int, request: RequestHead) -> ServerPush | PushRefusal:
+    def try_push_promise(self, stream_id: int, request: RequestHead, *, held: bool = False) -> ServerPush | PushRefusal:
         """Promise a request as `send_push_promise` does; what the client or the moment does not allow is an answer.
+
+        Args:
+            stream_id: as there.
+            request: as there.
+            held: have the promise written with what is written to that stream next, or by `write_promises`, which you then call
+                in the same turn.
 
         Returns:
             The push, or why nothing was promised; `push_counters.refused` counts that.
@@ -133,18 +140,11 @@ class PushStreams(ResponseStreams):
         if sender.push_id is not None or sender.state is _TUNNEL:
             raise _no_carrier(sender)
         initiating = sender.request
-        return self._pushing.promise(stream_id, request, initiating.authority if initiating is not None else None)
-
-    def gather_promises(self, stream_id: int) -> None:
-        """Hold back what is promised on a stream from now on, until `write_promises`: a page's promises are one write then.
-
-        Nothing else may be written to that stream meanwhile.
-        """
-        self._pushing.gather(stream_id)
-
-    def write_promises(self) -> None:
-        """Write what was held back."""
-        self._pushing.write_gathered()
+        asked = initiating.authority if initiating is not None else None
+        if held and stream_id != self._held.stream_id:
+            self.write_promises()
+            self._held.stream_id = stream_id
+        return self._pushing.promise(stream_id, request, asked)
 
     def why_not_push(self, stream_id: int) -> PushRefusal | None:
         """Why a promise on the stream of a request would be refused now, whatever it promises; None: it would go out."""
@@ -214,6 +214,8 @@ class PushStreams(ResponseStreams):
         if sender is not None and sender.push_id is not None:
             self.cancel_push(sender.push_id, error_code)
         else:
+            if stream_id == self._held.stream_id:
+                self.write_promises()
             super().reset_stream(stream_id, error_code)
 
     # ---------------------------------------------------------------- what pushes ask of their connection

@@ -19,6 +19,23 @@ from h3push.http.priority import Priority
 from h3push.http.semantics import NO_CONTENT_STATUSES, RESET_CONTENT, has_no_content
 
 
+class HeldPromises:
+    """Promises that go out in front of whatever is written to their stream next. They are those of one stream at a time."""
+
+    __slots__ = ("frames", "stream_id")
+
+    def __init__(self) -> None:
+        self.stream_id: int | None = None
+        """Their stream; `None` while there are none."""
+        self.frames: list[bytes] = []
+        """In order."""
+
+    def take(self) -> bytes:
+        """All of them, for whoever writes to their stream now."""
+        frames, self.frames, self.stream_id = self.frames, [], None
+        return b"".join(frames)
+
+
 class ResponseStreams(H3Connection[ResponseSender]):
     """A server connection, as far as it sends responses; `H3ServerConnection` adds requests and pushes.
 
@@ -32,6 +49,7 @@ class ResponseStreams(H3Connection[ResponseSender]):
         super().__init__(transport, config)
         self.push_counters = push_counters
         """Outcomes of the pushes of this connection, or of all that count together."""
+        self._held = HeldPromises()
 
     def send_informational_response(self, stream_id: int, status: int, fields: Fields) -> int:
         """Send an interim response, 1xx but not 101 (RFC 9114 section 4.1). Returns and raises as `send_data`."""
@@ -112,9 +130,22 @@ class ResponseStreams(H3Connection[ResponseSender]):
         sender.state = _COMPLETE
         if sender.push_id is not None:
             self.push_counters.content_bytes += len(content)
+        if stream_id == self._held.stream_id:
+            head = self._held.take() + head
         waiting = self._transport.write(stream_id, head + content, True)
         self._sending_ended(stream_id)
         return waiting
+
+    def _sender(self, stream_id: int) -> ResponseSender:
+        if stream_id == self._held.stream_id:  # whoever asks is about to write
+            self.write_promises()
+        return super()._sender(stream_id)
+
+    def write_promises(self) -> None:
+        """Write the promises that were held back and that nothing has taken along."""
+        stream_id, promises = self._held.stream_id, self._held.take()
+        if stream_id is not None and promises:
+            self._transport.write(stream_id, promises, False)
 
     def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> int:
         sender = self._senders.get(stream_id)

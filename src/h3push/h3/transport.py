@@ -43,6 +43,12 @@ class Transport(Protocol):
         window does not take them yet; when they fall below the low-water mark again, `receive_drained` tells.
         """
 
+    def send_stream(self, priority: int, data: bytes) -> int | None:
+        """Open a unidirectional stream, set its priority, and write `data` and its end: all of a stream in one call.
+
+        Returns its ID, or `None`, and nothing was done, when `open_stream` would.
+        """
+
     def reset(self, stream_id: int, error_code: int) -> None:
         """Abandon sending (RESET_STREAM); bytes not yet sent are dropped."""
 

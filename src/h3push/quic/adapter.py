@@ -39,6 +39,9 @@ class Streams(Protocol):
     def write(self, connection: int, stream: int, data: bytes, fin: bool) -> int:
         """Queue bytes; how many wait."""
 
+    def send_stream(self, connection: int, priority: int, data: bytes) -> int | None:
+        """Open a unidirectional stream and send all of it."""
+
     def write_part(self, connection: int, stream: int, data: bytes, offset: int, length: int, fin: bool) -> int:
         """Queue a part of `data`, without a copy; how many bytes wait."""
 
@@ -135,6 +138,7 @@ class NativeCalls:
         self.open = native.open
         self.stream_credit = native.stream_credit
         self.write = native.write
+        self.send_stream = native.send_stream
         self.write_part = native.write_part
         self.write_file = native.write_file
         self.reset = native.reset
@@ -223,7 +227,7 @@ class NativeTransport:
     `schedule_flush` is called whenever something may have to go on the wire, or to be delivered: see the module's text.
     """
 
-    __slots__ = ("_driver", "_open", "_schedule_flush", "_write", "connection")
+    __slots__ = ("_driver", "_open", "_schedule_flush", "_send_stream", "_write", "connection")
 
     def __init__(self, driver: Streams, connection: int, schedule_flush: Callable[[], None]) -> None:
         self.connection = connection
@@ -231,6 +235,7 @@ class NativeTransport:
         self._driver = driver
         self._schedule_flush = schedule_flush
         self._write = driver.write
+        self._send_stream = driver.send_stream
         self._open = driver.open
 
     def stream_credit(self, unidirectional: bool, wanted: int) -> int:
@@ -246,6 +251,12 @@ class NativeTransport:
         waiting = self._write(self.connection, stream_id, data, fin)
         self._schedule_flush()
         return waiting
+
+    def send_stream(self, priority: int, data: bytes) -> int | None:
+        """Open a unidirectional stream and send all of it; `None` when the peer's limit allows none now."""
+        stream_id = self._send_stream(self.connection, priority, data)
+        self._schedule_flush()
+        return stream_id
 
     def reset(self, stream_id: int, error_code: int) -> None:
         """Abandon sending."""

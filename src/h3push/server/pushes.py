@@ -1,7 +1,8 @@
 """The pushes of one connection of a server: promises, their order, their ends.
 
-Theory of operation. Where a push stands, and what became of it, is said by the core's book alone. `promise` has the core write
-the promise and queues the push, which is answered when the present wake-up is over, so that what was asked for goes first. If its
+Theory of operation. Where a push stands, and what became of it, is said by the core's book alone. `promise` has the core promise
+and queues the push, which is answered when the present wake-up is over, so that what was asked for goes first. The promise goes
+out with what is written to its stream next, at the end of the wake-up at the latest. If its
 response is at hand, it is sent there and then. Else a request is made of it, which has no stream until its response begins, and
 is answered like any other from there. A push stays in `live` until the client has acknowledged all of it, or either side has
 called it off.
@@ -76,6 +77,7 @@ class ServerPushes:
         self._at_hand = at_hand
         self._on_end = on_end
         self._queued: list[PromisedPush] = []
+        self._goes_on = False
 
     # promises
 
@@ -134,7 +136,7 @@ class ServerPushes:
             record = _LIMIT
             self._core.push_counters.refused[record] += 1
         else:
-            record = self._core.try_push_promise(budget.stream_id, head)
+            record = self._core.try_push_promise(budget.stream_id, head, held=True)
         if isinstance(record, PushRefusal):
             if record in MISTAKES:
                 raise error_of(record, head)
@@ -144,16 +146,21 @@ class ServerPushes:
         if deferred:
             push.is_deferred = True
         else:
-            self.queue(push)
+            self._queued.append(push)
+        self._go_on_soon()
         return push
 
     def queue(self, push: PromisedPush) -> None:
         """Have a push answered behind what was asked for."""
-        queued = self._queued
-        if not queued:
+        self._queued.append(push)
+        self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        """Write promises that nothing takes along, and answer pushes, when the present wake-up is over."""
+        if not self._goes_on:
+            self._goes_on = True
             self._loop.call_soon(self._answer_queued)
             self._connection.schedule_flush()
-        queued.append(push)
 
     def _authority(self, initiating: RequestHead, named: str | None) -> bytes | None:
         """The authority that a promise shows for `named`; `PushNotAllowed` when the client need not believe that it is ours."""
@@ -186,6 +193,8 @@ class ServerPushes:
     # answers
 
     def _answer_queued(self) -> None:
+        self._goes_on = False
+        self._core.write_promises()
         queued, self._queued = self._queued, []
         log, at_hand, date = self._log, self._at_hand, self._connection.date()
         for push in queued:
@@ -239,7 +248,7 @@ class ServerPushes:
         """The client has all of a push."""
         push = self.live.pop(push_id, None)
         if push is not None:
-            push.end()
+            _end(push)
 
     def cancel(self, push: PromisedPush, code: int) -> None:
         """Call a push off, on the wire and in its handler."""
@@ -259,7 +268,7 @@ class ServerPushes:
         if push.stream_id is not None:
             self._connection.guard.responses.pop(push.stream_id, None)
         push.disconnect(error)
-        push.end()
+        _end(push)
         self._on_end()
 
     # what the client says
@@ -280,6 +289,12 @@ class ServerPushes:
             self._over(push_id, error)
         self._connection.streams.release()
         self._credit.release()
+
+
+def _end(push: PromisedPush) -> None:
+    """Let go of the request that was made of a push: they show each other, and only the garbage collector would free them."""
+    push.made = None
+    push.end()
 
 
 def _remember(head: RequestHead, path: str) -> None:

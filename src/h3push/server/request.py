@@ -356,14 +356,6 @@ class Request(RequestView):
         """The same for a request that is as it goes out, for this request's own authority; `path` is its path."""
         return self._pusher.promise_head(self, path, head, priority, deferred=deferred)
 
-    def gather_promises(self) -> None:
-        """Hold promises back until `write_promises`, to write them in one piece; nothing else may be sent meanwhile."""
-        self.connection.core.gather_promises(self.budget.stream_id)
-
-    def write_promises(self) -> None:
-        """Write the promises that were held back."""
-        self.connection.core.write_promises()
-
     async def wait_for_push_credit(self) -> None:
         """Wait until the client may have given more push credit, or gives none any more."""
         await self._pusher.wait_for_credit()

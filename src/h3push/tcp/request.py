@@ -172,12 +172,6 @@ class TcpRequest(Request):
     def push_head(self, path: str, head: RequestHead, priority: Priority | None, *, deferred: bool = False) -> Push:
         return self.push_nowait(path, headers=head.fields, priority=priority)
 
-    def gather_promises(self) -> None:
-        pass  # the event has one path
-
-    def write_promises(self) -> None:
-        pass
-
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path} HTTP/{self.http_version}>"
 

@@ -104,6 +104,14 @@ class MemoryEnd:
             return 0
         return self._outgoing.write(stream_id, data, fin)
 
+    def send_stream(self, priority: int, data: bytes) -> int | None:
+        """Open a unidirectional stream and send all of it."""
+        stream_id = self.open_stream(True)
+        if stream_id is not None:
+            self.set_priority(stream_id, priority)
+            self.write(stream_id, data, True)
+        return stream_id
+
     def reset(self, stream_id: int, error_code: int) -> None:
         """Abandon sending."""
         if self.closed or stream_id not in self._outgoing:

@@ -182,6 +182,14 @@ impl Conn {
         granted
     }
 
+    /// Open a unidirectional stream if the peer's limit allows one, and send all of it.
+    pub fn send_stream(&mut self, priority: i32, data: Bytes, settings: &Settings) -> Option<u64> {
+        let stream = self.open_stream(true)?;
+        self.link.set_priority(stream, priority);
+        self.write_shared(stream, data, true, settings);
+        Some(stream)
+    }
+
     /// Open a stream if the peer's limit allows one.
     pub fn open_stream(&mut self, unidirectional: bool) -> Option<u64> {
         self.pools[usize::from(unidirectional)].pop_front().or_else(|| self.link.open(unidirectional))

@@ -344,3 +344,19 @@ fn a_stream_that_was_reset_takes_nothing() {
     assert_eq!(pair.cores[CLIENT].write(ours, stream, &[1; 1000], true), 0);
     assert_eq!(pair.cores[CLIENT].stats(ours).expect("known").1, 0);
 }
+
+#[test]
+fn a_stream_is_opened_and_sent_in_one_call() {
+    let mut pair = settled();
+    let (ours, theirs) = pair.connected();
+    let send =
+        |pair: &mut Pair, text: &'static [u8]| pair.cores[CLIENT].send_stream(ours, -7, Bytes::from_static(text));
+    let sent: Vec<_> = std::iter::from_fn(|| send(&mut pair, b"all of it")).collect();
+    assert_eq!(sent, (0..16).map(|n| 4 * n + 2).collect::<Vec<u64>>(), "as many as the peer allows");
+    pair.run(Duration::from_millis(100));
+    assert!(sent.iter().all(|&stream| pair.data(SERVER, stream) == (b"all of it".to_vec(), true)));
+    assert_eq!(send(&mut pair, b"more"), Some(4 * 16 + 2));
+    pair.cores[SERVER].close(theirs, 0, b"");
+    pair.run(Duration::from_millis(100));
+    assert_eq!(send(&mut pair, b"nobody is there"), None);
+}

@@ -10,6 +10,9 @@ A promise needs two credits, a push ID and a unidirectional stream, and both are
 pushes that have no stream yet have theirs spoken for (`ServerPushBook.unopened`), so that opening it cannot fail later. QUIC is
 asked for some streams at a time: credit is never taken back, so what is left of it is known here.
 
+Promises that are held back (`HeldPromises`) are written in front of whatever is written to their stream next: a page and all of
+its promises are one write then.
+
 A push stream that is open is a sender of the connection like that of a response: content, end and acknowledgment come from there.
 
 A priority that the client gives to a promised push waits until its stream is open; one for an open stream goes to the transport
@@ -27,6 +30,7 @@ from h3push.h3.push.rules import PushRefusal, error_of
 from h3push.h3.push.server_book import ServerPush, ServerPushBook
 from h3push.h3.push.states import ServerPushAction, ServerPushInput, ServerPushState
 from h3push.h3.request_receiver import ResponseSender
+from h3push.h3.response_streams import HeldPromises
 from h3push.h3.sections import FieldSections
 from h3push.h3.shutdown import Shutdown
 from h3push.h3.transport import Transport
@@ -78,12 +82,12 @@ class PushSender:
         own_streams: the control stream is for CANCEL_PUSH.
         sections: encodes promises.
         shutdown: after the client's GOAWAY nothing more is promised.
+        held: takes the promises of a stream whose promises are held back.
     """
 
     __slots__ = (
         "_asked_for",
-        "_gathered",
-        "_gathering",
+        "_held",
         "_own_streams",
         "_owner",
         "_pushes",
@@ -103,6 +107,7 @@ class PushSender:
         own_streams: OwnStreams,
         sections: FieldSections,
         shutdown: Shutdown,
+        held: HeldPromises,
     ) -> None:
         self.priorities: dict[int, Priority] = {}
         """Priorities that the client asked for, by push ID, of pushes whose streams are not open."""
@@ -114,8 +119,7 @@ class PushSender:
         self._shutdown = shutdown
         self._stream_credit = 0
         self._asked_for = 0
-        self._gathering: int | None = None
-        self._gathered: list[bytes] = []
+        self._held = held
 
     # ---------------------------------------------------------------- credit
 
@@ -183,23 +187,11 @@ class PushSender:
         self._asked_for -= 1
         push = pushes.promise(request, known.fields, known.priority)
         frame = push_promise_frame(push.encoded_id, section)
-        if stream_id == self._gathering:
-            self._gathered.append(frame)
+        if stream_id == self._held.stream_id:
+            self._held.frames.append(frame)
         else:
             self._transport.write(stream_id, frame, False)
         return push
-
-    def gather(self, stream_id: int) -> None:
-        """Hold back what is promised on a stream from now on, for `write_gathered` to write it in one piece."""
-        self._gathering = stream_id
-
-    def write_gathered(self) -> None:
-        """Write what was held back."""
-        stream_id, frames = self._gathering, self._gathered
-        self._gathering = None
-        if stream_id is not None and frames:
-            self._gathered = []
-            self._transport.write(stream_id, b"".join(frames), False)
 
     def repeat_promise(self, stream_id: int, request: RequestHead, push_id: int) -> int:
         """Promise a push again, on a further stream; returns the push ID."""
@@ -237,9 +229,12 @@ class PushSender:
         head = sections.head_of_whole(0, known, size)  # without a table the stream does not matter
         if self.priorities:
             priority = self._priority_of(push, priority)
-        stream_id = self._open(push, push.priority if priority is None else priority)
+        number = transport_priority(push.priority if priority is None else priority, order=push.push_id, pushed=True)
+        stream_id = self._transport.send_stream(number, PUSH_STREAM + push.encoded_id + head + content)
+        if stream_id is None:
+            raise _no_stream(push)
+        self._stream_credit -= 1
         pushes.sent_whole(push, stream_id, size)
-        self._transport.write(stream_id, PUSH_STREAM + push.encoded_id + head + content, True)
         return stream_id
 
     def _send_whole_by_table(
@@ -269,8 +264,8 @@ class PushSender:
         """Open a stream for a push; nothing is written to it yet, and the book does not know of it."""
         transport = self._transport
         stream_id = transport.open_stream(True) if self._stream_credit > 0 or self._has_stream_credit(1) else None
-        if stream_id is None:  # promised in time, so the connection is over, and we are about to be told
-            raise error_of(PushRefusal.NO_STREAM_CREDIT, push.request)
+        if stream_id is None:
+            raise _no_stream(push)
         self._stream_credit -= 1
         transport.set_priority(stream_id, transport_priority(priority, order=push.push_id, pushed=True))
         return stream_id
@@ -340,6 +335,11 @@ class PushSender:
             number = transport_priority(priority, order=push_id, pushed=True)
             self._transport.set_priority(push.stream_id, number)
         self._owner.emit(PriorityUpdated(None, push_id, priority))
+
+
+def _no_stream(push: ServerPush) -> Exception:
+    """There is none for a push that was promised in time: the connection is over, and we are about to be told."""
+    return error_of(PushRefusal.NO_STREAM_CREDIT, push.request)
 
 
 _AUTHORITY = PushRefusal.AUTHORITY
