@@ -130,7 +130,7 @@ def _connection_options(fields: Fields) -> set[bytes]:
 
 
 def _tell(hop: Hop, via: str) -> tuple[Field, ...]:
-    """What the next server is told of a hop."""
+    """Return the fields that tell the next server of a hop."""
     return (
         (b"via", f"{hop.version} {via}".encode("latin-1")),
         (b"forwarded", _forwarded(hop)),
