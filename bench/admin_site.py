@@ -59,7 +59,16 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.urls import path  # noqa: E402
 
-urlpatterns = [path("admin/", admin.site.urls)]
+
+def download(request: HttpRequest) -> HttpResponse:
+    """Something large that no page has: the part that is asked for."""
+    size = int(request.headers["Range"].rpartition("-")[2]) + 1
+    return HttpResponse(
+        os.urandom(size), content_type="application/octet-stream", headers={"Cache-Control": "no-store"}
+    )
+
+
+urlpatterns = [path("admin/", admin.site.urls), path("download", download)]
 
 
 def logged_in(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

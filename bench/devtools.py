@@ -41,7 +41,7 @@ STARTS = 30.0
 TIMING = """(() => {
     const one = performance.getEntriesByType("navigation")[0];
     const painted = performance.getEntriesByName("first-contentful-paint")[0];
-    return [one.responseStart, one.domContentLoadedEventEnd, painted ? painted.startTime : -1, one.loadEventEnd,
+    return [one.requestStart, one.responseStart, one.domContentLoadedEventEnd, painted ? painted.startTime : -1, one.loadEventEnd,
         performance.getEntriesByType("resource").length, one.nextHopProtocol];
 })()"""
 
@@ -55,6 +55,8 @@ def command() -> str | None:
 class Timing:
     """One page load, in milliseconds from its start."""
 
+    requested: float
+    """When the request of the document went out: before it the browser looks for the server and connects."""
     first_byte: float
     dom_ready: float
     painted: float
