@@ -8,6 +8,7 @@ from email.utils import formatdate
 from typing import Any
 
 import h3push
+from h3push.asgi.types import EARLY_HINT, TRAILERS
 from h3push.client.pool import Pool
 from h3push.client.stored import ResponseStore
 from h3push.http.url import Origin
@@ -71,6 +72,9 @@ class Told:
     pieces: list[float] = field(default_factory=list)
     """Seconds from the request to each piece of content."""
     is_whole: bool = False
+    hints: list[tuple[float, list[bytes]]] = field(default_factory=list)
+    """Seconds from the request to each 103, and its Link values."""
+    trailers: list[tuple[bytes, bytes]] | None = None
 
     def get(self, name: str) -> str | None:
         values = [value.decode() for one, value in self.fields if one == name.encode()]
@@ -83,6 +87,8 @@ class Browser:
     def __init__(self, gateway: Gateway, relay: "Relayed") -> None:
         self.gateway = gateway
         self.relay = relay
+        self.extensions: tuple[str, ...] = ()
+        """Of ASGI, as the server in front offers them."""
 
     async def get(self, path: str, *, method: str = "GET", content: bytes | list[bytes] = b"", **headers: str) -> Told:
         """Ask, and wait for all of it. An error of the gateway's is raised, with what had come as `told`."""
@@ -115,6 +121,7 @@ class Browser:
             "type": "http", "http_version": version, "method": method, "scheme": "http", "path": target,
             "raw_path": target.encode(), "query_string": query.encode(), "client": ("127.0.0.1", 50000),
             "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+            "extensions": {name: {} for name in self.extensions},
         }  # fmt: skip
         leaves = gone or asyncio.Event()
 
@@ -127,6 +134,11 @@ class Browser:
         async def send(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 told.status, told.fields, told.began = message["status"], list(message["headers"]), loop.time() - began
+            elif message["type"] == EARLY_HINT:
+                assert not told.status
+                told.hints.append((loop.time() - began, message["links"]))
+            elif message["type"] == TRAILERS:
+                told.trailers = message["headers"]
             else:
                 told.content += message.get("body", b"")
                 if message.get("body"):

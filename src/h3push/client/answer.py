@@ -60,6 +60,11 @@ class Answer:
         return Headers.wrap(self.fields)
 
     @property
+    def trailers(self) -> Headers | None:
+        """The trailer section, once the content has been read; `None` when there was none, and from the store."""
+        return None if self.response is None else self.response.trailers
+
+    @property
     def stream_id(self) -> int | None:
         """The QUIC stream that it came on; `None` when it came from the store."""
         return None if self.response is None else self.response.stream_id

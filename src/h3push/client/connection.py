@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TypedDict
 
-from h3push.client.exchange import Exchange
+from h3push.client.exchange import Exchange, OnInterim
 from h3push.client.handshake import Plan, establish
 from h3push.client.limits import Limits, Timeouts, limits_of
 from h3push.client.pushes import OnPush
@@ -163,24 +163,33 @@ class ClientConnection:
         content: Content = None,
         priority: Priority | None = None,
         timeouts: Timeouts | None = None,
+        on_interim: OnInterim | None = None,
     ) -> ClientResponse:
-        """`request` for one whose head is made already: nothing of it is encoded again. Its `content_length` is not looked at."""
+        """`request` for one whose head is made already: nothing of it is encoded again. Its `content_length` is not looked at.
+
+        `on_interim` is called with each interim response as it comes.
+        """
         own = self._plan.origin.authority.encode("ascii")
         if head.authority != own:
             self._check_authority(head.authority or b"")
-        return await self._answer(head, normalize(content), priority, timeouts)
+        return await self._answer(head, normalize(content), priority, timeouts, on_interim)
 
     async def _answer(
-        self, head: RequestHead, body: Body, priority: Priority | None, timeouts: Timeouts | None
+        self,
+        head: RequestHead,
+        body: Body,
+        priority: Priority | None,
+        timeouts: Timeouts | None,
+        on_interim: OnInterim | None = None,
     ) -> ClientResponse:
         connection = self._connected
         head = with_length(head, body)
         limits = connection.limits if timeouts is None else self._limits(connection, timeouts)
-        exchange = await self._send(connection, head, body, limits, priority)
+        exchange = await self._send(connection, head, body, limits, priority, on_interim)
         if exchange.early and exchange.head is not None and exchange.head.status == TOO_EARLY:
             exchange.close()
             await connection.handshake.wait()
-            exchange = await self._send(connection, head, body, limits, priority)
+            exchange = await self._send(connection, head, body, limits, priority, on_interim)
         return ClientResponse(exchange)
 
     def stream(
@@ -292,7 +301,13 @@ class ClientConnection:
         return before[1]
 
     async def _send(
-        self, connection: ClientSession, head: RequestHead, body: Body, limits: Limits, priority: Priority | None
+        self,
+        connection: ClientSession,
+        head: RequestHead,
+        body: Body,
+        limits: Limits,
+        priority: Priority | None,
+        on_interim: OnInterim | None,
     ) -> Exchange:
         """Send a request; returns when the response's header section is there."""
         has_content = body != b""
@@ -304,6 +319,8 @@ class ClientConnection:
                 exchange = None
         if exchange is None:
             exchange = await self._send_later(connection, head, has_content, limits, priority)
+        if on_interim is not None:
+            exchange.on_interim = on_interim
         try:
             if has_content:
                 self._send_body(connection, exchange, body)

@@ -23,6 +23,9 @@ from h3push.runtime.inbox import FlowControl, Incoming, UnreadBudget
 from h3push.runtime.settings import ClientSettings
 from h3push.runtime.signal import Signal
 
+OnInterim = Callable[[int, Headers], None]
+"""Called with each interim response as it comes: its status and its fields."""
+
 
 class SentRequest(RequestView):
     """A request: one of ours, or a promised one."""
@@ -109,6 +112,8 @@ class Exchange:
     """True when the server has all of the request."""
     informational: Sequence[tuple[int, Headers]] = ()
     """Interim responses so far."""
+    on_interim: OnInterim | None = None
+    """Is told of each of them at once."""
     pushes_held: int = 0
     """Pushes that came with it and hold credit."""
     promises: "deque[PushedExchange] | None" = None
@@ -133,7 +138,10 @@ class Exchange:
 
     def interim(self, head: ResponseHead) -> None:
         """A 1xx response."""
-        self.informational = [*self.informational, (head.status, Headers.wrap(head.fields))]
+        fields = Headers.wrap(head.fields)
+        self.informational = [*self.informational, (head.status, fields)]
+        if self.on_interim is not None:
+            self.on_interim(head.status, fields)
 
     def answer(self, stream_id: int, head: ResponseHead, now: float) -> None:
         """The final response's header section."""

@@ -16,6 +16,7 @@ from h3push.client.answer import Answer, Source
 from h3push.client.claims import key_of, made_for
 from h3push.client.connect import connect
 from h3push.client.connections import Connect, Connections, Shared
+from h3push.client.exchange import OnInterim
 from h3push.client.handshake import Resolve, look_up
 from h3push.client.held import Held
 from h3push.client.limits import Timeouts
@@ -209,9 +210,10 @@ class Pool:
         *,
         timeouts: Timeouts | None = None,
         priority: Priority | None = None,
+        on_interim: OnInterim | None = None,
     ) -> Answer:
-        """The server's answer, whatever is known here."""
-        send = partial(self._send, origin, head, content, timeouts or {}, priority)
+        """The server's answer, whatever is known here. `on_interim` is called with each interim response as it comes."""
+        send = partial(self._send, origin, head, content, timeouts or {}, priority, on_interim)
         if self._pushes is None:
             response = await send()
         elif head.method in SAFE_METHODS:
@@ -263,11 +265,19 @@ class Pool:
             pass
 
     async def _send(
-        self, origin: Origin, head: RequestHead, content: Content, timeouts: Timeouts, priority: Priority | None
+        self,
+        origin: Origin,
+        head: RequestHead,
+        content: Content,
+        timeouts: Timeouts,
+        priority: Priority | None,
+        on_interim: OnInterim | None,
     ) -> ClientResponse:
         may_repeat = content is None or isinstance(content, bytes | str | FileContent)
         shared = await self.connections.get(origin, timeouts.get("connect"))
-        send = partial(_request, head=head, content=content, timeouts=timeouts, priority=priority)
+        send = partial(
+            _request, head=head, content=content, timeouts=timeouts, priority=priority, on_interim=on_interim
+        )
         try:
             response = await send(shared)
         except RequestNotProcessed:
@@ -282,9 +292,15 @@ class Pool:
 
 
 async def _request(
-    shared: Shared, head: RequestHead, content: Content, timeouts: Timeouts, priority: Priority | None
+    shared: Shared,
+    head: RequestHead,
+    content: Content,
+    timeouts: Timeouts,
+    priority: Priority | None,
+    on_interim: OnInterim | None,
 ) -> ClientResponse:
-    return await shared.connection.send(head, content=content, priority=priority, timeouts=timeouts)
+    send = shared.connection.send
+    return await send(head, content=content, priority=priority, timeouts=timeouts, on_interim=on_interim)
 
 
 def _dial(

@@ -26,6 +26,7 @@ from h3push.relay.failures import Refusal, refusal_of
 from h3push.relay.flights import Flight, Flights, is_worth_waiting
 from h3push.relay.incoming import Incoming
 from h3push.relay.loads import Loads, Row
+from h3push.relay.outgoing import Outgoing
 from h3push.relay.places import Place
 
 STATUS_PATH = "/.h3push/"
@@ -124,36 +125,38 @@ class Gateway:
         authority = self.place.origin.authority
         head = incoming.head(authority, incoming.translation(authority).request(incoming.fields, incoming.version))
         flight: Flight | None = None
+        outgoing = Outgoing(incoming.scope, send)
         try:
             content = await incoming.content()
             flight = await self._flights.begin(head, content)
-            answer = await self._answer(head, content)
+            answer = await self._answer(head, content, outgoing)
             if flight is not None and not is_worth_waiting(answer):
                 flight.land()
             async with answer:
                 self._loads.answer(row, now(), answer.status, answer.source.value)
-                await self._respond(incoming, answer, row, send)
+                await self._respond(incoming, answer, row, outgoing)
         except ClientGoneError:
             return
         except H3PushError as error:
             refusal = refusal_of(error)
+            outgoing.drop()
             self._loads.answer(row, now(), refusal.status, "relay")
             await _refuse(refusal, send)
         finally:
             if flight is not None:
                 flight.land()
 
-    async def _answer(self, head: RequestHead, content: Content) -> Answer:
+    async def _answer(self, head: RequestHead, content: Content, outgoing: Outgoing) -> Answer:
         """The answer, wherever it comes from. Raises what `Pool.ask` raises, and `ClientGoneError`."""
         known = await self._known(head, content)
         if known is not None:
             return known
         try:
-            answer = await self._pool.ask(self.place.origin, head, content)
+            answer = await self._pool.ask(self.place.origin, head, content, on_interim=outgoing.interim)
         except ConnectionClosed:
             if head.method not in SAFE_METHODS or content is not None:
                 raise
-            answer = await self._pool.ask(self.place.origin, head, None)
+            answer = await self._pool.ask(self.place.origin, head, None, on_interim=outgoing.interim)
         return await self._kept(head, answer)
 
     async def _known(self, head: RequestHead, content: Content) -> Answer | None:
@@ -178,22 +181,22 @@ class Gateway:
         content = await self._store.store(head, received, answer.stream())
         return Answer(answer.status, answer.fields, Source.SERVER, answer.response, content)
 
-    async def _respond(self, incoming: Incoming, answer: Answer, row: Row, send: Send) -> None:
+    async def _respond(self, incoming: Incoming, answer: Answer, row: Row, outgoing: Outgoing) -> None:
         fields = incoming.translation(self.place.origin.authority).response(answer.fields)
         content, length = answer.stream(), declared_length(fields)
         try:
             if incoming.version == "1.0" and not has_field(fields, b"content-length"):
                 content = await _gathered(content)
-            await send({"type": "http.response.start", "status": answer.status, "headers": fields})
+            await outgoing.begin(answer.status, fields)
             async for piece in content:
                 row.octets += len(piece)
                 row.is_whole = row.octets == length
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await outgoing.add(piece)
         except H3PushError as error:
             raise CutShortError(f"{row.path} is cut short: {error}") from None
         finally:
             await _close(content)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await outgoing.end(answer.trailers)
 
 
 async def _gathered(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

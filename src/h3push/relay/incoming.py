@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote_from_bytes
 
-from h3push.asgi.types import ClientGoneError, Receive, Scope
+from h3push.asgi.scope import takes_trailers
+from h3push.asgi.types import TRAILERS, ClientGoneError, Receive, Scope
 from h3push.http.content import Content
 from h3push.http.fields import Field, Fields, RequestHead
 from h3push.relay.translation import Translation
@@ -24,6 +25,8 @@ class Incoming:
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        """ASGI's."""
         self.method: str = scope["method"]
         """Its method."""
         self.version: str = scope["http_version"]
@@ -34,6 +37,8 @@ class Incoming:
         """Path and query, percent-encoded."""
         self.client: str = (scope.get("client") or ("", 0))[0]
         """Address of the program."""
+        self.takes_trailers = TRAILERS in (scope.get("extensions") or {}) and takes_trailers(self.fields)
+        """True when the program wants trailers, and the server in front can send them."""
         self._scheme: str = scope["scheme"]
         self._receive = receive
         self._read = asyncio.Event()
@@ -53,6 +58,8 @@ class Incoming:
     def head(self, authority: str, fields: Fields) -> RequestHead:
         """The request as it goes on."""
         method, target = self.method.encode("latin-1"), self.path.encode("ascii")
+        if self.takes_trailers:
+            fields = [*fields, (b"te", b"trailers")]
         return RequestHead(method, b"https", authority.encode("ascii"), target, fields, None)
 
     async def content(self) -> Content:
