@@ -1,11 +1,14 @@
 """A WebSocket through the far relay, from either side's point of view."""
 
+import asyncio
 import ssl
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
+
+from h3push.cli.serving.upstreaming import Upstreaming
 
 DENIAL = "websocket.http.response"
 
@@ -88,12 +91,69 @@ def test_the_upstream_denies(proxied: Any) -> None:
 
 
 def test_nobody_listens(proxied: Any) -> None:
-    """Without an upstream, the handshake is answered with 502."""
+    """Without an upstream, the handshake is answered with 502, and a sentence on what is wrong."""
 
     async def scenario(one: Any) -> None:
         one.proxy.upstreams.members.pop()
         with pytest.raises(InvalidStatus) as caught:
             await opened(one)
-        assert caught.value.response.status_code == 502
+        response = caught.value.response
+        assert response.status_code == 502
+        assert response.body == b"502: nothing listens where the upstream should be\n"
 
     proxied(scenario, app=echo, more=("127.0.0.1:1",))
+
+
+def test_an_upstream_that_is_down_is_left_out(proxied: Any) -> None:
+    """A WebSocket is opened at an upstream that can be reached, and one that is open counts as a request under way there."""
+
+    async def scenario(one: Any) -> None:
+        dead, alive = one.proxy.upstreams.members
+        async with opened(one) as socket:
+            await socket.send("here")
+            assert await socket.recv() == "here"
+            assert dead.down_until > 0
+            assert alive.connections.under_way == 1
+        await one.proxy.upstreams.close()
+
+    proxied(scenario, app=echo, more=("127.0.0.1:1",))
+
+
+def test_a_websocket_goes_over_http1_where_requests_go_over_http2(certificates: Any) -> None:
+    """TLS for WebSockets offers HTTP/1.1 alone: an upstream that chose "h2" would take the handshake for nonsense."""
+    agreed: list[Any] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        agreed.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        writer.close()
+
+    async def main() -> None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificates.certfile, certificates.keyfile)
+        tls.set_alpn_protocols(["h2", "http/1.1"])
+        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+        options = Upstreaming(upstream_http2=True, upstream_cacert=certificates.cafile)
+        port = server.sockets[0].getsockname()[1]
+        proxy = options.application((f"https://localhost:{port}",), (), read_pages=False)
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "websocket",
+            "http_version": "1.1",
+            "scheme": "wss",
+            "path": "/",
+            "raw_path": b"/",
+            "headers": [],
+        }
+        await proxy(scope, receive, send)
+        server.close()
+        assert [one["type"] for one in sent] == ["websocket.close"]
+
+    asyncio.run(main())
+    assert agreed == ["http/1.1"]

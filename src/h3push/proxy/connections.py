@@ -1,11 +1,10 @@
 """The connections to one upstream: opened when they are needed, kept while they are good, bounded in number."""
 
 import asyncio
-import socket
 import ssl
 from collections import deque
 
-from h3push.proxy.failures import UpstreamFailed, UpstreamFailure
+from h3push.proxy.failures import UpstreamFailed, UpstreamFailure, failure_of
 from h3push.proxy.http1 import Http1Connection
 from h3push.proxy.http2 import Http2Connection
 from h3push.proxy.settings import UpstreamSettings
@@ -111,14 +110,8 @@ class UpstreamConnections:
                 else:
                     address = upstream.host, upstream.port
                     transport, _ = await loop.create_connection(lambda: made, *address, ssl=self.context)
-        except TimeoutError:
-            raise self._failed(UpstreamFailure.CONNECTION_TIMEOUT) from None
-        except ssl.SSLCertVerificationError as error:
-            raise self._failed(UpstreamFailure.TLS_CERTIFICATE, error.verify_message) from None
-        except ssl.SSLError as error:
-            raise self._failed(UpstreamFailure.TLS_PROTOCOL, str(error.reason)) from None
-        except OSError as error:
-            raise self._failed(_failure_of(error), error.strerror or str(error)) from None
+        except OSError as error:  # a time-out and an error of TLS are OSErrors, too
+            raise self._failed(*failure_of(error)) from None
         self._open.add(made)
         tls = transport.get_extra_info("ssl_object")
         if upstream.http2 and tls is not None and tls.selected_alpn_protocol() != "h2":
@@ -129,11 +122,3 @@ class UpstreamConnections:
 
     def _failed(self, failure: UpstreamFailure, detail: str = "") -> UpstreamFailed:
         return UpstreamFailed(failure, str(self.upstream), detail)
-
-
-def _failure_of(error: OSError) -> UpstreamFailure:
-    if isinstance(error, socket.gaierror):
-        return UpstreamFailure.DNS_ERROR
-    if isinstance(error, ConnectionResetError | BrokenPipeError):
-        return UpstreamFailure.CONNECTION_TERMINATED
-    return UpstreamFailure.CONNECTION_REFUSED  # no way there, or no socket

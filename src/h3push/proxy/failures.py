@@ -1,5 +1,7 @@
 """Why an upstream gave no answer: the words of Proxy-Status (RFC 9209), a status, and a sentence for whoever can mend it."""
 
+import socket
+import ssl
 from enum import Enum
 
 from h3push.errors import H3PushError
@@ -62,3 +64,21 @@ class UpstreamFailed(H3PushError):
         self.failure = failure
         self.upstream = upstream
         self.is_unprocessed = failure.before_anything
+
+
+def failure_of(error: OSError) -> tuple[UpstreamFailure, str]:
+    """Tell which failure kept a connection from being opened, and its detail."""
+    match error:
+        case TimeoutError():
+            return UpstreamFailure.CONNECTION_TIMEOUT, ""
+        case ssl.SSLCertVerificationError():
+            return UpstreamFailure.TLS_CERTIFICATE, error.verify_message
+        case ssl.SSLError():
+            return UpstreamFailure.TLS_PROTOCOL, str(error.reason)
+        case socket.gaierror():
+            failure = UpstreamFailure.DNS_ERROR
+        case ConnectionResetError() | BrokenPipeError():
+            failure = UpstreamFailure.CONNECTION_TERMINATED
+        case _:
+            failure = UpstreamFailure.CONNECTION_REFUSED  # no way there, or no socket
+    return failure, error.strerror or str(error)

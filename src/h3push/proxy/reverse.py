@@ -63,10 +63,7 @@ class ReverseProxy:
     async def _tunnel(self, scope: Scope, receive: Receive, send: Send) -> None:
         from h3push.proxy.websocket import WebSocketTunnel
 
-        member = self.upstreams.choose()
-        assert member is not None
-        connections = member.connections
         authority = authority_of(scope)
         fields, host = forwarded_fields(scope, self.settings, authority), host_of(authority, self.settings)
         tunnel = WebSocketTunnel(scope, receive, send, self.settings.websocket_max_size)
-        await tunnel.run(connections.upstream, connections.context, host, fields, self.upstreams.settings)
+        await tunnel.run(self.upstreams, host, fields)

@@ -8,9 +8,10 @@ that fails it is left out until it answers again.
 import asyncio
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from h3push.http.fields import Fields
 from h3push.proxy.connections import UpstreamConnections
@@ -19,6 +20,8 @@ from h3push.proxy.settings import UpstreamSettings
 from h3push.proxy.upstream import OnInterim, Upstream, UpstreamRequest, UpstreamResponse
 
 logger = logging.getLogger("h3push.proxy")
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +45,7 @@ class Upstreams:
         settings: time-outs and bounds of each.
         context: TLS, for those of https.
         health_check: path that is asked for now and then; `None`: only requests tell whether an upstream works.
+        tunnel_context: TLS for WebSockets, which go over HTTP/1.1 whatever `context` is for; `None`: `context`.
     """
 
     def __init__(
@@ -50,8 +54,10 @@ class Upstreams:
         settings: UpstreamSettings,
         context: ssl.SSLContext | None = None,
         health_check: str | None = None,
+        tunnel_context: ssl.SSLContext | None = None,
     ) -> None:
         self.settings = settings
+        self._tunnel_context = tunnel_context or context
         self.members = [
             Member(UpstreamConnections(one, settings, context if one.scheme == "https" else None)) for one in upstreams
         ]
@@ -110,6 +116,27 @@ class Upstreams:
             else:
                 chosen.down_until = 0.0
                 return own, response
+        assert failed is not None
+        raise failed
+
+    async def open(self, opening: Callable[[Upstream, ssl.SSLContext | None], Awaitable[T]]) -> tuple[Member, T]:
+        """Open something that is no request, to an upstream that can be reached.
+
+        Raises:
+            UpstreamFailed: the last failure, when none could.
+        """
+        tried: list[Member] = []
+        failed: UpstreamFailed | None = None
+        while (chosen := self.choose(tried)) is not None:
+            tried.append(chosen)
+            upstream = chosen.connections.upstream
+            try:
+                return chosen, await opening(upstream, self._tunnel_context if upstream.scheme == "https" else None)
+            except UpstreamFailed as error:
+                failed = error
+                if not error.is_unprocessed:
+                    raise
+                self._leave_out(chosen, error)
         assert failed is not None
         raise failed
 

@@ -11,9 +11,10 @@ from websockets.typing import Subprotocol
 
 from h3push.asgi.types import ClientGoneError, Message, Receive, Scope, Send
 from h3push.http.fields import Field, Fields
+from h3push.proxy.failures import UpstreamFailed, UpstreamFailure, failure_of
 from h3push.proxy.forwarding import end_to_end
-from h3push.proxy.settings import UpstreamSettings
 from h3push.proxy.upstream import Upstream
+from h3push.proxy.upstreams import Upstreams
 
 logger = logging.getLogger("h3push.proxy")
 
@@ -39,38 +40,47 @@ class WebSocketTunnel:
         self._send = send
         self._max_size = max_size
 
-    async def run(
-        self,
-        upstream: Upstream,
-        tls: ssl.SSLContext | None,
-        host: bytes | None,
-        fields: Fields,
-        settings: UpstreamSettings,
-    ) -> None:
+    async def run(self, upstreams: Upstreams, host: bytes | None, fields: Fields) -> None:
         """Open the upstream's side, then answer the client's.
 
         Args:
-            upstream: where it leads.
-            tls: for https.
+            upstreams: where it may lead.
             host: Host for the upstream; `None`: its own.
             fields: the others of the request as it goes on.
-            settings: time-outs.
         """
         await self._receive()  # websocket.connect
+        patience = upstreams.settings.connect_timeout
+
+        async def opening(upstream: Upstream, tls: ssl.SSLContext | None) -> ClientConnection:
+            try:
+                return await self._open(upstream, tls, host, fields, patience)
+            except OSError as error:
+                failure, detail = failure_of(error)
+            except InvalidStatus:
+                raise
+            except InvalidHandshake as error:
+                failure, detail = UpstreamFailure.HTTP_PROTOCOL, str(error)
+            raise UpstreamFailed(failure, str(upstream), detail)
+
         try:
-            inner = await self._open(upstream, tls, host, fields, settings)
+            member, inner = await upstreams.open(opening)
         except InvalidStatus as error:
             body = bytes(error.response.body or b"")
             await self._deny(error.response.status_code, end_to_end(_encoded(error.response.headers.raw_items())), body)
             return
-        except (OSError, TimeoutError, InvalidHandshake) as error:
-            logger.warning("%s: no WebSocket: %s", upstream, error)
-            timed_out = isinstance(error, TimeoutError)
-            await self._deny(504 if timed_out else 502, [], b"the upstream opened no WebSocket\n")
+        except UpstreamFailed as error:
+            logger.warning("%s: no WebSocket: %s", self._scope["path"], error)
+            status, sentence = error.failure.status, error.failure.sentence
+            await self._deny(status, [], f"{status}: {sentence}\n".encode())
             return
-        async with inner:
-            await self._send({"type": "websocket.accept", "subprotocol": inner.subprotocol, "headers": _cookies(inner)})
-            await self._carry(inner)
+        member.connections.under_way += 1
+        try:
+            async with inner:
+                accepted = {"subprotocol": inner.subprotocol, "headers": _cookies(inner)}
+                await self._send({"type": "websocket.accept", **accepted})
+                await self._carry(inner)
+        finally:
+            member.connections.under_way -= 1
 
     async def _open(
         self,
@@ -78,7 +88,7 @@ class WebSocketTunnel:
         tls: ssl.SSLContext | None,
         host: bytes | None,
         fields: Fields,
-        settings: UpstreamSettings,
+        patience: float | None,
     ) -> ClientConnection:
         scope = self._scope
         query: bytes = scope.get("query_string", b"")
@@ -89,7 +99,7 @@ class WebSocketTunnel:
         arguments: dict[str, Any] = {
             "additional_headers": own,
             "subprotocols": [Subprotocol(one) for one in scope.get("subprotocols", ())] or None,
-            "open_timeout": settings.connect_timeout,
+            "open_timeout": patience,
             "max_size": self._max_size,
             "user_agent_header": None,
             "proxy": None,

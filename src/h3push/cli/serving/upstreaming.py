@@ -66,9 +66,10 @@ class Upstreaming(Subject):
         try:
             upstreams = [parse_upstream(one, http2=self.upstream_http2) for one in addresses]
             context = make_context(cafile, not self.upstream_insecure, self.upstream_http2)
+            tunnel = make_context(cafile, not self.upstream_insecure, http2=False) if self.upstream_http2 else context
         except ValueError as error:
             raise CommandFailed(str(error)) from None
         forwarding = ProxySettings(host=self.host_header, trusted=trusted, read_pages=read_pages)
         if not self.cache:
             forwarding = replace(forwarding, cached=0)
-        return ReverseProxy(Upstreams(upstreams, settings, context, self.health_check), forwarding)
+        return ReverseProxy(Upstreams(upstreams, settings, context, self.health_check, tunnel), forwarding)
