@@ -62,6 +62,9 @@ class Churn:
         """What clients did and got, by a word for it."""
         self.reloading = False
         """True while workers give way to others: they close connections over TCP that are idle, and WebSockets (1012)."""
+        self.crossed: Counter[str] = Counter()
+        """Requests over TCP under which a worker that gave way closed the connection, by the sentence why. In HTTP/1.1 nothing
+        says whether such a request was taken, so no server can help it wholly: an idle connection is closed as one comes."""
         self.failures: Counter[str] = Counter()
         """Visits that failed, by the sentence why. A request that was not processed, because of a reload, is none."""
 
@@ -77,12 +80,17 @@ class Churn:
             except h3push.RequestNotProcessed:
                 self.done["asked during a reload"] += 1
             except (h3push.H3PushError, httpx.HTTPError, WebSocketException, OSError, AssertionError) as error:
-                if self.reloading and isinstance(error, httpx.TransportError | WebSocketException | OSError):
-                    self.done["closed by a reload"] += 1  # over TCP nothing says whether a request was taken
-                    continue
-                self.failures[f"{name}: {type(error).__name__}: {error}"] += 1
+                self._note_failure(name, error)
             self.done["visits"] += 1
             await asyncio.sleep(pause * self._random.uniform(0.5, 1.5))
+
+    def _note_failure(self, name: str, error: Exception) -> None:
+        if self.reloading and name == "chat-tcp" and isinstance(error, WebSocketException | OSError):
+            self.done["WebSockets closed by a reload"] += 1
+        elif self.reloading and isinstance(error, httpx.TransportError):
+            self.crossed[f"{name}: {type(error).__name__}: {error}"] += 1
+        else:
+            self.failures[f"{name}: {type(error).__name__}: {error}"] += 1
 
     def _connect(self) -> h3push.ClientConnection:
         lot = self._random.random()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,5 +66,20 @@ def looks(
 )
 def test_what_is_not_flat_is_told(history: list[soak.Look], failures: dict[str, int], told: list[str]) -> None:
     """Each rule, broken alone; noise of 0.2 MiB is none."""
-    churn = SimpleNamespace(failures=Counter(failures))
+    churn = SimpleNamespace(failures=Counter(failures), crossed=Counter())
     assert [said[: len(sentence)] for said, sentence in zip(soak.judge(history, churn), told, strict=True)] == told
+
+
+@pytest.mark.parametrize(("each", "told"), [(0.0, False), (0.1, False), (0.25, True), (1.0, True)])
+def test_memory_may_level_off_and_not_go_on(each: float, told: bool) -> None:
+    """A worker that takes 6 MiB in its first looks and then stays is flat; one that goes on by 0.25 MiB a look is not."""
+    values = [30 + 6 * (1 - 0.5**at) + each * at for at in range(15)]
+    assert bool(soak.judge_memory("worker", values)) is told
+
+
+@pytest.mark.parametrize(("crossed", "told"), [(1, False), (2, True)])
+def test_requests_that_lose_their_connection_are_bounded(crossed: int, told: bool) -> None:
+    """One in ten reloads may; more is a server that closes connections under requests."""
+    history = [replace(look, reloads=15) for look in looks()]
+    churn = SimpleNamespace(failures=Counter(), crossed=Counter({"http1: closed": crossed}))
+    assert bool(soak.judge(history, churn)) is told

@@ -59,6 +59,9 @@ class ReleasedWhenLost:
         self._unset_keepalive_if_required()
         self.transport.close()
 
+    def announce_stop(self) -> None:
+        """The server will stop: have the client send no more. In HTTP/1.1 the next response says so (`TcpExchange`)."""
+
 
 def _close_if_silent(place: "ref[Any]") -> None:
     """Close a connection on which no request has begun: none that uvicorn runs, and no WebSocket that took its place.

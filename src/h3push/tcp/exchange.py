@@ -44,6 +44,7 @@ from h3push.tcp.tls import tls_extension
 logger = logging.getLogger("h3push.server")
 
 START, BODY = "http.response.start", "http.response.body"
+HTTP1 = frozenset({"1.0", "1.1"})
 _OF_THE_RESPONSE = frozenset({START, BODY, TRAILERS})
 
 
@@ -277,6 +278,8 @@ class TcpExchange:
         date = owner.server.date()
         if date is not None and b"date" not in named:  # RFC 9110 section 6.6.1
             fields.append(date)
+        if owner.server.is_shutting_down and self._scope["http_version"] in HTTP1 and b"connection" not in named:
+            fields.append((b"connection", b"close"))  # the client's next request would find nobody
         alternative = owner.alt_svc()
         if alternative is not None and b"alt-svc" not in named:
             fields.append((b"alt-svc", alternative))

@@ -19,6 +19,10 @@ from h3push.runtime.settings import ServerSettings
 from h3push.tcp.admission import Admission, ChooseProtocol, ReleasedWhenLost
 from h3push.tcp.backend import Abilities, BackendKind, version_of
 
+LINGER = 0.5
+"""Seconds in which a server that stops still answers on connections that are idle. Their clients may have sent a request before
+they knew, and one that comes to a closed connection is lost; 0.5 s is longer than the way of most, and Ctrl-C may take it."""
+
 
 class Http1Protocol(ReleasedWhenLost, AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a class that uvicorn chooses
     """HTTP/1.1 by what uvicorn finds: httptools, or h11."""
@@ -85,8 +89,10 @@ class UvicornBackend:
         self._loop.cancel()
         with suppress(asyncio.CancelledError):
             await self._loop
-        self._config.timeout_graceful_shutdown = None if grace is None else math.ceil(grace)
+        lingered = LINGER if grace is None else min(LINGER, grace)
+        self._config.timeout_graceful_shutdown = None if grace is None else math.ceil(grace - lingered)
         try:
+            await self._linger(lingered)
             await self._server.shutdown(sockets=self._sockets)
         finally:
             for task in list(self._server.server_state.tasks):
@@ -96,6 +102,18 @@ class UvicornBackend:
         """Connections that are open, by version."""
         there = list(self._server.server_state.connections)  # in one step: another thread may ask
         return Counter(version_of(one.transport) for one in there)
+
+    async def _linger(self, seconds: float) -> None:
+        """Accept nothing more, but go on answering for a moment: whatever clients sent before they knew is answered."""
+        for server in self._server.servers:
+            server.close()
+        connections = self._server.server_state.connections
+        for connection in list(connections):
+            if isinstance(connection, ReleasedWhenLost):
+                connection.announce_stop()
+        end = asyncio.get_running_loop().time() + seconds
+        while connections and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - as uvicorn waits
+            await asyncio.sleep(min(0.05, seconds))
 
 
 def uvicorn_kind() -> BackendKind:

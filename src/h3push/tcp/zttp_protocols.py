@@ -67,12 +67,14 @@ class StreamFlow:
 
 
 class Http2Protocol(ReleasedWhenLost, ZttpH2Protocol):
-    """HTTP/2, with three things that uvicorn 0.54 leaves undone.
+    """HTTP/2, with four things that uvicorn 0.54 leaves undone.
 
     zttp announces extended CONNECT, which uvicorn takes for a plain request: a browser that believes it gets no WebSocket. Here
     it is not announced, so that browsers open one over HTTP/1.1. And zttp tells of the end of a request without content in the
     request itself, where uvicorn waits for another event: an application that reads the content of a GET would wait for ever.
-    Last, a response goes on only while its client has a window for it (`StreamFlow`).
+    A response goes on only while its client has a window for it (`StreamFlow`). Last, a server that stops says before it closes
+    what it processed, so that clients may send the rest again elsewhere (GOAWAY, RFC 9113 sections 6.8 and 8.7); uvicorn closes
+    in the same moment, or answers with 503.
     """
 
     cycle: RequestResponseCycle | None = None
@@ -81,6 +83,8 @@ class Http2Protocol(ReleasedWhenLost, ZttpH2Protocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._held: set[StreamFlow] = set()
+        self._is_stopping = False
+        self._said_goaway = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """The handshake is done."""
@@ -104,7 +108,9 @@ class Http2Protocol(ReleasedWhenLost, ZttpH2Protocol):
             flow.wake()
 
     def handle_request(self, event: zttp.Request) -> None:
-        """Begin a request."""
+        """Begin a request, unless it came after GOAWAY, which has told its client that it is not processed."""
+        if self._said_goaway:
+            return
         super().handle_request(event)
         cycle = self.cycle = self.cycles.get(event.stream_id)
         if cycle is None:
@@ -113,6 +119,39 @@ class Http2Protocol(ReleasedWhenLost, ZttpH2Protocol):
         if event.end_stream:
             cycle.more_body = False
             cycle.message_event.set()
+
+    def announce_stop(self) -> None:
+        """Send GOAWAY as soon as no response is under way.
+
+        Not before the first request: httpcore 1.0 sends nothing again when the last stream is 0, and breaks off what it asked.
+        """
+        self._is_stopping = True
+        self._say_goaway_when_idle()
+
+    def shutdown(self) -> None:
+        """Process nothing more but what has begun, and close after that."""
+        self._say_goaway()
+        super().shutdown()
+
+    def on_stream_closed(self) -> None:
+        """A response is over."""
+        super().on_stream_closed()
+        if self._is_stopping:
+            self._say_goaway_when_idle()
+
+    def _say_goaway_when_idle(self) -> None:
+        if self.cycle is not None and not self.cycles:
+            self._say_goaway()
+
+    def _say_goaway(self) -> None:
+        if not self._said_goaway and not self.transport.is_closing():
+            self._said_goaway = True
+            self.conn.close()
+            self.flush()
+
+    def _close_connection(self) -> None:
+        self._say_goaway()  # once: a second one would name streams that were refused
+        self.transport.close()
 
 
 class Http1Protocol(ReleasedWhenLost, ZttpProtocol):
