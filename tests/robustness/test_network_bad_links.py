@@ -107,7 +107,7 @@ def test_what_goes_out_for_a_cancelled_push_was_on_its_way_already(when: str) ->
         (connection,) = world.server._connections
         assert world.server_driver.stats(connection.handle)["buffered_bytes"] == 0
         assert connection.core.pushes_under_way == 0
-        assert world.server._tasks == set()
+        assert world.server.tasks == set()
         assert (await world.client.get("/again")).status == 200
 
     in_world(handler, scenario, max_pushes=10, link=link)

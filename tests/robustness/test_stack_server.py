@@ -76,7 +76,7 @@ def test_rapid_reset_with_real_handlers(how: str, obeys: bool) -> None:
         attacker.close()
         await asyncio.sleep(60)
         assert world.server.connections <= 1
-        assert world.server._tasks == set()
+        assert world.server.tasks == set()
 
     settings = h3push.ServerSettings(max_concurrent_requests=20)
     siege(crowd, scenario, settings=settings, config=h3push.H3Config(flood_burst=300, flood_rate=10))
@@ -148,7 +148,7 @@ def test_a_thousand_requests_that_deserve_fifty_pushes_each_and_nobody_reads(rea
         assert world.buffered() <= 116 * (20 * KIB + KIB) + 100 * KIB
         assert world.driver.stats(connection.handle)["sent_bytes"] < 3 * MIB
         assert held < 12 * MIB
-        assert len(world.server._tasks) <= 100 + 116
+        assert len(world.server.tasks) <= 100 + 116
         assert await world.serves()
         await asyncio.sleep(120)
         assert len(connection.pushes.live) == 0
@@ -231,12 +231,12 @@ def test_a_slow_reader_of_responses_and_pushes_holds_little_and_not_for_long() -
             attacker.flush()
         assert produced <= 20 * (64 + 20) * KIB
         assert world.buffered() <= 20 * (64 + 20) * KIB
-        assert len(world.server._tasks) == 20
+        assert len(world.server.tasks) == 20
         for _ in range(4):
             await asyncio.sleep(10)
             attacker.driver.ping(attacker.connection)
             attacker.flush()
-        assert world.server._tasks == set()
+        assert world.server.tasks == set()
         assert world.buffered() == 0
         assert attacker.closed is None
 
@@ -471,7 +471,7 @@ def test_a_client_that_vanishes_in_every_state_leaves_nothing() -> None:
             attacker.close()
         await asyncio.sleep(5)
         assert world.server.connections == 0
-        assert world.server._tasks == set()
+        assert world.server.tasks == set()
         assert world.driver.connection_count() == 0
 
     siege(handler, scenario)

@@ -87,7 +87,7 @@ def test_nothing_is_left_behind(seed: int, caplog: pytest.LogCaptureFixture) -> 
         assert connection.guard.responses == {}
         assert connection.all_acknowledged
         assert connection.core.open_message_streams == 0
-        assert world.server._tasks == set()
+        assert world.server.tasks == set()
         assert world.client.is_usable
 
     link = LinkSettings(delay=0.02, rate=50_000_000, loss=0.02)

@@ -46,7 +46,9 @@ class ServerConnection(Channel):
         self.server, self.identities, self.unread = server, server.identities, server.unread
         self.requests: dict[int, Request] = {}
         """Requests of the client under way that something may still happen to, by stream."""
-        self.runner = HandlerRunner(server.handler, server.spawn, server.counters, self._wait_for, self._finish)
+        self.runner = HandlerRunner(
+            server.handler, server.spawn, server.tasks, server.counters, self._wait_for, self._finish
+        )
         """Calls the handler."""
         log, mark = server.access_log, settings.send_high_water
         stats = partial(endpoint.driver.stats, handle)

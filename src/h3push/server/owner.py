@@ -28,9 +28,10 @@ class ConnectionOwner(Protocol):
     is_shutting_down: bool
     unread: UnreadBudget
     date: Callable[[], Field | None]
+    tasks: "set[asyncio.Task[None]]"
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Run a handler as a task."""
+        """Make a task of a handler. Whoever keeps it in `tasks` takes it out when it ends."""
 
     def forget(self, connection: Any) -> None:
         """A connection is over."""

@@ -5,7 +5,7 @@ Sending is the business of its `ResponseWriter`, which waits for nothing; the wa
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from mypy_extensions import mypyc_attr
@@ -98,6 +98,8 @@ class Request(RequestView):
     """The handler's task, if it needed one."""
     task_began: bool = False
     """True when the task has taken its first step."""
+    never_began: "Callable[[asyncio.Task[None]], None] | None" = None
+    """Until then: what the task calls when it ends without one."""
     _budget: PushBudget | None = None
     _gone: Signal | None = None
 

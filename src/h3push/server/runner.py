@@ -4,6 +4,9 @@ A plain handler is answered inside the call that told of its request: no task, n
 task. `running` counts handlers, not streams: a stream that the client resets is gone at once, its handler may not be, and what is
 bounded is the work (CVE-2023-44487).
 
+A task that ends has no callbacks, each of which would be a turn of the loop of its own: its last step does what they would.
+One that is cancelled before its first step takes none, so until then it has a callback.
+
 The failure of a handler never leaves its stream: it becomes a status while nothing has gone out, a reset after that.
 """
 
@@ -11,7 +14,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from types import CoroutineType
 from typing import Any
 
 from h3push.errors import (
@@ -43,7 +45,8 @@ class HandlerRunner:
 
     Args:
         handler: what answers.
-        spawn: runs a handler that waits.
+        spawn: makes a task of a handler that waits.
+        tasks: those that run, over all connections.
         counters: those of the server.
         on_wait: called when a handler has to wait, before its request is over.
         on_over: called when a handler is done and its response sent, reset or given up.
@@ -53,6 +56,7 @@ class HandlerRunner:
         self,
         handler: Handler,
         spawn: Spawn,
+        tasks: "set[asyncio.Task[None]]",
         counters: ServerCounters,
         on_wait: Callable[[Request], None],
         on_over: Callable[[Request], None],
@@ -61,6 +65,7 @@ class HandlerRunner:
         """Handlers of requests that run now, those of pushes apart."""
         self._handler = handler
         self._spawn = spawn
+        self._tasks = tasks
         self._counters = counters
         self._on_wait = on_wait
         self._on_over = on_over
@@ -80,25 +85,28 @@ class HandlerRunner:
                 if request.content is not None:
                     self._on_over(request)
                 return
-            elif type(result) is not CoroutineType and not isinstance(
-                result, Awaitable
-            ):  # an ABC is asked last: it is slow
+            elif not hasattr(result, "__await__"):  # isinstance(result, Awaitable) asks the same, and is slow
                 raise TypeError(f"a handler returns a Response, None or an awaitable of these, not {result!r}")
         except Exception as error:
             self._fail(request, error)
             self._on_over(request)
             return
+        self._run_as_task(request, result)
+
+    def _run_as_task(self, request: Request, result: Awaitable[Response | None]) -> None:
         if request.fulfils is None:
             self.running += 1
         task = request.task = self._spawn(self._run_task(request, result))
         if not task.done():
-            task.add_done_callback(partial(self._settle, request, result))
+            self._tasks.add(task)
+            if not request.task_began:
+                never_began = request.never_began = partial(self._never_began, request, result)
+                task.add_done_callback(never_began)
             self._on_wait(request)
 
-    def _settle(self, request: Request, result: Awaitable[Response | None], _task: object) -> None:
-        """A handler's task ended. One that was cancelled before its first step has run nothing, not even its clean-up."""
-        if request.task_began:
-            return
+    def _never_began(self, request: Request, result: Awaitable[Response | None], _task: object) -> None:
+        """A handler's task was cancelled before its first step: it has run nothing, not even its clean-up."""
+        request.never_began = None
         if isinstance(result, Coroutine):
             result.close()
         request.writer.reset(ErrorCode.H3_REQUEST_CANCELLED)
@@ -106,6 +114,9 @@ class HandlerRunner:
 
     async def _run_task(self, request: Request, result: Awaitable[Response | None]) -> None:
         request.task_began = True
+        if request.never_began is not None and request.task is not None:
+            request.task.remove_done_callback(request.never_began)
+            request.never_began = None
         try:
             response = await result
             if response is not None:
@@ -119,6 +130,8 @@ class HandlerRunner:
 
     def _finish(self, request: Request) -> None:
         """A handler's task is done."""
+        if request.task is not None:
+            self._tasks.discard(request.task)
         if request.fulfils is None:
             self.running -= 1
         self._on_over(request)

@@ -91,7 +91,8 @@ class Server:
         self._endpoints: list[Endpoint] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: set[ServerConnection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        """Handlers that run; each is taken out by itself when it ends."""
         self._closed = Signal()
         self.is_shutting_down = False
         """True from the beginning of `shutdown`: connections tell when something has ended (`note_end`)."""
@@ -212,15 +213,9 @@ class Server:
         loop = self._loop
         if loop is None:
             raise RuntimeError(_NOT_RUNNING)
-        task: asyncio.Task[None]
         if sys.version_info >= (3, 12):  # up to its first wait at once, which saves a turn of the loop
-            task = asyncio.Task(coroutine, loop=loop, eager_start=True)
-        else:
-            task = asyncio.Task(coroutine, loop=loop)
-        if not task.done():
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return task
+            return asyncio.Task(coroutine, loop=loop, eager_start=True)
+        return asyncio.Task(coroutine, loop=loop)
 
     def forget(self, connection: ServerConnection) -> None:
         """A connection is over."""
@@ -272,7 +267,7 @@ class Server:
             connection.close("the server shuts down")
         for endpoint in self._endpoints:
             endpoint.close()
-        tasks = list(self._tasks)
+        tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
