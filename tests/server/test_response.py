@@ -87,7 +87,7 @@ def test_secrets_are_not_remembered() -> None:
     """Cookies and tokens are one client's; what connections share holds none (SECURITY.md)."""
     for headers in ({"set-cookie": "session=1"}, {"x-access-token": "1"}):
         assert len({tuple(section) for section in sections(headers, b"body")}) == 1
-        assert tuple(headers.items()) not in module._known
+        assert tuple(headers.items()) not in module._known.kept
         assert id(headers) not in module._last
 
 
@@ -95,7 +95,7 @@ def test_what_is_remembered_is_bounded() -> None:
     """Fields that differ each time push nothing out but others of their kind."""
     for number in range(3 * MAX_REMEMBERED):
         sections({"x-number": str(number)}, b"body", times=2)
-    assert len(module._known) <= MAX_REMEMBERED
+    assert len(module._known.kept) <= MAX_REMEMBERED
     assert len(module._last) <= MAX_REMEMBERED
 
 

@@ -3,7 +3,8 @@
 Every `receive_*` call on `H3ServerConnection` or `H3ClientConnection` returns a list of these. Message events carry
 `push_id`: `None` on a request stream, the push ID on a push stream, so that one code path serves both.
 
-They are not to be changed, and nothing does. They are not frozen, which would triple the price of making one.
+They are not to be changed, and nothing does. They are not frozen, which would triple the price of making one. Those that each
+request brings have a constructor of their own: the one that dataclasses make is not compiled.
 """
 
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class SettingsReceived:
     """The peer's settings, defaults filled in."""
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True, init=False)
 class RequestReceived:
     """A complete request header section arrived (server)."""
 
@@ -59,6 +60,11 @@ class RequestReceived:
     """The parsed header section."""
     end_stream: bool
     """True when no content and no trailers follow."""
+
+    def __init__(self, stream_id: int, request: RequestHead, end_stream: bool) -> None:
+        self.stream_id = stream_id
+        self.request = request
+        self.end_stream = end_stream
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -73,7 +79,7 @@ class InformationalResponseReceived:
     """The push, on a push stream."""
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True, init=False)
 class ResponseReceived:
     """The final response header section (client)."""
 
@@ -86,8 +92,14 @@ class ResponseReceived:
     push_id: int | None
     """The push, on a push stream."""
 
+    def __init__(self, stream_id: int, response: ResponseHead, end_stream: bool, push_id: int | None) -> None:
+        self.stream_id = stream_id
+        self.response = response
+        self.end_stream = end_stream
+        self.push_id = push_id
 
-@dataclass(slots=True, unsafe_hash=True)
+
+@dataclass(slots=True, unsafe_hash=True, init=False)
 class DataReceived:
     """A piece of content, as it came in; pieces have no meaning of their own."""
 
@@ -99,6 +111,12 @@ class DataReceived:
     """True when the message is complete."""
     push_id: int | None
     """The push, on a push stream."""
+
+    def __init__(self, stream_id: int, data: bytes, end_stream: bool, push_id: int | None) -> None:
+        self.stream_id = stream_id
+        self.data = data
+        self.end_stream = end_stream
+        self.push_id = push_id
 
 
 @dataclass(slots=True, unsafe_hash=True)

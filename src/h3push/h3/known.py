@@ -70,12 +70,20 @@ class KnownPromise(KnownSection):
         """Why nobody may promise it."""
 
 
-class Remembered(dict[Key, Value], Generic[Key, Value]):
+class Remembered(Generic[Key, Value]):
     """Memory of one kind of section. It keeps what comes for the second time: what never comes again costs a number."""
 
+    __slots__ = ("_seen", "kept")
+
     def __init__(self) -> None:
-        super().__init__()
+        self.kept: dict[Key, Value] = {}
+        """What is remembered."""
         self._seen: set[int] = set()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.kept.clear()
+        self._seen.clear()
 
     def comes_again(self, key: Key) -> bool:
         """True when a key has come before, so that it is worth making what `remember` keeps; notes that it has come."""
@@ -95,9 +103,9 @@ class Remembered(dict[Key, Value], Generic[Key, Value]):
             and not holds_secret(fields)
             and not _has_query(fields)
         ):
-            if len(self) >= MAX_REMEMBERED:
-                self.clear()
-            self[key] = value
+            if len(self.kept) >= MAX_REMEMBERED:
+                self.kept.clear()
+            self.kept[key] = value
 
 
 requests = Remembered[bytes, tuple[RequestHead, Priority]]()
@@ -115,7 +123,7 @@ def may_look_up(config: H3Config) -> bool:
 def known_response(status: int, fields: Fields) -> KnownSection:
     """A response's header section, checked; raises `LocalProtocolError` as `response_fields` does."""
     key = (status, *fields)
-    known = _responses.get(key)
+    known = _responses.kept.get(key)
     if known is None:
         known = KnownSection(response_fields(status, fields), _content_length(fields))
         _responses.remember(key, known.fields, known)
@@ -126,7 +134,7 @@ def known_request(request: RequestHead) -> KnownSection:
     """A request's header section, checked; raises `LocalProtocolError` as `request_fields` does."""
     if type(request.fields) is not tuple:
         request = request._replace(fields=tuple(request.fields))
-    known = _sent.get(request)
+    known = _sent.kept.get(request)
     if known is None:
         section, length = request_fields(request), request.content_length
         known = KnownSection(section, declared_length(section) if length is None else length)
@@ -138,7 +146,7 @@ def known_promise(request: RequestHead) -> KnownPromise:
     """A promised request's header section, checked; raises `LocalProtocolError` as `request_fields` does."""
     if type(request.fields) is not tuple:
         request = request._replace(fields=tuple(request.fields))
-    known = _promises.get(request)
+    known = _promises.kept.get(request)
     if known is None:
         known = KnownPromise(request)
         _promises.remember(request, known.fields, known)

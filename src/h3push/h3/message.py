@@ -14,7 +14,6 @@ response and is no part of it.) `MESSAGE` is that shape as a table, and both dir
 peer is told as H3_FRAME_UNEXPECTED (`h3.message_receiver`) and our caller as `StreamStateError` (`MessageSender`).
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from h3push.errors import StreamStateError
@@ -72,18 +71,24 @@ ENDED = (MessageState.COMPLETE, MessageState.ABORTED)
 """States in which a direction of a stream needs nothing more."""
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
 class MessageSender:
-    """The sending half of a stream: holds our own caller to `MESSAGE` and to the announced length."""
+    """The sending half of a stream: holds our own caller to `MESSAGE` and to the announced length.
 
-    state: MessageState = MessageState.START
-    """How far the message has come."""
-    content_length: int | None = None
-    """Content-Length, in bytes; `None`: not announced."""
-    content_sent: int = 0
-    """Content so far, in bytes."""
-    no_content: bool = False
-    """The message never has content: HEAD, 204, 304 (RFC 9110 section 6.4.1)."""
+    Args:
+        content_length: Content-Length, in bytes; `None`: not announced.
+    """
+
+    __slots__ = ("content_length", "content_sent", "no_content", "state")
+
+    def __init__(self, content_length: int | None = None) -> None:
+        self.state = MessageState.START
+        """How far the message has come."""
+        self.content_length = content_length
+        """Content-Length, in bytes; `None`: not announced."""
+        self.content_sent = 0
+        """Content so far, in bytes."""
+        self.no_content = False
+        """The message never has content: HEAD, 204, 304 (RFC 9110 section 6.4.1)."""
 
     def advance(self, *happened: MessageInput, size: int = 0) -> None:
         """Account for what is about to be sent: moves along `MESSAGE`, with `size` bytes of content among them.

@@ -1,6 +1,5 @@
 """A request as a server reads it, and the response that it sends: one half of a stream each."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from h3push.errors import ErrorCode, H3ConnectionError, H3StreamError
@@ -76,18 +75,24 @@ class RequestReceiver(MessageReceiver):
         raise H3ConnectionError(ErrorCode.H3_FRAME_UNEXPECTED, "a client cannot promise")
 
 
-@dataclass(slots=True, eq=False)
 class ResponseSender(MessageSender):
-    """Sends one response, on a request stream or a push stream."""
+    """Sends one response, on a request stream or a push stream.
 
-    request: RequestHead | None
-    """The request that is answered; None when it was too large to be read."""
-    priority: Priority
-    """RFC 9218 priority in force."""
-    order: int
-    """Position among the streams of one urgency: the older first."""
-    push_id: int | None = None
-    """The push, on a push stream."""
+    Args:
+        request: the request that is answered; `None` when it was too large to be read.
+        priority: RFC 9218 priority in force.
+        order: position among the streams of one urgency: the older first.
+        push_id: the push, on a push stream.
+    """
+
+    __slots__ = ("order", "priority", "push_id", "request")
+
+    def __init__(self, request: RequestHead | None, priority: Priority, order: int, push_id: int | None = None) -> None:
+        super().__init__()
+        self.request = request
+        self.priority = priority
+        self.order = order
+        self.push_id = push_id
 
 
 _HEADERS = encode_varint(FrameType.HEADERS)
@@ -125,6 +130,8 @@ def parse_whole_request(
         sections.decoder.acknowledge(stream_id, required_inserts)
         sections.write_decoder_stream()
     known = request, requested_priority(request)
-    if is_static and len(data) <= MAX_ENCODED:  # with a dynamic table the same bytes mean something else elsewhere
+    if (
+        is_static and len(data) <= MAX_ENCODED and requests.comes_again(data)
+    ):  # with a dynamic table the same bytes mean something else elsewhere
         requests.remember(data, fields, known)
     return known

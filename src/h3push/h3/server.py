@@ -80,7 +80,7 @@ class H3ServerConnection(PushStreams):
         arrivals = self._arrivals
         if self._shutdown.sent is not None or (stream_id != arrivals.next_request and not arrivals.awaits(stream_id)):
             return None
-        known = requests.get(data) if self._remembers else None
+        known = requests.kept.get(data) if self._remembers else None
         if known is None:
             known = parse_whole_request(stream_id, data, self._sections, self.config)
             if known is None:

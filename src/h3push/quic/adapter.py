@@ -227,7 +227,7 @@ class NativeTransport:
     `schedule_flush` is called whenever something may have to go on the wire, or to be delivered: see the module's text.
     """
 
-    __slots__ = ("_driver", "_open", "_schedule_flush", "_send_stream", "_write", "connection")
+    __slots__ = ("_driver", "_open", "_schedule_flush", "_send_stream", "_set_priority", "_write", "connection")
 
     def __init__(self, driver: Streams, connection: int, schedule_flush: Callable[[], None]) -> None:
         self.connection = connection
@@ -237,6 +237,7 @@ class NativeTransport:
         self._write = driver.write
         self._send_stream = driver.send_stream
         self._open = driver.open
+        self._set_priority = driver.set_priority
 
     def stream_credit(self, unidirectional: bool, wanted: int) -> int:
         """How many of `wanted` streams `open_stream` could open now."""
@@ -279,7 +280,7 @@ class NativeTransport:
 
     def set_priority(self, stream_id: int, priority: int) -> None:
         """Higher goes first."""
-        self._driver.set_priority(self.connection, stream_id, priority)
+        self._set_priority(self.connection, stream_id, priority)
 
     def close(self, error_code: int, reason: str) -> None:
         """Close the connection."""

@@ -10,6 +10,9 @@ from h3push.http.fields import Field
 class DateField:
     """Gives the Date field (RFC 9110 section 6.6.1), made once a second.
 
+    Within a second it is one and the same object. (Its type names `None` too, since compiled code takes a plain tuple apart and
+    makes it anew each time.)
+
     Args:
         clock: tells the time in seconds since 1970.
     """
@@ -19,9 +22,9 @@ class DateField:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._second = -1
-        self._field: Field = (b"date", b"")
+        self._field: Field | None = None
 
-    def __call__(self) -> Field:
+    def __call__(self) -> Field | None:
         """The field for now."""
         now = int(self._clock())
         if self._second != now:

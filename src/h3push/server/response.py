@@ -141,11 +141,11 @@ def _known_headers(headers: dict[str, str]) -> KnownHeaders | None:
         return known
     key = tuple(headers.items())
     try:
-        known = _known.get(key)
+        known = _known.kept.get(key)
         if known is None and _known.comes_again(key):
             fields = encode_headers(headers)
             _known.remember(key, fields, KnownHeaders(fields))
-            known = _known.get(key)
+            known = _known.kept.get(key)
     except TypeError:  # not to be hashed, so no fields either
         return None
     if known is not None and known.order_is_free:
