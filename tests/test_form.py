@@ -50,6 +50,16 @@ def classes(module: str) -> dict[str, ast.ClassDef]:
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
+@pytest.mark.parametrize("name", listed())
+def test_no_listed_module_awaits_in_a_finally(name: str) -> None:
+    """Compiled by mypyc 2.4, such a function raises again what an earlier call of it has raised, after a call that went well."""
+    source = (ROOT / "src" / Path(*name.split("."))).with_suffix(".py").read_text(encoding="utf-8")
+    tries = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Try | ast.TryStar)]
+    inside = [inner for node in tries for step in node.finalbody for inner in ast.walk(step)]
+    waits = [node.lineno for node in inside if isinstance(node, ast.Await | ast.AsyncWith | ast.AsyncFor)]
+    assert not waits, f"{name} awaits in a finally, in line {waits}"
+
+
 def test_interpreted_code_inherits_from_compiled_classes_that_allow_it_alone() -> None:
     """Mypyc refuses other subclasses when one is made: in the compiled form alone, and late."""
     compiled = set(listed())

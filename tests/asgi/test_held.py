@@ -41,13 +41,18 @@ async def whole(world: World) -> Any:
 def test_start_and_content_go_out_in_one_write(pushed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a start of the kind went out twice; pushed responses too."""
     writes = []
-    send_whole = H3ServerConnection.send_whole_response
+    respond_at_hand, push_at_hand = H3ServerConnection.send_response_at_hand, H3ServerConnection.send_push_at_hand
 
-    def count(self: Any, stream_id: int, status: int, fields: Any, content: bytes) -> int:
+    def count_response(self: Any, stream_id: int, status: int, known: Any, content: bytes) -> Any:
         writes.append(content)
-        return send_whole(self, stream_id, status, fields, content)
+        return respond_at_hand(self, stream_id, status, known, content)
 
-    monkeypatch.setattr(H3ServerConnection, "send_whole_response", count)
+    def count_push(self: Any, record: Any, status: int, known: Any, content: bytes, priority: Any) -> Any:
+        writes.append(content)
+        return push_at_hand(self, record, status, known, content, priority)
+
+    monkeypatch.setattr(H3ServerConnection, "send_response_at_hand", count_response)
+    monkeypatch.setattr(H3ServerConnection, "send_push_at_hand", count_push)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if pushed and scope["path"] == "/":

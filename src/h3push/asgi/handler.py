@@ -121,20 +121,25 @@ class ASGIHandler:
             state=self.state,
             extensions={DENIAL: {}, TLS: facts_of(request).tls.copy()},
         )
-        failed = True
+        # Not in a `finally`: compiled, one that awaits raises again what an earlier call of the function raised (mypyc 2.4).
+        try:
+            await self._talk(request, cycle, scope)
+        except BaseException:
+            await cycle.finish(failed=True)
+            raise
+        await cycle.finish(failed=False)
+
+    async def _talk(self, request: Request, cycle: "WebSocketCycle", scope: Scope) -> None:
         try:
             await self.app(scope, cycle.receive, cycle.send)
             if cycle.is_undecided and not request.disconnected:
                 raise ApplicationError(f"the application returned while the server was {cycle.state.value}")
-            failed = False
         except ClientGoneError as error:
-            failed = False
             logger.debug("%r: %s", request, error)
         except SystemExit as error:
             raise ApplicationError(f"the application called sys.exit({error.code!r})") from error
         finally:
             self.websockets.discard(cycle)
-            await cycle.finish(failed=failed)
 
     def go_away(self) -> None:
         """The server shuts down: close every WebSocket, which would go on for ever."""

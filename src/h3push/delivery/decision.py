@@ -69,9 +69,6 @@ _POLICIES_WITHOUT_PUSH = frozenset({"none", "head"})
 
 def refused_by_request(fields: Sequence[Field]) -> PushRefusal | None:
     """The refusal that a request's own fields ask for, if any: `Save-Data`, `Accept-Push-Policy`."""
-    named = dict(fields)
-    if b"save-data" not in named and b"accept-push-policy" not in named:
-        return None
     for name, value in fields:
         if name == b"save-data" and "on" in _words(value):
             return PushRefusal.SAVE_DATA

@@ -96,10 +96,15 @@ class ResponseStreams(H3Connection[ResponseSender]):
             self._sending_ended(stream_id)
         return waiting
 
-    def check_response(self, status: int, fields: Fields) -> None:
-        """Raise what `send_response` would say of a status and fields, whatever the stream (`LocalProtocolError`)."""
+    def check_response(self, status: int, fields: Fields) -> KnownSection:
+        """A response's header section, as `send_response_at_hand` takes it.
+
+        Raises what `send_response` would say of a status and fields, whatever the stream (`LocalProtocolError`).
+        """
         check_final(status)
-        self._sections.check_known_size(known_response(status, fields))
+        known = known_response(status, fields)
+        self._sections.check_known_size(known)
+        return known
 
     def send_whole_response(self, stream_id: int, status: int, fields: Fields, content: bytes) -> int:
         """Send a response with all of its content, and its end: `send_response` and `send_data` in one write.

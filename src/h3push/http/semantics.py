@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from email.utils import parsedate_to_datetime
 
 from h3push.http.fields import Field
+from h3push.http.headers import has_field
 
 NO_CONTENT_STATUSES = frozenset({204, 304})
 """Final responses that never have content, whatever Content-Length says (RFC 9110 section 6.4.1)."""
@@ -54,8 +55,7 @@ def freshness_lifetime(fields: Sequence[Field]) -> float | None:
 
     0 when it may not at all (`no-store`, `no-cache`), `None` when it says nothing.
     """
-    named = dict(fields)
-    if b"cache-control" not in named and b"expires" not in named:
+    if not (has_field(fields, b"cache-control") or has_field(fields, b"expires")):
         return None
     by_name: dict[bytes, bytes] = {}
     for name, value in fields:

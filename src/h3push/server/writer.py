@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable
 
 from h3push.errors import H3PushError, LocalProtocolError, NoStreamCredit, StreamStateError
+from h3push.h3.known import KnownSection
 from h3push.http.content import Body, BytesPart, FileContent
 from h3push.http.fields import Fields, RequestHead
 from h3push.http.semantics import NO_CONTENT_STATUSES, RESET_CONTENT
@@ -66,6 +67,7 @@ class ResponseWriter:
     drops_content: bool = False
     """True when content is dropped: the response has none by definition, or nobody wants it any more."""
     _held: Fields
+    _held_section: KnownSection
     _drain: Drain | None = None
 
     def __init__(self, channel: Channel, stream_id: int | None, head: RequestHead) -> None:
@@ -127,7 +129,7 @@ class ResponseWriter:
                 return
             raise StreamStateError("the response has begun already: start_response is called once")
         fields = self._channel.dated(fields)
-        self._channel.core.check_response(status, fields)
+        self._held_section = self._channel.core.check_response(status, fields)
         self.status, self.state, self._held = status, _HELD, fields
         if self.row is not None:
             self.row.began()
@@ -178,7 +180,8 @@ class ResponseWriter:
             assert self.status is not None
             if self._has_no_content(self.status):
                 return self._begin(self.status, self._held, True)
-            self._send_whole(self.status, self._held, data)
+            if not data or not self._send_section(self.status, self._held_section, data):
+                self._send_whole(self.status, self._held, data)
             return 0
         if not self._takes_content():
             return 0
@@ -261,16 +264,13 @@ class ResponseWriter:
 
     def _send_at_hand(self, response: Response, body: bytes) -> bool:
         """Send a response as the core remembers it, in one write. False, and nothing done, when it is not plain."""
-        channel, stream_id, push, status, size = (
-            self._channel,
-            self.stream_id,
-            self.push,
-            response.status,
-            len(body),
-        )
-        if not size:
+        if not body:
             return False
-        section = response.section(channel.date(), size)
+        return self._send_section(response.status, response.section(self._channel.date(), len(body)), body)
+
+    def _send_section(self, status: int, section: KnownSection, body: bytes) -> bool:
+        """The same for a header section that was checked."""
+        channel, stream_id, push, size = self._channel, self.stream_id, self.push, len(body)
         if push is not None:
             if stream_id is not None or push.push_id is None:
                 return False
@@ -281,7 +281,7 @@ class ResponseWriter:
                 return False
         elif stream_id is None or channel.core.send_response_at_hand(stream_id, status, section, body) is None:
             return False
-        if self.row is not None:
+        if self.row is not None and self.state is _WAITING:
             self.row.began()
         self.status = status
         if push is None:
