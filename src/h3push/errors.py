@@ -27,6 +27,7 @@ enter (`h3.connection`), which turns it into an event and an action on the wire.
 """
 
 from enum import Enum, IntEnum
+from functools import lru_cache
 
 
 class ErrorCode(IntEnum):
@@ -76,6 +77,7 @@ class ErrorCode(IntEnum):
     """An instruction on the decoder stream could not be understood."""
 
 
+@lru_cache(maxsize=64)  # told at the end of each connection
 def describe_error_code(code: int) -> str:
     """Name of an error code for people: `H3_ID_ERROR (0x108)`, or the number alone when it is not known."""
     try:

@@ -12,6 +12,8 @@ Reserved numbers ("grease", section 7.2.8) are sent so that peers keep ignoring 
 every connection, a stream on one in eight. Push streams, which are ours too, belong to `h3.push.server`.
 """
 
+from functools import lru_cache
+
 from h3push.errors import LocalProtocolError
 from h3push.h3.config import H3Config
 from h3push.h3.control import closed_critical_stream
@@ -94,12 +96,25 @@ class OwnStreams:
         return stream_id
 
     def _settings_frame(self) -> bytes:
-        config, seed = self._config, self._seed
-        settings = Settings(
-            qpack_max_table_capacity=config.qpack_max_table_capacity,
-            max_field_section_size=config.max_field_section_size,
-            qpack_blocked_streams=config.qpack_blocked_streams,
-            enable_connect_protocol=config.connect_protocol,
+        config = self._config
+        return _settings_frame(
+            config.qpack_max_table_capacity,
+            config.max_field_section_size,
+            config.qpack_blocked_streams,
+            config.connect_protocol,
+            self._seed if config.grease else None,
         )
-        grease = (reserved_number(seed % 64), seed % 251) if config.grease else None
-        return encode_frame(FrameType.SETTINGS, encode_settings(settings, grease))
+
+
+@lru_cache(maxsize=1024)  # connections of one endpoint differ in their seed alone
+def _settings_frame(
+    table_capacity: int, section_size: int, blocked_streams: int, connect_protocol: bool, seed: int | None
+) -> bytes:
+    settings = Settings(
+        qpack_max_table_capacity=table_capacity,
+        max_field_section_size=section_size,
+        qpack_blocked_streams=blocked_streams,
+        enable_connect_protocol=connect_protocol,
+    )
+    grease = None if seed is None else (reserved_number(seed % 64), seed % 251)
+    return encode_frame(FrameType.SETTINGS, encode_settings(settings, grease))

@@ -33,6 +33,7 @@ from h3push.wire.registry import Role, StreamType
 
 CRITICAL_TYPES = (StreamType.CONTROL, StreamType.QPACK_ENCODER, StreamType.QPACK_DECODER)
 """Streams that the connection cannot live without."""
+_CRITICAL = {int(kind): kind for kind in CRITICAL_TYPES}
 
 
 class IncomingStream(Protocol):
@@ -106,8 +107,8 @@ class PeerStreams(dict[int, IncomingStream]):
         if stream_type == StreamType.PUSH:
             self._owner.push_stream_announced(stream_id)
             return True
-        if stream_type in CRITICAL_TYPES:
-            kind = StreamType(stream_type)
+        kind = _CRITICAL.get(stream_type)
+        if kind is not None:
             if kind in self.critical:
                 raise H3ConnectionError(ErrorCode.H3_STREAM_CREATION_ERROR, f"a second {kind.name} stream")
             self.critical[kind] = stream_id
@@ -122,7 +123,7 @@ class PeerStreams(dict[int, IncomingStream]):
         if push_id is not None:
             self._owner.push_stream_opened(stream_id, push_id, data, end)
             return
-        stream = self[stream_id] = self._critical_stream(StreamType(stream_type))
+        stream = self[stream_id] = self._critical_stream(_CRITICAL[stream_type])
         self._transport.resume(stream_id)
         stream.receive(data, end)
 

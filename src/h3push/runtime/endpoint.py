@@ -39,6 +39,9 @@ _DATA = _quic.DATA
 _ACKED = _quic.ACKED
 _FULL = _quic.FLUSH_FULL
 
+_SEED_BITS = 8
+"""Connections differ in one of so many ways, each of which is made once: a copy of a configuration is dear."""
+
 TIMER_SLACK = 0.0005
 """Seconds by which a deadline must be earlier than the armed one to be worth a new TimerHandle."""
 
@@ -61,6 +64,7 @@ class Endpoint:
         self._owners: dict[int, EndpointOwner] = {}
         self._early: dict[int, list[NativeEvent]] = {}
         self._random = random.Random(0 if getattr(self.loop, "is_virtual", False) else None)  # noqa: S311 - grease
+        self._varied: dict[int, tuple[H3Config, H3Config]] = {}
         self._flush_scheduled = False
         self._connected = False
         self._timer: asyncio.TimerHandle | None = None
@@ -85,7 +89,11 @@ class Endpoint:
         """The configuration of one connection: reserved values differ from one to the next (RFC 9114 section 7.2.8)."""
         if not config.grease or config.grease_seed is not None:
             return config
-        return replace(config, grease_seed=self._random.getrandbits(16))
+        seed = self._random.getrandbits(_SEED_BITS)
+        known = self._varied.get(seed)
+        if known is None or known[0] is not config:
+            known = self._varied[seed] = config, replace(config, grease_seed=seed)
+        return known[1]
 
     def connect(
         self,

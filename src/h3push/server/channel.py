@@ -32,6 +32,9 @@ KEEP_ALIVE = 5.0
 """Seconds between two PINGs while a response is pending, at most: QUIC does not tell the client's idle time-out, and none that is
 known is shorter."""
 
+_NO_LIMIT = 60.0
+"""Seconds that stand for the time-outs where there is none: what is pending is looked at all the same."""
+
 logger = logging.getLogger("h3push.server")
 
 
@@ -209,5 +212,5 @@ class Channel(ABC):
 
 def _look_interval(settings: ServerSettings) -> float:
     """Seconds between two looks at what is pending."""
-    limits = [limit for limit in (settings.drain_timeout, settings.idle_timeout) if limit]
-    return min(limits, default=60.0) / LOOKS
+    drain, idle = settings.drain_timeout, settings.idle_timeout
+    return min(drain or idle or _NO_LIMIT, idle or drain or _NO_LIMIT) / LOOKS

@@ -13,6 +13,8 @@ class Role(Enum):
     CLIENT = "client"
     SERVER = "server"
 
+    __hash__ = object.__hash__  # members are compared by identity; Enum's own hash is written in Python
+
     @property
     def peer(self) -> "Role":
         """The other end."""
@@ -25,6 +27,8 @@ class StreamKind(Enum):
     CONTROL = "control"
     REQUEST = "request"
     PUSH = "push"
+
+    __hash__ = object.__hash__
 
 
 class FrameType(IntEnum):

@@ -9,6 +9,7 @@ Each identifier comes at most once. Absent means the default. Unknown identifier
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from h3push.errors import ErrorCode, H3ConnectionError
 from h3push.wire.registry import HTTP2_SETTINGS, Setting
@@ -16,6 +17,9 @@ from h3push.wire.varint import decode_varint, encode_varint
 
 MAX_UNKNOWN_KEPT = 16
 """Unknown settings that `Settings.unknown` keeps; the rest is read and forgotten."""
+
+_SHORT = 64
+"""Bytes of a payload whose meaning is remembered; a client says the same on each connection."""
 
 _KNOWN = frozenset(Setting)
 _BOOLEAN = frozenset({Setting.ENABLE_CONNECT_PROTOCOL, Setting.H3_DATAGRAM})
@@ -46,6 +50,10 @@ def parse_settings(payload: bytes) -> Settings:
         H3ConnectionError: H3_FRAME_ERROR for a pair that is cut off; H3_SETTINGS_ERROR for an identifier that comes twice or
             is reserved, and for a value other than 0 or 1 where only those have a meaning.
     """
+    return _parse_known(payload) if len(payload) <= _SHORT else _parse(payload)
+
+
+def _parse(payload: bytes) -> Settings:
     values: dict[int, int] = {}
     for identifier, value in _pairs(payload):
         if identifier in HTTP2_SETTINGS:
@@ -64,6 +72,9 @@ def parse_settings(payload: bytes) -> Settings:
         h3_datagram=values.get(Setting.H3_DATAGRAM) == 1,
         unknown=tuple(unknown[:MAX_UNKNOWN_KEPT]),
     )
+
+
+_parse_known = lru_cache(maxsize=128)(_parse)
 
 
 def encode_settings(settings: Settings, grease: tuple[int, int] | None = None) -> bytes:
