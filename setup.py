@@ -5,6 +5,7 @@ way, so a wheel without them behaves the same and is only slower.
 
 Environment variables:
     H3PUSH_COMPILED: "1" compiles the listed modules with mypyc; the wheel is then bound to one Python version.
+    H3PUSH_OPTIMISE: level at which the C compiler optimises the compiled modules, "1" when unset.
     H3PUSH_CARGO_FEATURES: features of the crate instead of its default ones, such as "extension-module,aws-lc-rs".
     SETUPTOOLS_RUST_CARGO_PROFILE: cargo's profile, "release" when unset; "fast" rebuilds in seconds.
 """
@@ -22,6 +23,7 @@ from setuptools_rust import Binding, RustExtension
 ROOT = Path(__file__).parent
 PACKAGE = Path("src") / "h3push"
 COMPILED = os.environ.get("H3PUSH_COMPILED", "") == "1"
+OPTIMISE = os.environ.get("H3PUSH_OPTIMISE", "1")
 
 
 def native_module() -> RustExtension:
@@ -48,7 +50,7 @@ def compiled_modules() -> list[Extension]:
     paths = _matching(table["compiled"]) - _matching(table["interpreted"])
     # One C file a module, so that as many compilers as there are processors share the work; -O1, since
     # -O3 takes several times as long, and most of the time at run time goes into calls of Python's C API.
-    return mypycify(sorted(str(path) for path in paths), opt_level="1", debug_level="0", multi_file=True)
+    return mypycify(sorted(str(path) for path in paths), opt_level=OPTIMISE, debug_level="0", multi_file=True)
 
 
 class ParallelBuild(build_ext):
