@@ -38,6 +38,26 @@ def test_the_page_takes_one_round_trip_and_its_resources_none() -> None:
     assert site.asked == ["/page", "/page"]
 
 
+def test_the_promises_of_a_large_page_take_no_round_trip_of_their_own() -> None:
+    """Fifty promises repeat what the browser says of itself by a number, so they and the page fit into the first window."""
+    site = Site()
+    browser = "a browser that says much of itself, " * 15
+
+    async def large(request: h3push.Request) -> h3push.Response:
+        for number in range(50):
+            await request.push(f"/r{number}.css", headers={"user-agent": browser})
+        return h3push.Response(200, {}, b"page")
+
+    site.answers["/large"] = large
+
+    async def scenario(relay: Relayed) -> None:
+        page = await relay.browser.get("/large")
+        assert page.content == b"page"
+        assert page.began < 1.15 * ROUND_TRIP
+
+    relayed(site, scenario)
+
+
 def test_content_is_handed_on_as_it_arrives() -> None:
     """The first piece of a slow response is there long before the last one."""
     site = Site()

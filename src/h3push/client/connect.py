@@ -16,6 +16,11 @@ from h3push.http.url import parse_url
 from h3push.quic.adapter import Driver
 from h3push.runtime.settings import ClientSettings
 
+MOST_BLOCKED = 100
+"""QPACK_BLOCKED_STREAMS of a client that takes pushes, at most. A server's encoder may count each promise as a stream of its own
+until it is acknowledged, and says in full what every promise repeats once they are used up: a page with fifty promises would fill
+a first window with them alone."""
+
 
 def connect(
     url: str,
@@ -67,10 +72,14 @@ def connect(
     """
     _check_connect_arguments(url, cafile, tls, max_pushes, config, settings)
     parsed = parse_url(url)
-    config = config or H3Config()
+    if max_pushes is not None and max_pushes < 0:
+        raise ValueError(f"max_pushes must not be negative: {max_pushes}")
+    if config is None:
+        config = H3Config()
+        config = replace(
+            config, qpack_blocked_streams=max(config.qpack_blocked_streams, min(max_pushes or 0, MOST_BLOCKED))
+        )
     if max_pushes is not None:
-        if max_pushes < 0:
-            raise ValueError(f"max_pushes must not be negative: {max_pushes}")
         config = replace(config, max_concurrent_pushes=max_pushes)
     plan = Plan(
         origin=parsed.origin,
