@@ -77,7 +77,7 @@ class Remembered(Generic[Key, Value]):
 
     def __init__(self) -> None:
         self.kept: dict[Key, Value] = {}
-        """What is remembered."""
+        """The sections that are remembered."""
         self._seen: set[int] = set()
 
     def clear(self) -> None:
