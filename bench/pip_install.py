@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from report import machine, markdown_table, text_table, write_section
-from visits import READY, command, status
+from visits import command, connected
 
 from h3push.server.certificates import DevelopmentCertificates, development_certificates
 
@@ -74,9 +74,7 @@ async def relayed(port: int, made: DevelopmentCertificates, target: Path) -> tup
     """Through a relay that nothing has gone through yet."""
     async with command("relay", f"https://localhost:{port}", "--listen", 0, "--cacert", made.cafile) as relay:
         base = await relay.find(r"(http://localhost:\d+) leads")
-        async with asyncio.timeout(READY):
-            while not (await status(base))["origins"][0]["connected"]:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.1)
+        await connected(base)
         return await install(f"{base}/simple/", target, made.cafile)
 
 

@@ -236,8 +236,7 @@ async def relayed(kind: str, site: Site, way: Way, runs: int, directory: Path) -
             arguments = ("relay", f"https://localhost:{way.port}", "--listen", 0, "--cacert", way.made.cafile)
             relay = await stack.enter_async_context(command(*arguments))
             base = await relay.find(r"(http://localhost:\d+) leads")
-            while not (await status(base))["origins"][0]["connected"]:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.1)
+            await connected(base)
             if kind == "known":
                 await look_around(browser[0], base, site.others)
             elif kind == "used":
@@ -249,6 +248,13 @@ async def relayed(kind: str, site: Site, way: Way, runs: int, directory: Path) -
             into.used[-1] = pushes["bytes_claimed"] - earlier["bytes_claimed"]
             into.wasted[-1] = pushes["bytes_wasted"] - earlier["bytes_wasted"]
     return into
+
+
+async def connected(base: str) -> None:
+    """Wait until a relay has its connection."""
+    async with asyncio.timeout(READY):
+        while not (await status(base))["origins"][0]["connected"]:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
 
 
 async def look_around(browser: devtools.Chromium, base: str, paths: tuple[str, ...]) -> None:
