@@ -1,4 +1,4 @@
-"""Who notices that clients leave: for requests that take a while. Most are answered before anybody has to look."""
+"""A watch for clients that leave: for requests that take a while. Most are answered before anybody has to look."""
 
 import asyncio
 from typing import Protocol
