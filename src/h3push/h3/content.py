@@ -1,11 +1,13 @@
 """Content as DATA frames (RFC 9114 section 7.2.1): held to its message, then written."""
 
+from typing import Final
+
 from h3push.h3.message import MessageInput, MessageSender
 from h3push.h3.transport import Transport
 from h3push.wire.frames import frame_header
 from h3push.wire.registry import FrameType
 
-JOINED_WRITE = 16_384
+JOINED_WRITE: Final = 16_384
 """Content up to this size is joined with its frame header into one write; larger content is not copied, in bytes."""
 
 

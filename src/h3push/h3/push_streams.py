@@ -3,6 +3,8 @@
 These are the calls; `h3.push.server` carries them out, and `h3.push.server_book` knows where each push stands.
 """
 
+from typing import Final
+
 from h3push.errors import ErrorCode, StreamStateError
 from h3push.h3.config import H3Config
 from h3push.h3.events import Event
@@ -233,7 +235,7 @@ class PushStreams(ResponseStreams):
         self._senders.pop(stream_id, None)
 
 
-_TUNNEL = MessageState.TUNNEL
+_TUNNEL: Final = MessageState.TUNNEL
 
 
 def _no_carrier(sender: ResponseSender) -> StreamStateError:

@@ -4,6 +4,8 @@ A response that is *plain* (content of one piece, nothing special about method o
 that are remembered; every other one takes the way of `send_response` and `send_data`, with the same result.
 """
 
+from typing import Final
+
 from h3push.errors import LocalProtocolError, StreamStateError
 from h3push.h3.config import H3Config
 from h3push.h3.connection import H3Connection
@@ -194,9 +196,10 @@ class ResponseStreams(H3Connection[ResponseSender]):
             receiver.advance(MessageInput.CONNECT)
 
 
-_START, _COMPLETE = MessageState.START, MessageState.COMPLETE
-_PLAIN_STATUSES = frozenset(range(200, 600)) - NO_CONTENT_STATUSES - {RESET_CONTENT}
-_SPECIAL_METHODS = (b"HEAD", b"CONNECT")
+_START: Final = MessageState.START
+_COMPLETE: Final = MessageState.COMPLETE
+_PLAIN_STATUSES: Final = frozenset(range(200, 600)) - NO_CONTENT_STATUSES - {RESET_CONTENT}
+_SPECIAL_METHODS: Final = (b"HEAD", b"CONNECT")
 
 
 def check_final(status: int) -> None:
@@ -211,5 +214,5 @@ def is_plain(request: RequestHead | None, status: int, size: int) -> bool:
         0 < size <= JOINED_WRITE
         and status in _PLAIN_STATUSES
         and request is not None
-        and request.method not in _SPECIAL_METHODS
+        and (request.method == b"GET" or request.method not in _SPECIAL_METHODS)
     )

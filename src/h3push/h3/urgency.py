@@ -16,16 +16,18 @@ leaves that to the server). Within an urgency the order is that of RFC 9218 sect
 the other, incremental ones side by side.
 """
 
+from typing import Final
+
 from h3push.http.fields import RequestHead
 from h3push.http.priority import DEFAULT_PRIORITY, LOWEST_URGENCY, Priority, priority_or_default
 
-CRITICAL_PRIORITY = (1 << 31) - 1
+CRITICAL_PRIORITY: Final = (1 << 31) - 1
 """Transport priority of control and QPACK streams: everything else waits for what they say."""
 
-_LEVELS = 1 << 27
+_LEVELS: Final = 1 << 27
 """Levels of one urgency: level 0 is shared by incremental streams, the others go to non-incremental ones in order."""
-_REQUESTED = tuple((1 << 30) + (LOWEST_URGENCY - urgency) * _LEVELS for urgency in range(LOWEST_URGENCY + 1))
-_PUSHED = tuple(-(1 << 30) + (LOWEST_URGENCY - urgency) * _LEVELS for urgency in range(LOWEST_URGENCY + 1))
+_REQUESTED: Final = tuple((1 << 30) + (LOWEST_URGENCY - urgency) * _LEVELS for urgency in range(LOWEST_URGENCY + 1))
+_PUSHED: Final = tuple(-(1 << 30) + (LOWEST_URGENCY - urgency) * _LEVELS for urgency in range(LOWEST_URGENCY + 1))
 """Level 0 of each urgency."""
 
 

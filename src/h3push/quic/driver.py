@@ -1,7 +1,7 @@
 """Drivers with a socket, and what to do with any driver: send content past the core, put control streams first."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from h3push import _quic
 from h3push.errors import ErrorCode
@@ -9,7 +9,7 @@ from h3push.h3.connection import H3Connection
 from h3push.http.content import BytesPart, FileContent
 from h3push.quic.adapter import Driver, NativeEvent, SocketDriver
 
-_DATA = _quic.DATA
+_DATA: Final = _quic.DATA
 
 
 LAST_CONTROL_STREAM = 14
@@ -26,7 +26,8 @@ def control_first(events: list[NativeEvent]) -> list[NativeEvent]:
     """
     before: set[int] = set()
     for event in events:
-        if event[0] == _DATA:
+        kind: int = event[0]
+        if kind == _DATA:
             if not event[2] & 2:
                 before.add(event[1])
             elif event[1] in before and event[2] <= LAST_CONTROL_STREAM:

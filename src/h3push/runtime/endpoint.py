@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from typing import Final
 
 from h3push import _quic
 from h3push.errors import ErrorCode
@@ -35,9 +36,10 @@ from h3push.runtime.owner import EndpointOwner
 
 logger = logging.getLogger("h3push.endpoint")
 
-_DATA = _quic.DATA
-_ACKED = _quic.ACKED
-_FULL = _quic.FLUSH_FULL
+_DATA: Final = _quic.DATA
+_ACKED: Final = _quic.ACKED
+_CLOSED: Final = _quic.CLOSED
+_FULL: Final = _quic.FLUSH_FULL
 
 _SEED_BITS = 8
 """Connections differ in one of so many ways, each of which is made once: a copy of a configuration is dear."""
@@ -236,13 +238,14 @@ class Endpoint:
             events = control_first(events)
         owners, early = self._owners, self._early
         for event in events:
-            kind, handle = event[0], event[1]
+            kind: int = event[0]
+            handle: int = event[1]
             owner = owners.get(handle)
             if owner is None:
                 self._greet(event)
                 continue
             try:
-                if early and handle in early and kind != _quic.CLOSED:
+                if early and handle in early and kind != _CLOSED:
                     self._hold_early(owner, event, now)
                 elif kind == _DATA:
                     happened = owner.core.receive_data(event[2], event[3], event[4], now)

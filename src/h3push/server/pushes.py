@@ -11,6 +11,7 @@ called it off.
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from h3push.errors import ErrorCode, H3PushError, PushNotAllowed, StreamFailed
 from h3push.h3.events import PushCancelled
@@ -27,15 +28,15 @@ from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
 from h3push.server.promised import PromisedPush
 from h3push.server.push import Push, PushState
-from h3push.server.request import Request
+from h3push.server.request import PushMaker, Request
 from h3push.server.response import Response
 
-MISTAKES = frozenset({PushRefusal.METHOD, PushRefusal.CONTENT, PushRefusal.SCHEME, PushRefusal.AUTHORITY})
+MISTAKES: Final = frozenset({PushRefusal.METHOD, PushRefusal.CONTENT, PushRefusal.SCHEME, PushRefusal.AUTHORITY})
 """Refusals that are our caller's mistake: nothing that the client does could change them."""
 
-_LIMIT = PushRefusal.LIMIT
-_PROMISED = PushState.PROMISED
-_plain_heads: dict[tuple[bytes | None, str], RequestHead] = {}
+_LIMIT: Final = PushRefusal.LIMIT
+_PROMISED: Final = PushState.PROMISED
+_plain_heads: Final[dict[tuple[bytes | None, str], RequestHead]] = {}
 """Promised requests with nothing but a path, of all connections, by the authority and the path that was given."""
 MAX_PLAIN_HEADS = 1024
 """So many are kept, none with a query, which may hold a secret; when there are more, all are forgotten."""
@@ -45,7 +46,7 @@ MAX_PATH = 1024
 logger = logging.getLogger("h3push.server")
 
 
-class ServerPushes:
+class ServerPushes(PushMaker):
     """The pushes that were promised on one connection and are not over.
 
     Args:

@@ -5,8 +5,9 @@ Sending is the business of its `ResponseWriter`, which waits for nothing; the wa
 
 import asyncio
 import os
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from mypy_extensions import mypyc_attr
 
@@ -30,12 +31,14 @@ from h3push.server.writer import ResponseWriter
 _ENDED, _UNWANTED = ResponseState.ENDED, ResponseState.UNWANTED
 
 
-class PushMaker(Protocol):
+class PushMaker(ABC):
     """Makes the pushes of a connection."""
 
+    @abstractmethod
     def refusal(self, budget: PushBudget) -> PushRefusal | None:
         """Why a push would be refused now; `None` when one would be promised."""
 
+    @abstractmethod
     def promise(
         self,
         initiator: "Request",
@@ -50,6 +53,7 @@ class PushMaker(Protocol):
     ) -> Push:
         """Promise a request, or say in the push why not."""
 
+    @abstractmethod
     def promise_head(
         self,
         initiator: "Request",
@@ -62,6 +66,7 @@ class PushMaker(Protocol):
     ) -> Push:
         """The same for a request that is as it goes out, for the initiator's own authority."""
 
+    @abstractmethod
     async def wait_for_credit(self) -> None:
         """Wait until there may be more push credit."""
 

@@ -14,6 +14,7 @@ follows in the same turn of the loop, or alone when none does. Written together 
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from h3push.errors import H3PushError, LocalProtocolError, NoStreamCredit, StreamStateError
 from h3push.h3.known import KnownSection
@@ -29,10 +30,14 @@ from h3push.server.response import Response
 
 logger = logging.getLogger("h3push.server")
 
-_WAITING, _HELD, _STARTED = ResponseState.WAITING, ResponseState.HELD, ResponseState.STARTED
-_ENDED, _RESET, _UNWANTED = ResponseState.ENDED, ResponseState.RESET, ResponseState.UNWANTED
+_WAITING: Final = ResponseState.WAITING
+_HELD: Final = ResponseState.HELD
+_STARTED: Final = ResponseState.STARTED
+_ENDED: Final = ResponseState.ENDED
+_RESET: Final = ResponseState.RESET
+_UNWANTED: Final = ResponseState.UNWANTED
 
-_SENT_WITHOUT = NO_CONTENT_STATUSES | {RESET_CONTENT}
+_SENT_WITHOUT: Final = NO_CONTENT_STATUSES | {RESET_CONTENT}
 """Statuses that are sent without content, whatever the method."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache, lru_cache
 from types import MappingProxyType
+from typing import Final
 
 from h3push.errors import ErrorCode, H3ConnectionError
 from h3push.wire.registry import HTTP2_FRAME_TYPES, FrameType, Role, StreamKind, StreamType
@@ -140,7 +141,7 @@ def push_stream_header(push_id: int) -> bytes:
     return PUSH_STREAM + encode_varint(push_id)
 
 
-PUSH_STREAM = encode_varint(StreamType.PUSH)
+PUSH_STREAM: Final = encode_varint(StreamType.PUSH)
 """The stream type, in front of an encoded push ID."""
 
 
@@ -156,10 +157,13 @@ def encode_push_promise(push_id: int, encoded_section: bytes) -> bytes:
 
 def push_promise_frame(encoded_id: bytes, encoded_section: bytes) -> bytes:
     """The same for a push ID that is encoded already."""
-    return frame_header(_PUSH_PROMISE, len(encoded_id) + len(encoded_section)) + encoded_id + encoded_section
+    length = len(encoded_id) + len(encoded_section)
+    header = _SHORT_PROMISES[length] if length < 0x40 else frame_header(FrameType.PUSH_PROMISE, length)
+    return header + encoded_id + encoded_section
 
 
-_PUSH_PROMISE = FrameType.PUSH_PROMISE
+_SHORT_PROMISES: Final = tuple(frame_header(FrameType.PUSH_PROMISE, length) for length in range(0x40))
+"""Headers of nearly all of them, by length."""
 
 
 def parse_push_promise(payload: bytes) -> tuple[int, bytes]:

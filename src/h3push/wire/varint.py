@@ -10,11 +10,13 @@ The two top bits of the first byte say how long the integer is::
 HTTP/3 does not ask for the shortest form (only QUIC's own frame types do), so every form is accepted. We send the shortest.
 """
 
-VARINT_MAX = (1 << 62) - 1
+from typing import Final
+
+VARINT_MAX: Final = (1 << 62) - 1
 """The largest value that a varint holds, 2^62 - 1."""
 
-_ONE_BYTE = tuple(bytes((value,)) for value in range(0x40))
-_VALUE_BITS = {4: (1 << 30) - 1, 8: VARINT_MAX}
+_ONE_BYTE: Final = tuple(bytes((value,)) for value in range(0x40))
+_VALUE_BITS: Final = {4: (1 << 30) - 1, 8: VARINT_MAX}
 
 
 def encode_varint(value: int) -> bytes:

@@ -19,7 +19,7 @@ A priority that the client gives to a promised push waits until its stream is op
 at once.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from h3push.errors import ErrorCode, LocalProtocolError
 from h3push.h3.config import H3Config
@@ -342,5 +342,5 @@ def _no_stream(push: ServerPush) -> Exception:
     return error_of(PushRefusal.NO_STREAM_CREDIT, push.request)
 
 
-_AUTHORITY = PushRefusal.AUTHORITY
-_PROMISED = ServerPushState.PROMISED
+_AUTHORITY: Final = PushRefusal.AUTHORITY
+_PROMISED: Final = ServerPushState.PROMISED

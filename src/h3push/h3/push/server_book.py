@@ -3,6 +3,8 @@
 This module decides and remembers; `h3.push.server` puts on the wire what it decides.
 """
 
+from typing import Final
+
 from mypy_extensions import mypyc_attr
 
 from h3push.errors import ErrorCode, H3ConnectionError, StreamStateError
@@ -15,17 +17,20 @@ from h3push.http.fields import Fields, RequestHead
 from h3push.http.priority import DEFAULT_PRIORITY, Priority
 from h3push.wire.varint import encode_varint
 
-_PROMISE, _OPEN_STREAM, _END = ServerPushInput.PROMISE, ServerPushInput.OPEN_STREAM, ServerPushInput.END
-_ACKNOWLEDGED = ServerPushInput.ACKNOWLEDGED
-_UNPROMISED, _PROMISED = ServerPushState.UNPROMISED, ServerPushState.PROMISED
-_FULFILLED = ServerPushState.FULFILLED
+_PROMISE: Final = ServerPushInput.PROMISE
+_OPEN_STREAM: Final = ServerPushInput.OPEN_STREAM
+_END: Final = ServerPushInput.END
+_ACKNOWLEDGED: Final = ServerPushInput.ACKNOWLEDGED
+_UNPROMISED: Final = ServerPushState.UNPROMISED
+_PROMISED: Final = ServerPushState.PROMISED
+_FULFILLED: Final = ServerPushState.FULFILLED
 """FULFILLED and what is behind it, CANCELLED, are the ends."""
-_FIRST_PROMISE = SERVER_PUSH[_UNPROMISED, _PROMISE][0]
-_SENT_WHOLE = SERVER_PUSH[SERVER_PUSH[_PROMISED, _OPEN_STREAM][0], _END][0]
+_FIRST_PROMISE: Final = SERVER_PUSH[_UNPROMISED, _PROMISE][0]
+_SENT_WHOLE: Final = SERVER_PUSH[SERVER_PUSH[_PROMISED, _OPEN_STREAM][0], _END][0]
 """Two steps of the table at once, for nearly every push: from PROMISED by OPEN_STREAM and END ..."""
 assert SERVER_PUSH[_SENT_WHOLE, _ACKNOWLEDGED][0] is _FULFILLED
 """... and from there by ACKNOWLEDGED."""
-_BY_CLIENT = (CancelledBy.PEER, CancelledBy.GOAWAY)
+_BY_CLIENT: Final = (CancelledBy.PEER, CancelledBy.GOAWAY)
 
 
 @mypyc_attr(acyclic=True)
