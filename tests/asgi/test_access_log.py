@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import io
 import json
 import logging
@@ -14,8 +15,9 @@ import pytest
 import h3push
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
-from h3push.server.access_log import AccessLog
+from h3push.server.access_log import AccessLog, OpenRow
 from h3push.server.log_row import Outcome, Row, printable
+from h3push.server.request import Request
 from h3push.testing import in_world as run_world
 
 from .harness import World, in_world, pushed_paths, respond
@@ -241,3 +243,21 @@ def test_logging_ends_when_nobody_reads() -> None:
         return await pushed_paths(await world.client.get("/plain"))
 
     assert in_world(app, scenario, access_log=AccessLog(Closed())) == []
+
+
+def test_a_row_that_is_written_leaves_no_circle() -> None:
+    """Row and request lead to each other until the row is written; after that, both are freed without the collector."""
+
+    async def scenario(world: World) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                response = await world.client.get("/a.css")
+                assert await response.read() == b"12345"
+            await asyncio.sleep(1)
+            assert not [one for one in gc.get_objects() if isinstance(one, Request | OpenRow)]
+        finally:
+            gc.enable()
+
+    in_world(app, scenario, access_log=AccessLog(io.StringIO(), "json"))

@@ -207,7 +207,10 @@ def _view_of_initiator(request: Logged) -> View | None:
 
 
 class OpenRow:
-    """The row of a response that is not over. It is written once; later news of the response change nothing."""
+    """The row of a response that is not over. It is written once; later news of the response change nothing.
+
+    Once it is written it does not know its request, which leads here: a circle would leave both to the garbage collector.
+    """
 
     __slots__ = (
         "_began",
@@ -218,26 +221,25 @@ class OpenRow:
         "_stats",
         "_thought",
         "_unsent",
-        "_written",
         "place",
     )
 
     def __init__(self, log: ConnectionLog, request: Logged, place: ViewPosition, report: PushReport | None) -> None:
         self._log = log
-        self._request = request
+        self._request: Logged | None = request
         self._report = report
         self._began = datetime.now(UTC)
         self._since = log.clock()
         self._stats: Mapping[str, int | float] = {} if place.position else log.stats()
         self._thought: float | None = None
         self._unsent = 0
-        self._written = False
         self.place = place
         """Where the response stands in its page view."""
 
     def move_to(self, request: Request) -> None:
         """Belong to the request that was made of a push."""
-        self._request = request
+        if self._request is not None:
+            self._request = request
         request.writer.row = self
 
     def began(self) -> None:
@@ -246,40 +248,41 @@ class OpenRow:
 
     def note_unsent(self, stream_id: int, size: int) -> None:
         """Note how much of the response QUIC will not take, if this is its stream."""
-        if self._request.stream_id == stream_id:
+        if self._request is not None and self._request.stream_id == stream_id:
             self._unsent = size
 
     def is_sent_on(self, stream_id: int) -> bool:
         """True when this is the stream of the response, and its end has been handed to QUIC."""
-        return self._request.response_ended and self._request.stream_id == stream_id
+        request = self._request
+        return request is not None and request.response_ended and request.stream_id == stream_id
 
     def ended(self) -> None:
         """Write the row of a response whose end was handed to QUIC, unless QUIC has yet to take what precedes it."""
-        if self._log.is_taken(self._request.stream_id):
-            self._write(Outcome.FAILED if self._request.failed else Outcome.COMPLETE, self._request.bytes_sent)
+        request = self._request
+        if request is not None and self._log.is_taken(request.stream_id):
+            self._write(request, Outcome.FAILED if request.failed else Outcome.COMPLETE, request.bytes_sent)
 
     def given_up(self) -> None:
         """Write the row of a response that we are about to reset."""
-        self.write(Outcome.FAILED if self._request.failed else Outcome.CANCELLED_BY_SERVER)
+        if self._request is not None:
+            self.write(Outcome.FAILED if self._request.failed else Outcome.CANCELLED_BY_SERVER)
 
     def unwanted(self, error: Exception) -> None:
         """Write the row of a response that nobody takes any more."""
+        if self._request is None:
+            return
         push = self._request.fulfils
         by_us = isinstance(error, Timeout) or (push is not None and push.cancelled_by in _BY_US)
         self.write(Outcome.CANCELLED_BY_SERVER if by_us else Outcome.CANCELLED_BY_CLIENT)
 
     def write(self, outcome: Outcome) -> None:
         """Write the row of a response that is not whole, unless it has been written."""
-        if not self._written:
-            self._write(
-                outcome, self._request.bytes_sent - (self._unsent or self._log.waiting(self._request.stream_id))
-            )
-
-    def _write(self, outcome: Outcome, size: int) -> None:
-        if self._written:
-            return
-        self._written = True
         request = self._request
+        if request is not None:
+            self._write(request, outcome, request.bytes_sent - (self._unsent or self._log.waiting(request.stream_id)))
+
+    def _write(self, request: Logged, outcome: Outcome, size: int) -> None:
+        self._request = None
         host, port = request.client[:2]
         row = Row(
             time=self._began,
@@ -296,12 +299,12 @@ class OpenRow:
             user_agent=request.headers.get("user-agent"),
             headers=request.headers,
         )
-        self._add_evidence(row)
+        self._add_evidence(row, request)
         self._log.write(self, row)
 
-    def _add_evidence(self, row: Row) -> None:
+    def _add_evidence(self, row: Row, request: Logged) -> None:
         """Fill in what learning counts."""
-        view, stats, headers = self.place.view, self._stats, self._request.headers
+        view, stats, headers = self.place.view, self._stats, request.headers
         row.connection, row.view, row.page = self._log.name, view.number, view.page
         row.position, row.since_page_ms = self.place.position, self.place.since_page * 1000
         row.think_ms = None if self._thought is None else self._thought * 1000
@@ -310,7 +313,7 @@ class OpenRow:
         if stats:
             row.rtt_ms, row.window = stats["rtt"] * 1000, int(stats["congestion_window"])
         row.conditional = "if-none-match" in headers or "if-modified-since" in headers
-        row.arm = self._request.arm
+        row.arm = request.arm
         if self._report is not None:
             row.pushes_used, row.pushes_unused = self._report.used, self._report.unused
 
