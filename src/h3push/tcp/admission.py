@@ -8,6 +8,8 @@ from weakref import ref
 from uvicorn.server import ServerState
 
 from h3push.runtime.settings import ServerSettings
+from h3push.tcp.gathering import GatheringTransport
+from h3push.tcp.idle_timer import ConnectionLoop
 
 ChooseProtocol = Callable[[asyncio.Transport], type[Any]]
 """Tells which of uvicorn's protocols a connection speaks."""
@@ -34,12 +36,13 @@ class Admission(asyncio.Protocol):
         if len(state.connections) >= self._settings.max_connections:
             transport.abort()
             return
-        protocol = self._choose(transport)(**self._arguments)
+        loop = asyncio.get_running_loop()
+        protocol = self._choose(transport)(**{**self._arguments, "_loop": ConnectionLoop(loop)})
         transport.set_protocol(protocol)
-        protocol.connection_made(transport)
+        protocol.connection_made(GatheringTransport(transport, loop))
         seconds = self._settings.first_request_timeout
         if seconds is not None:
-            asyncio.get_running_loop().call_later(seconds, _close_if_silent, ref(protocol))
+            loop.call_later(seconds, _close_if_silent, ref(protocol))
 
 
 class ReleasedWhenLost:

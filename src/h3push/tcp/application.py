@@ -63,7 +63,6 @@ class TcpApplication:
         counters.requests += 1
         counters.requests_over_tcp += 1
         self.under_way += 1
-        scope = self._shared(scope)
         try:
             if kind == "http":
                 await TcpExchange(self, scope, receive, send).run()
@@ -76,10 +75,13 @@ class TcpApplication:
             self.under_way -= 1
 
     async def _run_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tls = tls_extension(self.settings.tls(send))
-        if tls is not None:
-            scope["extensions"] = {**(scope.get("extensions") or {}), TLS: tls}
-        socket = TcpWebSocket(self.server, scope, receive, send, self.settings.tls(send))
+        tls = self.settings.tls(send)
+        extensions = dict(scope.get("extensions") or {})
+        extension = tls_extension(tls)
+        if extension is not None:
+            extensions[TLS] = extension
+        scope = self.shared_scope(scope, extensions)
+        socket = TcpWebSocket(self.server, scope, receive, send, tls)
         error: BaseException | None = None
         try:
             await self.app(scope, socket.receive, socket.send)
@@ -89,9 +91,9 @@ class TcpApplication:
         finally:
             socket.end(error)
 
-    def _shared(self, scope: Scope) -> Scope:
-        """A scope with what all versions share. A copy: the server goes on with its own."""
-        scope = {**scope, "root_path": self.settings.root_path}
+    def shared_scope(self, scope: Scope, extensions: dict[str, Any]) -> Scope:
+        """Copy a server's scope for the user's application, with what all versions share."""
+        scope = {**scope, "root_path": self.settings.root_path, "extensions": extensions}
         state = self._state()
         if state is not None:
             scope["state"] = state.copy()

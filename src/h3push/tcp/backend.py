@@ -83,7 +83,7 @@ class BackendKind:
 
     def tls(self, send: Send) -> ssl.SSLObject | None:
         """The TLS of the connection behind an application's `send`, for which ASGI has no word; `None` without."""
-        transport = _transport_of(send)
+        transport = getattr(getattr(send, "__self__", None), "transport", None) or _transport_of(send)
         found = None if transport is None else transport.get_extra_info("ssl_object")
         return found if isinstance(found, ssl.SSLObject) else None
 

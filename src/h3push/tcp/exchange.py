@@ -62,6 +62,9 @@ class TcpOwner(Protocol):
     alt_svc: Callable[[], bytes | None]
     """The value of Alt-Svc."""
 
+    def shared_scope(self, scope: Scope, extensions: dict[str, Any]) -> Scope:
+        """Copy a server's scope for the user's application, with what all versions share."""
+
 
 class TcpPusher(Pusher):
     """The server's end of `h3push.push` for a request over TCP, whose delivery is made when it is asked for."""
@@ -118,19 +121,23 @@ class TcpExchange:
             self._row = TcpRow(log, self.request, self._tls, partial(settings.path, send))
 
     def _application_scope(self) -> Scope:
-        """The application's scope. It leads here, so we do not keep it: a circle would live until the collector comes by."""
+        """The application's scope, with what all versions share.
+
+        A copy: the server goes on with its own. It leads here, so it is not kept: a circle lives until the collector comes.
+        """
+        settings = self._owner.settings
         extensions: dict[str, Any] = {
             EARLY_HINT: {},
             H3PUSH: {"push_id": None, "initiator": None, "pusher": TcpPusher(self)},
         }
         if TRAILERS in self._offered:
             extensions[TRAILERS] = {}
-        if self._takes_pushes and self._owner.settings.push_event and self.delivery.takes_pushes:
+        if self._takes_pushes and settings.push_event and self.delivery.takes_pushes:
             extensions[PUSH] = {}
         tls = tls_extension(self._tls)
         if tls is not None:
             extensions[TLS] = tls
-        return {**self._scope, "extensions": extensions}
+        return self._owner.shared_scope(self._scope, extensions)
 
     @property
     def request(self) -> TcpRequest:
@@ -157,10 +164,11 @@ class TcpExchange:
     async def run(self) -> None:
         """Run the application, and see to what comes of it."""
         outcome = Outcome.FAILED
+        authorities = self._owner.server.authorities
         try:
             if self._scope["method"] == "CONNECT":
                 await self._answer(501)  # a 2xx would open a tunnel
-            elif self._is_misdirected():
+            elif authorities is not None and self.request.head.authority not in authorities:
                 await self._answer(421)
             else:
                 await self._run()
@@ -172,36 +180,39 @@ class TcpExchange:
             if self._delivery is not None:
                 self._delivery.ended(failed=outcome is Outcome.FAILED)
             self._tls = None  # an application may leave what leads here in a circle
-            self._write_row(outcome)
+            if self._row is not None:
+                self._write_row(outcome)
 
     async def _run(self) -> None:
+        settings = self._owner.settings
         try:
-            await self._call()
+            if settings.planners and not settings.whole_pages:
+                self._carry_out_plans(early=True)
+                if self._outbox is not None:
+                    await self._outbox.flush()
+            await self._owner.app(self._application_scope(), self.receive, self.send)
             if not self._complete and not self._gone:
                 raise ApplicationError("the application returned before its response was complete")
         except StreamFailed as error:  # the connection ends with the response, so nothing short passes for whole
             logger.info("%r: %s", self.request, error)
             self._failed = True
-        except Exception as error:
-            if not self._complete and (self._gone or self.status is not None):
-                raise  # the server beneath ends the response, so that nothing short passes for whole
-            logger.error("%r: the handler failed", self.request, exc_info=error)
-            self._owner.server.counters.failed += 1
-            if not self._complete:
-                self._failed = True
-                await self._answer(500)
-
-    async def _call(self) -> None:
-        settings = self._owner.settings
-        if settings.planners and not settings.whole_pages:
-            self._carry_out_plans(early=True)
-            if self._outbox is not None:
-                await self._outbox.flush()
-        try:
-            await self._owner.app(self._application_scope(), self.receive, self.send)
         except SystemExit as error:
             # Left alone, it would end the event loop and with it everybody else's responses.
-            raise ApplicationError(f"the application called sys.exit({error.code!r})") from error
+            ended = ApplicationError(f"the application called sys.exit({error.code!r})")
+            ended.__cause__ = error
+            await self._end_after(ended)
+        except Exception as error:
+            await self._end_after(error)
+
+    async def _end_after(self, error: Exception) -> None:
+        """Answer in the application's place where it has not begun to."""
+        if not self._complete and (self._gone or self.status is not None):
+            raise error  # the server beneath ends the response, so that nothing short passes for whole
+        logger.error("%r: the handler failed", self.request, exc_info=error)
+        self._owner.server.counters.failed += 1
+        if not self._complete:
+            self._failed = True
+            await self._answer(500)
 
     def _carry_out_plans(self, *, early: bool) -> None:
         if self._scope["method"] != "GET":
@@ -212,10 +223,6 @@ class TcpExchange:
         elif not early:
             for plan in plans:
                 self.delivery.carry_out(plan)
-
-    def _is_misdirected(self) -> bool:
-        authorities = self._owner.server.authorities
-        return authorities is not None and self.request.head.authority not in authorities
 
     async def _answer(self, status: int) -> None:
         await self.send({"type": START, "status": status, "headers": [(b"content-length", b"0")]})
@@ -233,18 +240,28 @@ class TcpExchange:
     async def send(self, message: Message) -> None:
         """Hand on an event of the application, or carry it out."""
         kind = message["type"]
-        if kind in _OF_THE_RESPONSE:
-            if self._complete:
-                return
-            if kind == START:
-                message = self._started(message)
-            if self._outbox is None:
-                await self._send(message)
-            else:
-                await self._outbox.send(message)
-            if kind != START:
-                self._note_progress(kind, message)
-        elif kind == PUSH:
+        if kind not in _OF_THE_RESPONSE:
+            await self._send_beside(kind, message)
+            return
+        if self._complete:
+            return
+        if kind == START:
+            message = self._started(message)
+        if self._outbox is None:
+            await self._send(message)
+        else:
+            await self._outbox.send(message)
+        if kind == BODY:
+            if self._request is not None and self._scope["method"] != "HEAD":
+                self._request.content_bytes += len(message.get("body", b""))
+            self._complete = not message.get("more_body") and not self._trailers
+        elif kind == TRAILERS:
+            self._complete = not message.get("more_trailers")
+        if self._complete and self._row is not None:
+            self._write_row(Outcome.FAILED if self._failed else Outcome.COMPLETE)
+
+    async def _send_beside(self, kind: str, message: Message) -> None:
+        if kind == PUSH:
             events.deliver_push(self.delivery, message)
         elif kind == EARLY_HINT:
             events.deliver_early_hint(self.delivery, message)
@@ -263,7 +280,7 @@ class TcpExchange:
         status, fields, owner = int(message["status"]), own_fields(message.get("headers", ())), self._owner
         if status == 200 and owner.settings.whole_pages:
             self._carry_out_plans(early=False)
-        named = {name for name, _ in fields}
+        named = dict(fields)
         if self._delivery is not None or (self._takes_pushes and b"link" in named):
             delivery = self.delivery
             events.deliver_response(delivery, status, fields)
@@ -284,13 +301,3 @@ class TcpExchange:
         if alternative is not None and b"alt-svc" not in named:
             fields.append((b"alt-svc", alternative))
         return {**message, "headers": fields}
-
-    def _note_progress(self, kind: str, message: Message) -> None:
-        if kind == BODY:
-            if self._request is not None and self._scope["method"] != "HEAD":
-                self._request.content_bytes += len(message.get("body", b""))
-            self._complete = not message.get("more_body") and not self._trailers
-        elif kind == TRAILERS:
-            self._complete = not message.get("more_trailers")
-        if self._complete:
-            self._write_row(Outcome.FAILED if self._failed else Outcome.COMPLETE)

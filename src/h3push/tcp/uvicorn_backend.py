@@ -24,12 +24,16 @@ LINGER = 0.5
 they knew, and one that comes to a closed connection is lost; 0.5 s is longer than the way of most, and Ctrl-C may take it."""
 
 
-class Http1Protocol(ReleasedWhenLost, AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a class that uvicorn chooses
-    """HTTP/1.1 by what uvicorn finds: httptools, or h11."""
+class H11Protocol(ReleasedWhenLost, AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a class that uvicorn chooses
+    """HTTP/1.1 where httptools is not installed."""
 
 
 def _http1(_transport: asyncio.Transport) -> type[Any]:
-    return Http1Protocol
+    if find_spec("httptools") is None:
+        return H11Protocol
+    from h3push.tcp.httptools_protocol import HttptoolsProtocol
+
+    return HttptoolsProtocol
 
 
 class UvicornBackend:
