@@ -51,6 +51,13 @@ def test_what_a_stranger_says_of_the_way_is_dropped() -> None:
     assert kept[b"x-forwarded-proto"] == b"http"
 
 
+def test_a_host_says_nothing_else_in_forwarded() -> None:
+    """A quote in Host ends no value: it is escaped (RFC 9110 section 5.6.4), so that no parameter can be made up behind it."""
+    hop = HOP._replace(authority='a";proto=http;for="6.6.6.6\\')
+    told = dict(request_fields([], hop))[b"forwarded"]
+    assert told == b'for="[2001:db8::7]";host="a\\";proto=http;for=\\"6.6.6.6\\\\";proto=https'
+
+
 def test_trailers_are_asked_for_when_the_client_takes_them() -> None:
     """TE is of the connection; the one word of it that matters is said anew (RFC 9110 section 10.1.4)."""
     assert (b"te", b"trailers") in request_fields([(b"te", b"gzip, trailers")], HOP)

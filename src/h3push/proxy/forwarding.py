@@ -148,7 +148,8 @@ _OF_THE_CLIENT = frozenset({b"x-forwarded-proto", b"x-forwarded-host"})
 def _forwarded(hop: Hop) -> bytes:
     """One element of Forwarded (RFC 7239 section 4)."""
     node = f'"[{hop.client}]"' if ":" in hop.client else hop.client
-    return f'for={node};host="{hop.authority}";proto={hop.scheme}'.encode("latin-1")
+    host = hop.authority.replace("\\", "\\\\").replace('"', '\\"')  # else a client could write parameters of its own
+    return f'for={node};host="{host}";proto={hop.scheme}'.encode("latin-1")
 
 
 def _joined(kept: Fields, added: Iterable[Field]) -> Fields:
