@@ -112,6 +112,23 @@ def test_views_that_are_held_out_tell_for_those_that_are_not(tmp_path: Path) -> 
     assert (route.views, candidates(route)["/a.css"].total) == (30, Count(5, 10))
 
 
+def test_what_no_push_could_answer_is_no_candidate(tmp_path: Path) -> None:
+    """What was posted, and WebSockets of every version: a push answers GET (RFC 9114 section 4.6). They are no bad lines either."""
+    log = LogOfTest()
+    for number in range(5):
+        log.page(number)
+        log.member(number, "/a.css")
+        log.member(number, "/order", method="POST", position=2)
+        log.member(number, "/chat", method="CONNECT", position=3)
+        log.member(number, "/chat", status=101, protocol="HTTP/1.1", position=4)
+    log.page(5, "/order", method="POST")
+    tally = Tally()
+    routes = learned([log.write(tmp_path / "log.jsonl")], tmp_path, tally=tally)
+    assert list(routes) == ["/"]
+    assert list(candidates(routes["/"])) == ["/a.css"]
+    assert (tally.rows, tally.bad, tally.homeless) == (10, 0, 0)
+
+
 def test_a_thing_fetched_twice_is_used_once(tmp_path: Path) -> None:
     log = LogOfTest()
     for number in range(3):

@@ -12,6 +12,7 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "connection": "string",
         "view": "string",
         "page": "string",
+        "method": "string",
         "path": "string",
         "position": "int64",
         "since_page_ms": "float64",

@@ -23,12 +23,14 @@ from h3push.judge.logs import (
 from h3push.judge.visitors import Visitors
 
 if TYPE_CHECKING:
-    from ibis.expr.types import Table
+    from ibis.expr.types import BooleanValue, Table
 
 GROUP = 64
 """Files that are read into one table."""
 BATCH = 50_000
 """Rows that are written at a time."""
+SWITCHING_PROTOCOLS = 101
+"""Status of a WebSocket over HTTP/1.1."""
 Announce = Callable[[str], None]
 """Told what is done now, in a few words."""
 
@@ -98,12 +100,12 @@ def _own_rows(paths: list[Path], compression: str | None, store: Store, tally: T
     raw = store.json_lines(paths, compression)
     is_row = (raw.time.length() >= len("2026-11-28T18:35:19")) & raw.path.notnull()
     is_at_home = is_row & raw.page.notnull() & raw.position.notnull() & raw.connection.notnull() & raw["view"].notnull()
+    is_told = is_at_home & _may_be_pushed(raw)
+    marks = {"is_row": is_row, "is_at_home": is_at_home, "is_told": is_told}
     try:
-        kept = store.keep(raw.mutate(is_row=is_row.fill_null(False), is_at_home=is_at_home.fill_null(False)))
+        kept = store.keep(raw.mutate(**{name: mark.fill_null(False) for name, mark in marks.items()}))
         counts = (
-            kept.aggregate(
-                rows=kept.count(), good=kept.is_row.cast("int64").sum(), home=kept.is_at_home.cast("int64").sum()
-            )
+            kept.aggregate(rows=kept.count(), **{name: kept[name].cast("int64").sum() for name in marks})
             .to_pyarrow()
             .to_pylist()[0]
         )
@@ -111,15 +113,21 @@ def _own_rows(paths: list[Path], compression: str | None, store: Store, tally: T
         if is_interruption(error):
             raise KeyboardInterrupt from None
         raise LogError(f"cannot read {paths[0]}: {str(error).splitlines()[0]}") from None
-    rows, good, home = (int(counts[name] or 0) for name in ("rows", "good", "home"))
-    tally.rows += home
+    rows, good, home, told = (int(counts[name] or 0) for name in ("rows", *marks))
+    tally.rows += told
     tally.homeless += good - home
     if rows > good:
         _show_bad(paths, rows - good, tally)
-    if not home:
+    if not told:
         return None
-    table = kept.filter(kept.is_at_home).drop("is_row", "is_at_home")
+    table = kept.filter(kept.is_told).drop(*marks)
     return table.mutate(view=table.connection.concat("/", table["view"]))
+
+
+def _may_be_pushed(t: "Table") -> "BooleanValue":
+    """True for what a push could have answered: nothing that was posted, and no WebSocket (CONNECT, or 101 over HTTP/1.1)."""
+    asked = t.method.fill_null("GET").isin(["GET", "HEAD"])
+    return asked & (t.status.fill_null(0) != SWITCHING_PROTOCOLS)
 
 
 def _show_bad(paths: list[Path], count: int, tally: Tally) -> None:
