@@ -113,7 +113,7 @@ def test_views_that_are_held_out_tell_for_those_that_are_not(tmp_path: Path) -> 
 
 
 def test_what_no_push_could_answer_is_no_candidate(tmp_path: Path) -> None:
-    """What was posted, and WebSockets of every version: a push answers GET (RFC 9114 section 4.6). They are no bad lines either."""
+    """What was posted, and WebSockets of every version: a push answers GET (RFC 9114 section 4.6). No line is a bad one."""
     log = LogOfTest()
     for number in range(5):
         log.page(number)

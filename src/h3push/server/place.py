@@ -118,6 +118,11 @@ class Place:
     link: Link
     """To the supervisor."""
 
+    @property
+    def has_others(self) -> bool:
+        """True when there are further places: a client's connections may come to any of them."""
+        return self.steered[1] > 2
+
     def options(self, address: Address) -> dict[str, Any]:
         """The arguments to bind a driver at this address with (`_quic.Endpoint.bind`)."""
         return {

@@ -50,6 +50,8 @@ def serve_tcp_too(
     """
     tls = TcpTls(list(kind.abilities.versions), key_log_file, ciphers=ciphers, oldest=oldest_tls)
     tls.load(identities, clients)
+    place = (service.server if isinstance(service, ASGIServer) else service).place
+    tls.visits.is_split = place is not None and place.has_others
     if isinstance(service, ASGIServer):
         run = service.handler
         return TcpSide(

@@ -7,10 +7,21 @@ from datetime import UTC, datetime
 
 from h3push.server.access_log import AccessLog
 from h3push.server.log_row import Outcome, Row
-from h3push.server.views import ViewPosition, Views
+from h3push.server.views import ViewPosition
 from h3push.tcp.path import PathMeasures
 from h3push.tcp.request import TcpRequest
-from h3push.tcp.tls import TlsConnection
+from h3push.tcp.tls import IdentityContext, TlsConnection
+from h3push.tcp.visits import Visit
+
+
+def _visit_of(tls: ssl.SSLObject | None, request: TcpRequest, log: AccessLog) -> Visit | None:
+    if not isinstance(tls, TlsConnection):
+        return None
+    if tls.visit is None:
+        context = tls.context
+        assert isinstance(context, IdentityContext)
+        tls.visit = context.visits.of(request, log)
+    return tls.visit
 
 
 class TcpRow:
@@ -39,10 +50,9 @@ class TcpRow:
         self._thought: float | None = None
         self._name: str | None = None
         self._place: ViewPosition | None = None
-        if isinstance(tls, TlsConnection):
-            if tls.views is None:
-                tls.views, tls.log_name = Views(), log.name_connection()
-            self._name, self._place = tls.log_name, tls.views.place(request, None, self._since)
+        visit = _visit_of(tls, request, log)
+        if visit is not None:
+            self._name, self._place = visit.name, visit.views.place(request, None, self._since)
         is_page = self._place is not None and not self._place.position
         self._path = path() if is_page else None
 

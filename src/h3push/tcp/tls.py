@@ -11,7 +11,7 @@ from typing import Any
 from h3push.asgi.scope import subject_of
 from h3push.server.identities import Identities, Identity
 from h3push.server.tls import ClientAuth, TrustedClients
-from h3push.server.views import Views
+from h3push.tcp.visits import Visit, Visits
 
 VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 """OpenSSL's names of TLS versions -> their numbers (RFC 8446 section 4.1.2)."""
@@ -24,6 +24,8 @@ class IdentityContext(ssl.SSLContext):
     """The certificate and its key."""
     ciphers: dict[str, int]
     """OpenSSL's names of cipher suites -> their numbers."""
+    visits: Visits
+    """Those of its listener."""
 
 
 class TlsConnection(ssl.SSLObject):
@@ -31,10 +33,8 @@ class TlsConnection(ssl.SSLObject):
 
     extension: dict[str, Any] | None = None
     """ASGI's extension for it, once a request asked."""
-    views: Views | None = None
+    visit: Visit | None = None
     """The page views of the connection, where there is an access log."""
-    log_name = ""
-    """The connection's name in that log."""
 
 
 class TcpTls:
@@ -62,6 +62,8 @@ class TcpTls:
         self._ciphers = ciphers
         self._oldest = oldest
         self._key_log_file = key_log_file
+        self.visits = Visits()
+        """Which connections share their page views."""
         self._identities = Identities()
         self._contexts: dict[Identity, IdentityContext] = {}
         self.context = self._bare()
@@ -96,6 +98,7 @@ class TcpTls:
     def _bare(self) -> IdentityContext:
         context = IdentityContext(ssl.PROTOCOL_TLS_SERVER)
         context.sslobject_class = TlsConnection
+        context.visits = self.visits
         context.minimum_version = self._oldest
         if self._ciphers is not None:
             try:
