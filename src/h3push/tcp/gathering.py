@@ -69,11 +69,11 @@ class GatheringTransport(asyncio.Transport):
         self._transport.abort()
 
     def is_closing(self) -> bool:
-        """Whether it is closed, or about to be."""
+        """True when it is closed, or about to be."""
         return self._transport.is_closing()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What the transport beneath knows."""
+        """A fact that the transport beneath knows."""
         if name == "ssl_object" and self._tls is not None:
             return self._tls
         return self._transport.get_extra_info(name, default)
