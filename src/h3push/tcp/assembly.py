@@ -1,8 +1,13 @@
 """Gives a server of HTTP/3 its TCP side: from what it serves to how that is run over HTTP/1.1 and HTTP/2."""
 
 import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from h3push.asgi.serve import ASGIServer
+from h3push.asgi.types import ASGIApplication
+from h3push.delivery.state import DeliveryState
 from h3push.files.app import DirectoryApp
 from h3push.files.handler import DirectoryHandler
 from h3push.server.identities import Identities
@@ -52,46 +57,55 @@ def serve_tcp_too(
     tls.load(identities, clients)
     place = (service.server if isinstance(service, ASGIServer) else service).place
     tls.visits.is_split = place is not None and place.has_others
-    if isinstance(service, ASGIServer):
-        run = service.handler
-        return TcpSide(
-            service.server,
-            run.app,
-            run.delivery,
-            kind,
-            tls,
-            TcpSettings(
-                root_path=run.settings.root_path,
-                planners=run.settings.planners,
-                push_event=run.settings.push_event,
-                takes_pushes=kind.takes_pushes,
-                tls=kind.tls,
-                path=kind.path,
-            ),
-            state=lambda: run.state,
-            given=given,
-            proxies=proxies,
-            alt_svc=alt_svc,
-            redirect_port=redirect_port,
-        )
-    handler = service.handler
-    if not isinstance(handler, DirectoryHandler):
-        raise TypeError("over TCP, an ASGI application or a directory can be served, not a plain handler")
+    served = _of_application(service, kind) if isinstance(service, ASGIServer) else _of_directory(service, kind)
     return TcpSide(
-        service,
-        DirectoryApp(handler.directory),
-        handler.delivery,
+        served.server,
+        served.app,
+        served.delivery,
         kind,
         tls,
-        TcpSettings(
-            planners=handler.planners, whole_pages=True, takes_pushes=kind.takes_pushes, tls=kind.tls, path=kind.path
-        ),
-        state=_no_state,
+        served.settings,
+        state=served.state,
         given=given,
         proxies=proxies,
         alt_svc=alt_svc,
         redirect_port=redirect_port,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """The part of a server of HTTP/3 that answers over TCP too."""
+
+    server: Server
+    app: ASGIApplication
+    delivery: DeliveryState
+    settings: TcpSettings
+    state: Callable[[], dict[str, Any] | None]
+    """The lifespan's; it is there when the application has started."""
+
+
+def _of_application(service: ASGIServer, kind: BackendKind) -> _Served:
+    run = service.handler
+    settings = TcpSettings(
+        root_path=run.settings.root_path,
+        planners=run.settings.planners,
+        push_event=run.settings.push_event,
+        takes_pushes=kind.takes_pushes,
+        tls=kind.tls,
+        path=kind.path,
+    )
+    return _Served(service.server, run.app, run.delivery, settings, lambda: run.state)
+
+
+def _of_directory(server: Server, kind: BackendKind) -> _Served:
+    handler = server.handler
+    if not isinstance(handler, DirectoryHandler):
+        raise TypeError("over TCP, an ASGI application or a directory can be served, not a plain handler")
+    settings = TcpSettings(
+        planners=handler.planners, whole_pages=True, takes_pushes=kind.takes_pushes, tls=kind.tls, path=kind.path
+    )
+    return _Served(server, DirectoryApp(handler.directory), handler.delivery, settings, _no_state)
 
 
 def _no_state() -> None:
