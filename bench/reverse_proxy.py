@@ -30,7 +30,7 @@ NGINX = "nginx"
 UPSTREAM_PORT = 18_080
 QUIET_RATE = 100
 """Requests a second at which nobody is busy."""
-PER_CONNECTION = 4_000
+PER_CONNECTION = 2_000
 """Requests on one connection: some servers end one that has had many."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
