@@ -7,7 +7,7 @@ the client can take. Rows go to the one access log, counts to the one `ServerCou
 (Alt-Svc, RFC 7838), which is how browsers come to it.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from h3push.asgi.types import TLS, ASGIApplication, Receive, Scope, Send
@@ -51,23 +51,25 @@ class TcpApplication:
         """Responses that are not complete."""
         self._state = state
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or one WebSocket."""
+        if scope["type"] == "http":
+            return TcpExchange(self, scope, receive, send).run()  # not awaited here: a coroutine more for each request
+        return self._run_other(scope, receive, send)
+
+    async def _run_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
             await answer_lifespan(receive, send)
             return
-        if kind not in {"http", "websocket"}:
+        if kind != "websocket":
             raise NotImplementedError(f"h3push knows no {kind!r}")
         counters = self.server.counters
         counters.requests += 1
         counters.requests_over_tcp += 1
         self.under_way += 1
         try:
-            if kind == "http":
-                await TcpExchange(self, scope, receive, send).run()
-            else:
-                await self._run_websocket(scope, receive, send)
+            await self._run_websocket(scope, receive, send)
         except Exception:
             counters.failed += 1
             raise

@@ -61,6 +61,8 @@ class TcpOwner(Protocol):
     """How the application is run."""
     alt_svc: Callable[[], bytes | None]
     """The value of Alt-Svc."""
+    under_way: int
+    """Responses that are not complete."""
 
     def shared_scope(self, scope: Scope, extensions: dict[str, Any]) -> Scope:
         """Copy a server's scope for the user's application, with what all versions share."""
@@ -164,7 +166,11 @@ class TcpExchange:
     async def run(self) -> None:
         """Run the application, and see to what comes of it."""
         outcome = Outcome.FAILED
-        authorities = self._owner.server.authorities
+        owner = self._owner
+        counters, authorities = owner.server.counters, owner.server.authorities
+        counters.requests += 1
+        counters.requests_over_tcp += 1
+        owner.under_way += 1
         try:
             if self._scope["method"] == "CONNECT":
                 await self._answer(501)  # a 2xx would open a tunnel
@@ -176,7 +182,11 @@ class TcpExchange:
                 outcome = Outcome.CANCELLED_BY_CLIENT if self._gone and not self._complete else Outcome.COMPLETE
         except ClientGoneError:
             outcome = Outcome.CANCELLED_BY_CLIENT
+        except Exception:
+            counters.failed += 1
+            raise
         finally:
+            owner.under_way -= 1
             if self._delivery is not None:
                 self._delivery.ended(failed=outcome is Outcome.FAILED)
             self._tls = None  # an application may leave what leads here in a circle
