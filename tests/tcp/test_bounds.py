@@ -71,6 +71,23 @@ def test_a_connection_that_asked_stays(served: Any) -> None:
     served(app, scenario, settings=h3push.ServerSettings(first_request_timeout=0.3))
 
 
+@pytest.mark.parametrize("version", ["h2", "http/1.1"])
+def test_a_connection_that_ended_before_it_asked_is_let_alone(served: Any, version: str) -> None:
+    """Its time-out comes and finds nothing to close, also when something still holds the connection."""
+    failures: list[Any] = []
+
+    async def scenario(world: Any) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+        _, writer = await connect(world, version)
+        held = await one_of(world)
+        writer.close()
+        await asyncio.sleep(0.5)
+        assert held
+
+    served(app, scenario, settings=h3push.ServerSettings(first_request_timeout=0.3))
+    assert failures == []
+
+
 def test_connections_beyond_the_bound_are_closed(served: Any) -> None:
     """`max_connections`; those that are there go on."""
 

@@ -72,5 +72,7 @@ def _close_if_silent(place: "ref[Any]") -> None:
     The timer does not keep a connection that has ended: there may be thousands within its time, with all that they had buffered.
     """
     protocol = place()
-    if protocol is not None and protocol.cycle is None and protocol.transport.get_protocol() is protocol:
+    if protocol is None or protocol.transport.is_closing():
+        return
+    if protocol.cycle is None and protocol.transport.get_protocol() is protocol:
         protocol.transport.abort()
