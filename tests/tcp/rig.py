@@ -6,7 +6,7 @@ from typing import Any
 import uvicorn
 import zttp
 
-from h3push.tcp.gathering import GatheringTransport
+from h3push.tcp.gathering import GatheringTransport, Turns
 from h3push.tcp.zttp_protocols import Http2Protocol
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -44,7 +44,7 @@ class Rig:
         self.wire = Wire()
         self.client: Any = None
         self.served = protocol(config=config, server_state=uvicorn.Server(config).server_state, app_state={})
-        self.served.connection_made(GatheringTransport(self.wire, asyncio.get_running_loop()))
+        self.served.connection_made(GatheringTransport(self.wire, Turns()))
         if protocol is Http2Protocol:
             self.client = zttp.Connection(zttp.CLIENT, protocol=zttp.HTTP2)
             self.client.initiate_connection()

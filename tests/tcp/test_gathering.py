@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("uvicorn")
 pytest.importorskip("zttp")
 
-from h3push.tcp.gathering import MOST_GATHERED, GatheringTransport
+from h3push.tcp.gathering import MOST_GATHERED, GatheringTransport, Turns
 from h3push.tcp.httptools_protocol import HttptoolsProtocol
 from h3push.tcp.zttp_protocols import Http1Protocol, Http2Protocol
 
@@ -27,7 +27,7 @@ def test_what_one_turn_writes_leaves_together() -> None:
 
     async def scenario() -> None:
         wire = Wire()
-        transport = GatheringTransport(wire, asyncio.get_running_loop())
+        transport = GatheringTransport(wire, Turns())
         transport.write(b"a")
         transport.write(b"")
         transport.write(bytearray(b"b"))
@@ -42,12 +42,27 @@ def test_what_one_turn_writes_leaves_together() -> None:
     asyncio.run(scenario())
 
 
+def test_connections_that_write_in_one_turn_each_send_what_is_theirs() -> None:
+    """One call of the loop ends a turn for all of them, and the next turn has one of its own."""
+
+    async def scenario() -> None:
+        turns, wires = Turns(), [Wire() for _ in range(3)]
+        transports = [GatheringTransport(wire, turns) for wire in wires]
+        for number in range(2):
+            for transport in transports[number:]:
+                transport.write(b"%d" % number)
+            await turn()
+        assert [wire.done for wire in wires] == [[b"0"], [b"0", b"1"], [b"0", b"1"]]
+
+    asyncio.run(scenario())
+
+
 def test_no_more_than_a_bound_waits() -> None:
     """Whoever writes without an end in one turn is held back by the transport beneath, which has it by then."""
 
     async def scenario() -> None:
         wire = Wire()
-        transport = GatheringTransport(wire, asyncio.get_running_loop())
+        transport = GatheringTransport(wire, Turns())
         for _ in range(100):
             transport.write(bytes(MOST_GATHERED // 4))
             assert transport.get_write_buffer_size() <= 1000 + MOST_GATHERED
@@ -67,7 +82,7 @@ def test_closing_sends_and_aborting_drops_what_waits() -> None:
     async def scenario() -> None:
         closed, aborted = Wire(), Wire()
         for wire, end in ((closed, "close"), (aborted, "abort")):
-            transport = GatheringTransport(wire, asyncio.get_running_loop())
+            transport = GatheringTransport(wire, Turns())
             transport.write(b"last")
             getattr(transport, end)()
             await turn()

@@ -8,7 +8,7 @@ from weakref import ref
 from uvicorn.server import ServerState
 
 from h3push.runtime.settings import ServerSettings
-from h3push.tcp.gathering import GatheringTransport
+from h3push.tcp.gathering import GatheringTransport, Turns
 from h3push.tcp.idle_timer import ConnectionLoop
 
 ChooseProtocol = Callable[[asyncio.Transport], type[Any]]
@@ -21,12 +21,14 @@ class Admission(asyncio.Protocol):
     Args:
         choose: tells which one.
         settings: `max_connections` and `first_request_timeout`.
+        turns: those of the server.
         arguments: those of uvicorn's protocols.
     """
 
-    def __init__(self, choose: ChooseProtocol, settings: ServerSettings, **arguments: Any) -> None:
+    def __init__(self, choose: ChooseProtocol, settings: ServerSettings, turns: Turns, **arguments: Any) -> None:
         self._choose = choose
         self._settings = settings
+        self._turns = turns
         self._arguments = arguments
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -39,7 +41,7 @@ class Admission(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         protocol = self._choose(transport)(**{**self._arguments, "_loop": ConnectionLoop(loop)})
         transport.set_protocol(protocol)
-        protocol.connection_made(GatheringTransport(transport, loop))
+        protocol.connection_made(GatheringTransport(transport, self._turns))
         seconds = self._settings.first_request_timeout
         if seconds is not None:
             loop.call_later(seconds, _close_if_silent, ref(protocol))

@@ -14,18 +14,38 @@ MOST_GATHERED = 65_536
 """Bytes that wait for the end of a turn. As many as asyncio buffers before it asks the writer to pause: four full TLS records."""
 
 
+class Turns:
+    """Tells the connections that have written in a turn of the event loop when it is over: all of them by one call."""
+
+    __slots__ = ("_writing",)
+
+    def __init__(self) -> None:
+        self._writing: list[GatheringTransport] = []
+
+    def add(self, transport: "GatheringTransport") -> None:
+        """A connection has something that waits."""
+        if not self._writing:
+            asyncio.get_running_loop().call_soon(self._end)
+        self._writing.append(transport)
+
+    def _end(self) -> None:
+        writing, self._writing = self._writing, []
+        for transport in writing:
+            transport.end_turn()
+
+
 class GatheringTransport(asyncio.Transport):
     """Stands before a transport, and hands on in one piece what was written in one turn.
 
     Args:
         transport: of the connection.
-        loop: whose turns they are.
+        turns: tells when one is over.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, turns: Turns) -> None:
         super().__init__()
         self._transport = transport
-        self._loop = loop
+        self._turns = turns
         self._waiting: list[bytes | bytearray | memoryview] = []
         self._size = 0
         self._is_scheduled = False
@@ -43,9 +63,10 @@ class GatheringTransport(asyncio.Transport):
         self._waiting.append(data)
         if not self._is_scheduled:
             self._is_scheduled = True
-            self._loop.call_soon(self._end_turn)
+            self._turns.add(self)
 
-    def _end_turn(self) -> None:
+    def end_turn(self) -> None:
+        """Send what waits; a transport of asyncio raises nothing for a connection that is lost."""
         self._is_scheduled = False
         self.flush()
 

@@ -18,6 +18,7 @@ from h3push.asgi.types import ASGIApplication
 from h3push.runtime.settings import ServerSettings
 from h3push.tcp.admission import Admission, ChooseProtocol, ReleasedWhenLost
 from h3push.tcp.backend import Abilities, BackendKind, version_of
+from h3push.tcp.gathering import Turns
 
 LINGER = 0.5
 """Seconds in which a server that stops still answers on connections that are idle. Their clients may have sent a request before
@@ -54,7 +55,7 @@ class UvicornBackend:
             from h3push.tcp.zttp_protocols import by_alpn
 
             choose = by_alpn
-        http: Any = partial(Admission, choose, settings)
+        http: Any = partial(Admission, choose, settings, Turns())
         self._sockets = sockets
         self._config = uvicorn.Config(
             app,
