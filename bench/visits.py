@@ -23,6 +23,9 @@ READY = 20.0
 """Seconds in which a process has to be there."""
 SETTLED = 0.5
 """Seconds after a load in which the link's last report comes, and the browser ends what it does."""
+OPEN_FOR = 8
+"""Round trips for which a relay's connection is open before a visit. In the first ones QUIC looks for the largest datagram that
+the path takes, and its probes take room in the first window."""
 CARRIED = 1_200_000
 """Bytes that go through a relay whose connection is to have been used: more than the path holds."""
 ELSEWHERE = "elsewhere.test"
@@ -130,6 +133,8 @@ class Way:
     link: Process | None
     """`None`: nothing lies between."""
     made: DevelopmentCertificates
+    rtt: float = 0
+    """Milliseconds."""
 
     @property
     def octets(self) -> int:
@@ -162,7 +167,7 @@ async def linked(port: int, made: DevelopmentCertificates, path: Between) -> Asy
         return
     flags = ("--rtt", path.rtt, "--rate", path.rate, "--loss", path.loss, "--report", 0.2)
     async with command("lab", "link", "--listen", 0, "--to", port, *flags) as link:
-        yield Way(int(await link.find(r"127\.0\.0\.1:(\d+) leads")), link, made)
+        yield Way(int(await link.find(r"127\.0\.0\.1:(\d+) leads")), link, made, path.rtt)
 
 
 async def see(site: Site, way: Way, directory: Path) -> None:
@@ -237,6 +242,7 @@ async def relayed(kind: str, site: Site, way: Way, runs: int, directory: Path) -
             relay = await stack.enter_async_context(command(*arguments))
             base = await relay.find(r"(http://localhost:\d+) leads")
             await connected(base)
+            await asyncio.sleep(max(SETTLED, OPEN_FOR * way.rtt / 1000))
             if kind == "known":
                 await look_around(browser[0], base, site.others)
             elif kind == "used":
