@@ -10,7 +10,8 @@ through `h3push relay`, which stands on the browser's side of the link and speak
 
 "wide" is the same as h3 or relay with a server whose first window is 32 packets. The sites are the one of `h3push demo`, Python's
 documentation, both served by `h3push serve --compress`, and Django's admin behind `h3push proxy`. A server has been asked for its
-pages before, so it knows what goes with them.
+pages before. But a plan is for one authority, and each cell's link has a port of its own: the first visit of a cell finds no
+plan for a large page, and the median leaves it out.
 
 Every visit has a browser of its own, so nothing is cached in it and its connections are new; it has loaded an empty page of
 another server. It loads a first page of the site and a second one. Times are the browser's own (Navigation Timing), bytes are the
@@ -303,9 +304,9 @@ def main() -> None:
     count = sum(len({cell.way for cell in cells if cell.site == site.name}) > 0 for site in known)
     said = (
         f"{machine()}; {options.rate:g} Mbit/s; medians of {options.runs} visits; milliseconds. {len(cells)} cells of "
-        f"{count} sites. At the end of the run the machine had a load of {os.getloadavg()[1]:.0f} on {os.cpu_count()} "
-        "cores: what is "
-        "relative counts, and each way loses some tens of milliseconds by it."
+        f"{count} sites. At the end the machine had a load of {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores. First byte, "
+        "in round trips: from the beginning of the visit / from the document's request / the same less what that takes where "
+        "there is no link."
     )
     tables = [said, markdown_table(*rows(cells)), markdown_table(list(SAVED), saved(cells))]
     print("\n\n".join([said, text_table(list(SAVED), saved(cells))]))

@@ -171,7 +171,7 @@ async def linked(port: int, made: DevelopmentCertificates, path: Between) -> Asy
 
 
 async def see(site: Site, way: Way, directory: Path) -> None:
-    """Load all pages twice: then the server knows what goes with them, and has compressed what is large."""
+    """Load all pages twice: then the server has read them, and has compressed what is large."""
     async with chromium(directory, *trusting(way)) as (browser, _):
         for _ in range(2):
             await look_around(browser, f"https://localhost:{way.port}", (site.first, site.second, *site.others))
