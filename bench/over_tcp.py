@@ -43,6 +43,8 @@ COMMAND = ["-c", "from h3push.cli import main; main()"]
 WORKERS = 4
 HTTP2 = "HTTP/2, 10 connections x 5 streams, and 1 x 50 over HTTP/3"
 OVER_HTTP3 = "h3push, HTTP/3"
+PATIENCE = 60
+"""Seconds for a measurement that takes two or three. Hypercorn's WebSocket stands still now and then."""
 Measure = Callable[[int, int], tuple[float, float]]
 """Of a port and a process: operations a second, and microseconds of the server's CPU for one."""
 
@@ -162,14 +164,17 @@ def echoed(cafile: Path, messages: int) -> Measure:
 
 def on_client_core(command: list[str], *, pinned: bool = True) -> str:
     """Run a load client; its output."""
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        preexec_fn=(lambda: os.sched_setaffinity(0, {CLIENT_CORE})) if pinned else None,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            preexec_fn=(lambda: os.sched_setaffinity(0, {CLIENT_CORE})) if pinned else None,
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"the server left the client waiting for {PATIENCE} s") from None
     if done.returncode:
         raise RuntimeError(done.stderr.strip()[-500:])
     return done.stdout
