@@ -1,15 +1,11 @@
 """The Makefile makes one environment for each form and interpreter."""
 
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+import pytest
 
-
-def make(*words: str) -> subprocess.CompletedProcess[str]:
-    command = ["make", "--no-print-directory", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+from .wheels import make
 
 
 def test_each_form_has_an_environment_of_the_name_that_was_given(tmp_path: Path) -> None:
@@ -19,6 +15,13 @@ def test_each_form_has_an_environment_of_the_name_that_was_given(tmp_path: Path)
         done = make("--dry-run", "install", given, f"PYTHON={sys.executable}", f"COMPILED={form}")
         assert f"{sys.executable} -m venv {place}\n" in done.stdout, done.stderr
     assert ".venv" not in make("--dry-run", "clean", given).stdout
+
+
+def test_what_an_outer_make_was_given_does_not_reach_the_makefile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make test COMPILED=1` hands its variables down to the tests, and they would build another form than they say."""
+    monkeypatch.setenv("MAKEFLAGS", "-- COMPILED=1")
+    monkeypatch.setenv("COMPILED", "1")
+    assert "H3PUSH_COMPILED=1" not in make("--dry-run", "--always-make", "install").stdout
 
 
 def test_an_environment_of_another_python_is_refused(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """The workflow files build what `make wheel` and `make plain-wheel` build."""
 
 import re
-import subprocess
 import tomllib
 
 import pytest
 import yaml
 
-from .wheels import ROOT
+from .wheels import ROOT, make
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 
@@ -19,9 +18,7 @@ def settings(text: str) -> dict[str, str]:
 
 def made(target: str) -> dict[str, str]:
     """What the Makefile sets for a wheel."""
-    done = subprocess.run(
-        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
+    done = make("--dry-run", target)
     [line] = [line for line in done.stdout.splitlines() if "--wheel-dir build/wheel" in line]
     return settings(line)
 
