@@ -98,12 +98,12 @@ class Controller:
         """Take note of a request; its page view, `None` for one that no connection of ours carries (TCP)."""
         if isinstance(request.page_view, Page):
             return request.page_view
-        connection: object = request.connection
-        if not isinstance(connection, Channel):
+        if request.http_version != "3":
             return None
-        visitor: Visitor | None = connection.tied.get(self)
+        tied = request.tied
+        visitor: Visitor | None = tied.get(self)
         if visitor is None:
-            visitor = connection.tied[self] = Visitor(self._router, asyncio.get_running_loop().time)
+            visitor = tied[self] = Visitor(self._router, asyncio.get_running_loop().time)
         if visitor.authority is None:
             visitor.authority = request.authority
         if request.authority != visitor.authority:
@@ -113,7 +113,7 @@ class Controller:
             if page is not None:
                 visitor.answer(request, page)
         else:
-            page, begins = visitor.place(request, _round_trip(connection))
+            page, begins = visitor.place(request, _round_trip(request.connection))
             if begins:
                 self._open(page)
         request.page_view = page
@@ -144,7 +144,7 @@ class Controller:
         known = None if route is None else route.candidates.get(page.match.generalized(push.path))
         share = 0.0 if known is None else self.model.share(known, page.kind)
         pushed = PushedResponse(push, share, 0.0 if known is None else known.size)
-        request.connection.tied[self].promised(page, pushed)
+        request.tied[self].promised(page, pushed)
         if deferred:
             asyncio.get_running_loop().call_later(page.round_trip / 1000, push.start)
 
@@ -193,7 +193,7 @@ class Controller:
         began = _now() if self.measure else _NEVER
         path = self._path(request, page)
         idle = path.idle
-        visitor: Visitor = request.connection.tied[self]
+        visitor: Visitor = request.tied[self]
         is_unclaimed = visitor.is_unclaimed
         room = self._max_unclaimed - visitor.unclaimed_bytes
         decided: list[tuple[PlannedResource, Action, Verdict | None]] = []
@@ -214,7 +214,7 @@ class Controller:
                 (resource, self._beside_hints(page, resource, action), verdict) for resource, action, verdict in decided
             ]
         if arm is not None and any(action in _PUSHES and verdict is not None for _, action, verdict in decided):
-            page.arm, page.share = Arm(arm), request.connection.settings.push_hold_out
+            page.arm, page.share = Arm(arm), request.settings.push_hold_out
         self._note_decision(began)
         if logger.isEnabledFor(logging.DEBUG):
             self._explain(page, decided)

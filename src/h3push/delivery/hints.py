@@ -76,7 +76,7 @@ class PageHints:
     def send_interim(self, status: int, fields: Fields) -> None:
         """Send an interim response; one that the client cannot take, or with a field that cannot be sent, is counted instead."""
         try:
-            self._request.writer.send_interim(status, fields)
+            self._request.send_interim(status, fields)
         except LocalProtocolError:
             self._counters.fields_refused += 1
         else:

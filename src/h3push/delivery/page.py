@@ -72,7 +72,7 @@ class PageDelivery:
     @property
     def takes_pushes(self) -> bool:
         """True when the client agreed to pushes and this request does not say otherwise; credit is another matter."""
-        return self.request.connection.core.takes_pushes and self._refused_by_request() is None
+        return self.request.takes_pushes and self._refused_by_request() is None
 
     @property
     def is_conditional(self) -> bool:
@@ -148,7 +148,7 @@ class PageDelivery:
         if push is not None:
             return self._done(resource, Way.PUSH, None, push)
         assert refusal is not None
-        more_may_come = self._state.push_wait > 0 and self.request.connection.core.push_limit_moves
+        more_may_come = self._state.push_wait > 0 and self.request.push_limit_moves
         if refusal in NO_CREDIT and more_may_come:
             self._waiting = (*self._waiting, resource)
             return Delivered(resource.path, Way.NONE, refusal)
@@ -189,7 +189,7 @@ class PageDelivery:
         """The final header section goes out: remember how long the client will have this resource."""
         if self._state.controller is not None:
             self._state.controller.answered(self.request, fields)
-        if not (status < 300 or status == 304) or status == 206 or self.request.connection.core.max_push_id is None:
+        if not (status < 300 or status == 304) or status == 206 or self.request.max_push_id is None:
             return
         lifetime = freshness_lifetime(fields)
         holdings = None if lifetime is None or self.is_conditional else self.holdings

@@ -43,24 +43,23 @@ class DeliveryState:
 
     def arm(self, request: Request) -> str | None:
         """The group of the request's connection, "none", "hint" or "push"; `None` while no share of them is held out."""
-        connection = request.connection
-        share = connection.settings.push_hold_out
+        share = request.settings.push_hold_out
         if not share:
             return None
-        arm: str | None = connection.tied.get(_ARM)
+        arm: str | None = request.tied.get(_ARM)
         if arm is None:
             drawn = self.draw()
-            arm = connection.tied[_ARM] = "none" if drawn < share / 2 else "hint" if drawn < share else "push"
+            arm = request.tied[_ARM] = "none" if drawn < share / 2 else "hint" if drawn < share else "push"
         return arm
 
     def holdings(self, request: Request) -> Holdings | None:
         """The holdings of the request's connection; `None` while the client takes no pushes, for then nobody asks."""
-        connection = request.connection
-        if connection.core.max_push_id is None:
+        if request.max_push_id is None:
             return None
-        holdings: Holdings | None = connection.tied.get(self)
+        tied = request.tied
+        holdings: Holdings | None = tied.get(self)
         if holdings is None:
-            holdings = connection.tied[self] = Holdings()
+            holdings = tied[self] = Holdings()
         return holdings
 
     def asked(self, request: Request) -> None:

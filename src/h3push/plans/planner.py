@@ -43,7 +43,7 @@ class ScanPlanner:
 
     def __call__(self, request: Request) -> PushPlan | None:
         """The plan of a page, without what is not there; `None` for anything but a page."""
-        authority: str = request.connection.tied.setdefault(self, request.authority)
+        authority: str = request.tied.setdefault(self, request.authority)
         path = request.path.partition("?")[0]
         if authority != request.authority or not self._source.is_page(path):
             return None

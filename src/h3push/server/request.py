@@ -14,11 +14,12 @@ from mypy_extensions import mypyc_attr
 from h3push.errors import ErrorCode, H3PushError, NoStreamCredit, StreamFailed
 from h3push.h3.push.rules import NO_CREDIT, PushRefusal
 from h3push.http.content import BytesPart, FileContent, Sink, close_content, send_content
-from h3push.http.fields import RequestHead
+from h3push.http.fields import Fields, RequestHead
 from h3push.http.headers import Headers, HeadersLike, encode_headers
 from h3push.http.priority import Priority
 from h3push.http.request import RequestView
 from h3push.runtime.inbox import NoPieces
+from h3push.runtime.settings import ServerSettings
 from h3push.runtime.signal import Signal
 from h3push.server.budget import PushBudget
 from h3push.server.channel import Channel
@@ -109,10 +110,9 @@ class Request(RequestView):
     _gone: Signal | None = None
 
     def __init__(self, connection: Channel, pusher: PushMaker, stream_id: int | None, head: RequestHead) -> None:
-        # Or, of a request over TCP, an object with the part of either that deliveries ask for (`tcp.request`).
-        self.connection: Channel | Any = connection
+        self.connection = connection
         self.head = head
-        self.writer: ResponseWriter | Any = ResponseWriter(connection, stream_id, head)
+        self.writer = ResponseWriter(connection, stream_id, head)
         """Sends the response; takes effect at once and waits for nothing."""
         self._pusher = pusher
 
@@ -135,6 +135,42 @@ class Request(RequestView):
     def stream_id(self) -> int | None:
         """The request's stream, or the push stream once it is open."""
         return self.writer.stream_id
+
+    # what planners and deliveries ask, of a request over TCP too (`tcp.request`), which has neither `connection` nor `writer`
+
+    @property
+    def settings(self) -> ServerSettings:
+        """The server's bounds and time-outs."""
+        return self.connection.settings
+
+    @property
+    def tied(self) -> dict[object, Any]:
+        """State that others tie to the connection, each under a key of its own."""
+        return self.connection.tied
+
+    @property
+    def takes_pushes(self) -> bool:
+        """True when the client agreed to pushes; credit is another matter."""
+        return self.connection.core.takes_pushes
+
+    @property
+    def max_push_id(self) -> int | None:
+        """The client's limit of push IDs; `None` while it allows no push."""
+        return self.connection.core.max_push_id
+
+    @property
+    def push_limit_moves(self) -> bool:
+        """True when the client has raised its limit of pushes before, so that more credit may come."""
+        return self.connection.core.push_limit_moves
+
+    def send_interim(self, status: int, fields: Fields) -> None:
+        """Send an interim response at once.
+
+        Raises:
+            NoStreamCredit: it is for a push that finds no stream.
+            LocalProtocolError: it cannot be sent, or its fields cannot.
+        """
+        self.writer.send_interim(status, fields)
 
     # the response so far
 
@@ -215,7 +251,7 @@ class Request(RequestView):
             Timeout: the client takes less than 16 KiB within `drain_timeout`.
             StreamFailed: so much was sent of a response that has no content (HEAD, 204, 304). The response is whole all the same.
         """
-        writer: ResponseWriter = self.writer
+        writer = self.writer
         waiting = writer.write(data, end_stream)
         if end_stream:
             return
@@ -226,7 +262,7 @@ class Request(RequestView):
 
     async def send_part(self, part: BytesPart, *, end_stream: bool = False) -> None:
         """Send a part of larger bytes, which is not copied; otherwise as `send`."""
-        writer: ResponseWriter = self.writer
+        writer = self.writer
         waiting = writer.write_part(part, end_stream)
         if end_stream:
             return
@@ -259,7 +295,7 @@ class Request(RequestView):
 
     async def respond(self, response: Response) -> None:
         """Send a whole response; the same as returning it from the handler."""
-        writer: ResponseWriter = self.writer
+        writer = self.writer
         if writer.respond_now(response):
             return
         try:

@@ -59,41 +59,10 @@ class Outbox:
             await self._send(self._waiting.popleft())
 
 
-class TcpCore:
-    """The answers of a connection without push IDs to what a delivery asks of HTTP/3's core."""
+class Unnumbered:
+    """The carrier of promises over TCP, where nobody asks for the stream."""
 
-    push_limit_moves = False
-    """HTTP/2 has no credit for promises that could move."""
-
-    def __init__(self, takes_pushes: bool) -> None:
-        self.takes_pushes = takes_pushes
-        self.max_push_id = 0 if takes_pushes else None
-        """Not `None` where the client takes pushes."""
-
-
-class TcpConnection:
-    """A connection beneath another server, as far as a delivery asks of it."""
-
-    def __init__(self, settings: ServerSettings, takes_pushes: bool) -> None:
-        self.core = TcpCore(takes_pushes)
-        self.settings = settings
-        self.tied: dict[object, Any] = {}
-        """A place for what others remember; of this request alone, for ASGI does not say which requests share a connection."""
-
-
-class TcpWriter:
-    """Sends interim responses as ASGI's event."""
-
-    stream_id = None
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-
-    def send_interim(self, status: int, fields: Fields) -> None:
-        """Send the Link fields of a 103. `LocalProtocolError` for any other status or field, which ASGI has no event for."""
-        if status != EARLY_HINTS or any(name != b"link" for name, _ in fields):
-            raise LocalProtocolError(f"over TCP, no interim response but a {EARLY_HINTS} with Link fields can be sent")
-        self._outbox.put({"type": EARLY_HINT, "links": [value for _, value in fields]})
+    stream_id: int | None = None
 
 
 class TcpRequest(Request):
@@ -110,11 +79,9 @@ class TcpRequest(Request):
     def __init__(
         self, scope: Scope, outbox: Outbox, settings: ServerSettings, *, takes_pushes: bool, takes_interim: bool = False
     ) -> None:
-        # Not the constructor of Request: what that makes belongs to HTTP/3.
+        # Not the constructor of Request: connection and writer, which that sets, belong to HTTP/3.
         self.http_version = scope["http_version"]
         self.head = head_of(scope)
-        self.connection = TcpConnection(settings, takes_pushes)
-        self.writer = TcpWriter(outbox)
         self.takes_interim = takes_interim
         self.client_address: tuple[str, int] = tuple((scope.get("client") or ("-", 0))[:2])
         self.final_status: int | None = None
@@ -122,7 +89,36 @@ class TcpRequest(Request):
         self.content_bytes = 0
         """Content of the response so far, in bytes."""
         self._outbox = outbox
+        self._settings = settings
         self._takes_pushes = takes_pushes
+        self._tied: dict[object, Any] = {}
+
+    @property
+    def settings(self) -> ServerSettings:
+        return self._settings
+
+    @property
+    def tied(self) -> dict[object, Any]:
+        """Tied to this request alone, for ASGI does not say which requests share a connection."""
+        return self._tied
+
+    @property
+    def takes_pushes(self) -> bool:
+        return self._takes_pushes
+
+    @property
+    def max_push_id(self) -> int | None:
+        """Push IDs do not exist here: 0 where the client takes pushes."""
+        return 0 if self._takes_pushes else None
+
+    @property
+    def push_limit_moves(self) -> bool:
+        """HTTP/2 has no credit for promises that could move."""
+        return False
+
+    @property
+    def stream_id(self) -> int | None:
+        return None
 
     @property
     def client(self) -> tuple[str, int]:
@@ -139,10 +135,10 @@ class TcpRequest(Request):
     @property
     def budget(self) -> PushBudget:
         if self._budget is None:
-            head, settings = self.head, self.connection.settings
+            head, settings = self.head, self._settings
             target = (head.method, head.authority or b"", head.path or b"")
             limit, size = settings.max_pushes_per_request, settings.max_push_bytes
-            self._budget = PushBudget(self.writer, target, limit, size)
+            self._budget = PushBudget(Unnumbered(), target, limit, size)
         return self._budget
 
     @property
@@ -150,6 +146,12 @@ class TcpRequest(Request):
         if not self._takes_pushes:
             return PushRefusal.NOT_ALLOWED_BY_CLIENT
         return PushRefusal.LIMIT if self.budget.is_spent else None
+
+    def send_interim(self, status: int, fields: Fields) -> None:
+        """Send the Link fields of a 103. `LocalProtocolError` for any other status or field, which ASGI has no event for."""
+        if status != EARLY_HINTS or any(name != b"link" for name, _ in fields):
+            raise LocalProtocolError(f"over TCP, no interim response but a {EARLY_HINTS} with Link fields can be sent")
+        self._outbox.put({"type": EARLY_HINT, "links": [value for _, value in fields]})
 
     def push_nowait(
         self,
