@@ -97,8 +97,8 @@ class Share:
 class Frozen(Controller):
     """Decides by what it knows, and learns nothing more."""
 
-    def _close(self, page: Page) -> None:
-        self._pages.pop(page, None)
+    def _learn(self, page: Page) -> None:
+        pass
 
 
 def run_traffic(pages: Pages, way: str, count: int, seed: int, hold_out: float, deploy_at: int | None) -> Traffic:

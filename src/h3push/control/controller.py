@@ -25,6 +25,7 @@ from h3push.control.decision import MIN_TRIALS, Action, Judgement, Verdict, acti
 from h3push.control.explanation import reason
 from h3push.control.kinds import Arm
 from h3push.control.model import Model, Route, ViewSeen
+from h3push.control.open_pages import OpenPages
 from h3push.control.page import Page, PushedResponse
 from h3push.control.routes import Router
 from h3push.control.saving import INITIAL_WINDOW, ROUND_TRIP_MS, Path, rate_of
@@ -38,14 +39,6 @@ from h3push.server.request import Request
 
 logger = logging.getLogger("h3push.control")
 
-SWEEP = 1.0
-"""Seconds between two looks at page views that may be over."""
-QUIET = 2.0
-"""Seconds after the last of a page view's requests and acknowledgments at which it is over."""
-REPORT_WAIT = 30.0
-"""Seconds that a page view waits beyond that for news of its pushes."""
-MAX_PAGES = 10_000
-"""Page views that are open at once; beyond it the oldest is closed with what is known. Some 2 KB each."""
 MIN_SHARE = 0.05
 """Share of views below which something is not even considered."""
 
@@ -89,8 +82,7 @@ class Controller:
         """Keep the time that each decision takes."""
         self._router = Router(name for name in model.routes if "{" in name)
         self._max_unclaimed = max_unclaimed
-        self._pages: dict[Page, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._open = OpenPages(self._learn)
 
     # what deliveries show
 
@@ -115,7 +107,7 @@ class Controller:
         else:
             page, begins = visitor.place(request, _round_trip(request.connection))
             if begins:
-                self._open(page)
+                self._open.add(page)
         request.page_view = page
         return page
 
@@ -299,26 +291,8 @@ class Controller:
 
     # learning
 
-    def _open(self, page: Page) -> None:
-        self._pages[page] = None
-        if len(self._pages) > MAX_PAGES:
-            self._close(next(iter(self._pages)))
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
-
-    def _sweep(self) -> None:
-        """Close the page views that are over."""
-        now = asyncio.get_running_loop().time()
-        for page in list(self._pages):
-            quiet = now - page.last
-            if quiet > REPORT_WAIT or (quiet > QUIET and not page.awaits_report):
-                self._close(page)
-        again = bool(self._pages)
-        self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep) if again else None
-
-    def _close(self, page: Page) -> None:
-        """Learn what a page view tells."""
-        self._pages.pop(page, None)
+    def _learn(self, page: Page) -> None:
+        """Learn what a page view tells that is over."""
         if not page.counts:
             return
         view = page.seen()
@@ -334,11 +308,7 @@ class Controller:
 
     def close(self) -> None:
         """Learn from the page views that are open: the server stops."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        for page in list(self._pages):
-            self._close(page)
+        self._open.close()
 
 
 _PUSHES = frozenset({Action.PUSH, Action.DEFER})
