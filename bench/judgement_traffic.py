@@ -22,7 +22,7 @@ from h3push.delivery.state import DeliveryState
 from h3push.lab.emulation import HOST, AccessLink
 from h3push.lab.origin_server import WARM_UP_BYTES, WARM_UP_PATH
 from h3push.lab.site import Site
-from h3push.lab.visit import Arrival, Visit
+from h3push.lab.visit import Arrival, SiteVisit
 from h3push.plans.links import planned
 from h3push.plans.plan import PlanSource, PushPlan
 from h3push.runtime.settings import ClientSettings, ServerSettings
@@ -174,7 +174,7 @@ async def visit_pages(
     ids: dict[str, int] = {}
 
     def promised(push: ReceivedPush) -> bool:
-        visit: Visit = state["visit"]
+        visit: SiteVisit = state["visit"]
         ids[push.request.path] = push.push_id
         return visit.promised(push)
 
@@ -197,7 +197,7 @@ async def visit_pages(
                 fields.append(("cookie", "visitor=1"))
             if report:
                 fields.append(("push-report", report))
-            visit = state["visit"] = Visit(site, frozenset(client.cached), fields)
+            visit = state["visit"] = SiteVisit(site, frozenset(client.cached), fields)
             result = await visit.load(connection, world.now)
             await asyncio.sleep(max(gap, 4 * client.round_trip))
             used = {one.path for one in result.resources if one.arrival is Arrival.PUSHED}

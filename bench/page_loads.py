@@ -36,7 +36,7 @@ from h3push.lab.page_load import load_page
 from h3push.lab.place import site_of_directory
 from h3push.lab.scenarios import Cache, Scenario
 from h3push.lab.site import Site, SiteResource
-from h3push.lab.ways import Way
+from h3push.lab.ways import LabWay
 from h3push.plans.plan import ResourceKind, Stage
 from h3push.testing import World, in_world
 
@@ -170,7 +170,7 @@ def bounds(workload: Workload, link: AccessLink, root: Path, *, warm: bool) -> t
     """Seconds that no protocol can beat: (without push, with push)."""
     scenario = Scenario(round_trip=link.round_trip, rate=link.rate, cache=Cache(warm=warm))
     found = lower_bounds(workload.site(root), scenario)
-    return found[Way.NONE], found[Way.PUSH_PLANNED]
+    return found[LabWay.NONE], found[LabWay.PUSH_PLANNED]
 
 
 def measure(workload: Workload, link: AccessLink, root: Path, *, push: bool, warm: bool) -> float:

@@ -16,7 +16,7 @@ import h3push
 from h3push.files.directory import Directory
 from h3push.files.handler import DirectoryHandler
 from h3push.server.access_log import AccessLog, OpenRow
-from h3push.server.log_row import Outcome, Row, printable
+from h3push.server.log_row import ResponseOutcome, Row, printable
 from h3push.server.request import Request
 from h3push.testing import in_world as run_world
 
@@ -73,7 +73,7 @@ def test_json_rows(caplog: pytest.LogCaptureFixture) -> None:
     pushed = rows["/a.css"]
     assert (pushed["push_id"], pushed["initiator"], pushed["outcome"], pushed["bytes"]) == (0, "/", "complete", 5)
     assert (rows["/"]["push_id"], rows["/"]["initiator"]) == (None, None)
-    assert rows["/slow.css"]["outcome"] == Outcome.CANCELLED_BY_CLIENT.value
+    assert rows["/slow.css"]["outcome"] == ResponseOutcome.CANCELLED_BY_CLIENT.value
     assert rows["/broken.css"]["status"] is None
     assert rows["/"]["user_agent"] == 'te"st'
     assert rows["/"]["duration_ms"] >= 0

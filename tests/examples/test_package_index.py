@@ -12,7 +12,7 @@ import pytest
 
 import h3push
 from h3push.http.url import Origin
-from h3push.relay.places import Place
+from h3push.relay.places import RelayedOrigin
 from h3push.relay.relay import Relay
 from h3push.server.certificates import DevelopmentCertificates, development_certificates
 from h3push.tcp.side import find_backend
@@ -113,7 +113,7 @@ def test_pip_installs_through_a_relay(wheels: Path, certificates: DevelopmentCer
     """Real pip, which knows nothing of pushes: the origin is asked for one page, and the files are those of the index."""
 
     async def scenario(server: Any) -> None:
-        place = Place(Origin("localhost", server.address[1]), "127.0.0.1", 0)
+        place = RelayedOrigin(Origin("localhost", server.address[1]), "127.0.0.1", 0)
         kind = find_backend("uvicorn")
         assert kind is not None
         async with Relay([place], kind, cafile=certificates.cafile) as relay:

@@ -15,7 +15,7 @@ from h3push.control.kinds import Arm
 from h3push.judge.engine import Engine, Store
 from h3push.judge.learning import tables_of
 from h3push.judge.logs import Tally
-from h3push.judge.outcome import MIN_ARM, Fates, Outcome, RouteOutcome, Standing, compare, outcome_of
+from h3push.judge.outcome import MIN_ARM, Fates, RouteOutcome, SiteOutcome, Standing, compare, outcome_of
 from h3push.judge.summary import headline, overall, reason
 from h3push.judge.table import read_logs
 
@@ -43,7 +43,7 @@ def experiment(views: int = 240, saving: float = 60.0) -> LogOfTest:
     return log
 
 
-def outcome(log: LogOfTest, place: Path) -> Outcome:
+def outcome(log: LogOfTest, place: Path) -> SiteOutcome:
     place.mkdir(exist_ok=True)
     store = Store(Engine.DUCKDB, place)
     try:
@@ -96,11 +96,13 @@ def test_a_harm_and_a_doubt_are_called_so() -> None:
     assert said[0].startswith("does not pay: -20 ms [")
     assert f"{doubtful.missing:,} more views would tell" in said[1]
     assert said[2].startswith("not enough seen: 7 more views")
-    heads = [headline(Outcome((RouteOutcome("/", fates, {one.other: one}),), ())) for one in (slow, doubtful, few)]
+    heads = [headline(SiteOutcome((RouteOutcome("/", fates, {one.other: one}),), ())) for one in (slow, doubtful, few)]
     assert heads[0].startswith("Push does not pay: -20 ms [")
     assert f"about {doubtful.missing:,} more page views" in heads[1]
     assert heads[2].startswith("Not enough seen: at least 7 more")
-    assert headline(Outcome((RouteOutcome("/", fates),), ())).startswith("Not enough seen: no page view was part of")
+    assert headline(SiteOutcome((RouteOutcome("/", fates),), ())).startswith(
+        "Not enough seen: no page view was part of"
+    )
 
 
 def test_the_whole_is_weighed_by_views() -> None:
@@ -111,7 +113,7 @@ def test_the_whole_is_weighed_by_views() -> None:
         RouteOutcome("/a", Fates(views=300), {Arm.HINT: first}),
         RouteOutcome("/b", Fates(views=100), {Arm.HINT: second}),
     )
-    whole = overall(Outcome(routes, ()))
+    whole = overall(SiteOutcome(routes, ()))
     assert whole is not None
     assert first.saved is not None
     assert second.saved is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 import h3push
 from h3push.http.url import Origin
-from h3push.relay.places import Place
+from h3push.relay.places import RelayedOrigin
 from h3push.relay.relay import Relay
 from h3push.relay.settings import RelaySettings
 from h3push.server.certificates import DevelopmentCertificates
@@ -37,7 +37,7 @@ async def relay_to(
         own.load(read_identities([(made.certfile, made.keyfile)], lambda: b""), None)
         context = own.context
     async with h3push.serve(handler, "localhost", 0, certfile=made.certfile, keyfile=made.keyfile) as origin:
-        place = Place(Origin("localhost", origin.address[1]), host, 0)
+        place = RelayedOrigin(Origin("localhost", origin.address[1]), host, 0)
         async with Relay(
             [place], kind, settings, context=context, cache=cache, cafile=made.cafile
         ) as relay:  # fmt: skip

@@ -15,7 +15,7 @@ from h3push.http.url import Origin
 from h3push.relay.flights import Flights
 from h3push.relay.gateway import Gateway
 from h3push.relay.loads import Loads
-from h3push.relay.places import Place
+from h3push.relay.places import RelayedOrigin
 from h3push.relay.settings import RelaySettings
 from h3push.relay.upkeep import Upkeep
 from h3push.runtime.settings import PoolSettings, PushCacheSettings
@@ -166,7 +166,7 @@ class Relayed:
         self.loads = Loads(self.settings)
         self.upkeep = Upkeep(self.pool.connections, ORIGIN, self.settings)
         self.gateway = Gateway(
-            Place(ORIGIN, "localhost", 8080),
+            RelayedOrigin(ORIGIN, "localhost", 8080),
             self.pool,
             self.store,
             self.loads,

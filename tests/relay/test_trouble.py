@@ -11,7 +11,7 @@ import httpx2
 import h3push
 from h3push.http.url import Origin
 from h3push.lab.forwarder import Forwarder
-from h3push.relay.places import Place
+from h3push.relay.places import RelayedOrigin
 from h3push.relay.relay import Relay
 from h3push.relay.settings import RelaySettings
 from h3push.server.certificates import DevelopmentCertificates
@@ -114,7 +114,7 @@ async def run(made: DevelopmentCertificates) -> tuple[Relay, Trouble, list[int]]
         stack.push_async_callback(lambda: trouble.server.shutdown(0))
         to = ("127.0.0.1", trouble.server.address[1])
         forwarder = await stack.enter_async_context(Forwarder(("127.0.0.1", 0), to, LINK, LINK))
-        place = Place(Origin("localhost", forwarder.address[1]), "localhost", 0)
+        place = RelayedOrigin(Origin("localhost", forwarder.address[1]), "localhost", 0)
         relay = await stack.enter_async_context(Relay([place], kind, settings, cafile=made.cafile))
         base = f"http://localhost:{relay.places[0].port}"
         client = await stack.enter_async_context(httpx2.AsyncClient(base_url=base, timeout=20))

@@ -116,7 +116,7 @@ class Exchange:
 
 
 @dataclass(slots=True)
-class Outcome:
+class FetchOutcome:
     """One command: all its URLs, and all pushes."""
 
     started_at: float = 0.0
@@ -175,7 +175,7 @@ class Fetched:
 
     url: str
     """The URL that was asked for first."""
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: FetchOutcome = field(default_factory=FetchOutcome)
     """The command that it is a part of."""
     started: float = 0.0
     """When its turn came."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from fnmatch import fnmatchcase
 
-from h3push.cli.outcome import Outcome, PushRecord, Reply
+from h3push.cli.outcome import FetchOutcome, PushRecord, Reply
 from h3push.client.progress import ReceivedState
 from h3push.client.push_stats import Unused
 from h3push.client.pushes import OnPush, RefusedPush
@@ -62,7 +62,7 @@ class PushTaker:
         start: when the command began, in seconds of the loop's clock.
     """
 
-    def __init__(self, cancel: Sequence[str], outcome: Outcome, start: float) -> None:
+    def __init__(self, cancel: Sequence[str], outcome: FetchOutcome, start: float) -> None:
         self.give_out: Callable[[], list[ReceivedPush]] = list
         """Has the push cache give up what waits there."""
         self.unrecorded: Counter[str] = outcome.unrecorded

@@ -13,7 +13,7 @@ import rich_click as click
 from h3push.cli.failures import CommandFailed, ExitCode, bind_failure, file_failure, say
 
 if TYPE_CHECKING:
-    from h3push.relay.places import Place
+    from h3push.relay.places import RelayedOrigin
     from h3push.relay.relay import Relay
     from h3push.relay.settings import RelaySettings
     from h3push.tcp.backend import BackendKind
@@ -121,7 +121,7 @@ def _backend() -> "BackendKind":
 
 
 async def _run(
-    places: "list[Place]",
+    places: "list[RelayedOrigin]",
     settings: "RelaySettings",
     context: ssl.SSLContext | None,
     cache: Path | None,
@@ -152,7 +152,7 @@ async def _run(
 
 
 def _make(
-    places: "list[Place]",
+    places: "list[RelayedOrigin]",
     settings: "RelaySettings",
     context: ssl.SSLContext | None,
     cache: Path | None,

@@ -10,7 +10,7 @@ import rich_click as click
 from h3push.cli.failures import CommandFailed, ExitCode, file_failure
 
 if TYPE_CHECKING:
-    from h3push.judge.outcome import Outcome
+    from h3push.judge.outcome import SiteOutcome
 
 
 @click.command(context_settings={"show_default": True}, epilog="Example: h3push report access.jsonl --html report.html")
@@ -45,7 +45,7 @@ def report(
     return ExitCode.INTERRUPTED if interrupted else ExitCode.DONE
 
 
-def _write_html(outcome: "Outcome", path: Path) -> None:
+def _write_html(outcome: "SiteOutcome", path: Path) -> None:
     from h3push.judge.page import ReportMissing, to_html
 
     try:
@@ -56,7 +56,7 @@ def _write_html(outcome: "Outcome", path: Path) -> None:
         raise file_failure(error, "write", path, ExitCode.WRITE_ERROR) from None
 
 
-def _show(outcome: "Outcome", *, as_json: bool) -> None:
+def _show(outcome: "SiteOutcome", *, as_json: bool) -> None:
     from h3push.judge.summary import fates_line, headline, reason, to_document
 
     if as_json:

@@ -10,7 +10,7 @@ from h3push.cli.options.cookies import Cookies
 from h3push.cli.options.redirects import followed
 from h3push.cli.options.request import Request
 from h3push.cli.options.retries import seconds_before
-from h3push.cli.outcome import Fetched, Outcome
+from h3push.cli.outcome import Fetched, FetchOutcome
 from h3push.cli.output.content import Output, TryAgain
 from h3push.cli.pushes import Expectation
 from h3push.cli.sender import Sender
@@ -29,7 +29,7 @@ class Transfer:
     """
 
     def __init__(
-        self, arguments: Arguments, request: Request, output: Output, cookies: Cookies, outcome: Outcome
+        self, arguments: Arguments, request: Request, output: Output, cookies: Cookies, outcome: FetchOutcome
     ) -> None:
         self.output = output
         """Takes the response."""

@@ -16,7 +16,7 @@ from h3push.cli.options.request import make_requests
 from h3push.cli.options.targets import targets_of
 from h3push.cli.options.tls import client_tls, ordinary_tls
 from h3push.cli.ordinary import ordinary_library
-from h3push.cli.outcome import Outcome
+from h3push.cli.outcome import FetchOutcome
 from h3push.cli.output.content import Output
 from h3push.cli.output.progress import Progress
 from h3push.cli.output.summary import Summary
@@ -68,7 +68,7 @@ class Transfers:
 
     def __init__(self, arguments: Arguments, stack: ExitStack) -> None:
         self._arguments = arguments
-        self._outcome = Outcome(started_at=time.time())
+        self._outcome = FetchOutcome(started_at=time.time())
         self._summary = Summary(arguments, self._outcome)
         requests = make_requests(arguments, stack)
         self._options = SenderOptions(

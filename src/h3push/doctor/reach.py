@@ -19,7 +19,7 @@ UDP, ALT_SVC = "UDP", "Alt-Svc"
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class TcpAnswer:
     """A look at a server over TCP."""
 
     alt_svc: str | None
@@ -51,7 +51,7 @@ async def examine_reach(origin: Origin, cafile: Path | None, seconds: float) -> 
     return found + await _examine_quic(origin, place, cafile, seconds, visit)
 
 
-def _visit(origin: Origin, seconds: float) -> Visit:
+def _visit(origin: Origin, seconds: float) -> TcpAnswer:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the certificate is looked at, not trusted
     context.set_alpn_protocols(["http/1.1"])
@@ -61,7 +61,7 @@ def _visit(origin: Origin, seconds: float) -> Visit:
         assert isinstance(connection.sock, ssl.SSLSocket)
         certificate = connection.sock.getpeercert(binary_form=True)
         connection.request("HEAD", "/", headers={"host": origin.authority, "user-agent": "h3push doctor"})
-        return Visit(connection.getresponse().getheader("alt-svc"), certificate or b"")
+        return TcpAnswer(connection.getresponse().getheader("alt-svc"), certificate or b"")
     finally:
         connection.close()
 
@@ -77,7 +77,7 @@ def _alt_svc(value: str | None, offers: bool, origin: Origin) -> Finding:
 
 
 async def _examine_quic(
-    origin: Origin, place: Alternative, cafile: Path | None, seconds: float, visit: Visit | None
+    origin: Origin, place: Alternative, cafile: Path | None, seconds: float, visit: TcpAnswer | None
 ) -> list[Finding]:
     try:
         chain, refusal = await _shown(origin, place, cafile, seconds)

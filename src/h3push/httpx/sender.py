@@ -30,7 +30,7 @@ Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 with authorities."""
 
 
-class Sender:
+class Http3Sender:
     """Answers requests over HTTP/3, and says which it leaves to the ordinary transport.
 
     Args:

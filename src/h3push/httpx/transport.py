@@ -14,7 +14,7 @@ from h3push.errors import H3PushError
 from h3push.http.url import Origin
 from h3push.httpx.library import BlockingPromises, Library, Promises, library_of
 from h3push.httpx.loop_thread import LoopThread
-from h3push.httpx.sender import Sender, Verify
+from h3push.httpx.sender import Http3Sender, Verify
 from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSettings
 
 
@@ -55,7 +55,7 @@ class _Transport:
         self._cert: Certificate | None = given.get("cert")
         self._trust_env: bool = given.get("trust_env", True)
         self._ordinary: dict[Library, Any] = {}
-        self._sender = Sender(has_fallback=self._fallback is not False, **given)
+        self._sender = Http3Sender(has_fallback=self._fallback is not False, **given)
 
     @property
     def push_stats(self) -> PushStats:

@@ -128,7 +128,7 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SiteOutcome:
     """Everything that a report tells."""
 
     routes: tuple[RouteOutcome, ...]
@@ -146,7 +146,7 @@ Times = dict[Arm, list[float]]
 """Milliseconds until a page view was complete, by arm."""
 
 
-def outcome_of(tables: Tables, max_routes: int) -> Outcome:
+def outcome_of(tables: Tables, max_routes: int) -> SiteOutcome:
     """Count, and compare the arms."""
     fates_by_route, fates_by_day = _fates(tables, "route"), _fates(tables, "day")
     by_route: dict[str, Times] = {}
@@ -161,7 +161,7 @@ def outcome_of(tables: Tables, max_routes: int) -> Outcome:
     for day in sorted(fates_by_day):
         comparisons = _comparisons(by_day.get(day, {}))
         days.append(Day(day, fates_by_day[day], comparisons.get(Arm.HINT) or comparisons.get(Arm.NONE)))
-    return Outcome(tuple(routes), tuple(days))
+    return SiteOutcome(tuple(routes), tuple(days))
 
 
 def _fates(tables: Tables, key: str) -> dict[str, Fates]:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from h3push.judge.outcome import Fates, Outcome, RouteOutcome
+from h3push.judge.outcome import Fates, RouteOutcome, SiteOutcome
 from h3push.judge.plots import plots_of
 from h3push.judge.summary import BESIDE, fates_line, headline, interval, reason
 from h3push.lab.plot_page import PlotsMissing, plot_page
@@ -11,7 +11,7 @@ ReportMissing = PlotsMissing
 """A library that the page needs is not installed; the sentence says how to install it."""
 
 
-def to_html(outcome: Outcome) -> str:
+def to_html(outcome: SiteOutcome) -> str:
     """The page. Raises `ReportMissing`."""
     return plot_page(
         "Does push pay?",

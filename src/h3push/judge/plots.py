@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from h3push.judge.outcome import Outcome, RouteOutcome
+from h3push.judge.outcome import RouteOutcome, SiteOutcome
 from h3push.judge.summary import BESIDE
 
 MAX_ROUTES = 30
@@ -11,7 +11,7 @@ FATES = (("used", "#2a7f62"), ("not reported", "#9aa5b1"), ("unused", "#d98324")
 """The fates of a push, with their colours."""
 
 
-def plots_of(outcome: Outcome) -> dict[str, dict[str, Any]]:
+def plots_of(outcome: SiteOutcome) -> dict[str, dict[str, Any]]:
     """Specifications by title; those without data are left out."""
     found = {
         "Milliseconds saved per page view, by route": _saved_by_route(outcome.routes[:MAX_ROUTES]),
@@ -65,7 +65,7 @@ def _saved_by_route(routes: tuple[RouteOutcome, ...]) -> dict[str, Any] | None:
     return chart
 
 
-def _saved_by_day(outcome: Outcome) -> dict[str, Any] | None:
+def _saved_by_day(outcome: SiteOutcome) -> dict[str, Any] | None:
     import altair as alt
 
     rows = [
@@ -87,7 +87,7 @@ def _saved_by_day(outcome: Outcome) -> dict[str, Any] | None:
     return chart
 
 
-def _fates_by_day(outcome: Outcome) -> dict[str, Any] | None:
+def _fates_by_day(outcome: SiteOutcome) -> dict[str, Any] | None:
     import altair as alt
 
     rows = [
@@ -108,7 +108,7 @@ def _fates_by_day(outcome: Outcome) -> dict[str, Any] | None:
     return encoded
 
 
-def _waste_by_day(outcome: Outcome) -> dict[str, Any] | None:
+def _waste_by_day(outcome: SiteOutcome) -> dict[str, Any] | None:
     import altair as alt
 
     rows = [{"day": day.day, "share": day.fates.wasted_share} for day in outcome.days if day.fates.pushed]

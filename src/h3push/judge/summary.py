@@ -5,13 +5,13 @@ from typing import Any
 
 from h3push.control.kinds import Arm
 from h3push.judge.bounds import Interval
-from h3push.judge.outcome import Comparison, Fates, Outcome, RouteOutcome, Standing
+from h3push.judge.outcome import Comparison, Fates, RouteOutcome, SiteOutcome, Standing
 
 BESIDE = {Arm.NONE: "no push", Arm.HINT: "hints"}
 """The name of each comparison."""
 
 
-def headline(outcome: Outcome) -> str:
+def headline(outcome: SiteOutcome) -> str:
     """Say in one line whether push pays."""
     fates = outcome.fates
     waste = f"{fates.wasted_share:.1%} of all bytes wasted"
@@ -37,7 +37,7 @@ def headline(outcome: Outcome) -> str:
     )
 
 
-def overall(outcome: Outcome) -> Interval | None:
+def overall(outcome: SiteOutcome) -> Interval | None:
     """The saving per page view over all routes that tell, each with the weight of its views; `None` when none does."""
     parts = [
         (one.fates.views, one.decisive.saved)
@@ -52,7 +52,7 @@ def overall(outcome: Outcome) -> Interval | None:
     return Interval(estimate, estimate - half, estimate + half)
 
 
-def _missing(outcome: Outcome) -> int:
+def _missing(outcome: SiteOutcome) -> int:
     """Views that are missing until the route that is nearest to an answer has one."""
     return min(one.decisive.missing for one in outcome.routes if one.decisive is not None and one.decisive.missing)
 
@@ -88,7 +88,7 @@ def fates_line(fates: Fates) -> str:
     )
 
 
-def to_document(outcome: Outcome) -> dict[str, Any]:
+def to_document(outcome: SiteOutcome) -> dict[str, Any]:
     """All of it as one JSON object."""
     whole = overall(outcome)
     return {

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 
 from h3push.lab.scenarios import Scenario
 from h3push.lab.site import Site
-from h3push.lab.ways import Way
+from h3push.lab.ways import LabWay
 
 INITIAL_WINDOW = 12_000
 """Bytes that may be sent before the first acknowledgment (RFC 9002 section 7.2, for datagrams of 1,200 bytes)."""
@@ -29,7 +29,7 @@ HANDSHAKE_BYTES = 2 * (1200 + 28)
 """On the wire before anything else can be: one padded Initial packet each way, with UDP and IP."""
 
 
-def bounds(site: Site, scenario: Scenario) -> Mapping[Way, float]:
+def bounds(site: Site, scenario: Scenario) -> Mapping[LabWay, float]:
     """Give the seconds until everything is there that no way can beat, on a link without loss and with nothing cached."""
     trip, rate, warm = scenario.round_trip, scenario.rate / 8, scenario.cache.warm
     begun = trip if warm else 2 * trip + HANDSHAKE_BYTES / rate
@@ -42,11 +42,11 @@ def bounds(site: Site, scenario: Scenario) -> Mapping[Way, float]:
     early = max(page, begun + trip + rest) if has_rest else page
     push = max(page, common)
     return {
-        Way.NONE: max(begun + site.thinking + _slowest_chain(site, trip, rate), common),
-        Way.PRELOAD: max(preload, common),
-        Way.EARLY_HINTS: max(early, common),
-        Way.PUSH_PLANNED: push,
-        Way.PUSH_ALL: push,
+        LabWay.NONE: max(begun + site.thinking + _slowest_chain(site, trip, rate), common),
+        LabWay.PRELOAD: max(preload, common),
+        LabWay.EARLY_HINTS: max(early, common),
+        LabWay.PUSH_PLANNED: push,
+        LabWay.PUSH_ALL: push,
     }
 
 

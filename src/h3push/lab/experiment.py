@@ -15,7 +15,7 @@ from h3push.errors import H3PushError
 from h3push.lab.scenarios import Grid, Scenario
 from h3push.lab.simulation import Run, simulate
 from h3push.lab.site import Site
-from h3push.lab.ways import Way
+from h3push.lab.ways import LabWay
 from h3push.plans.manifest import Manifest
 
 
@@ -30,7 +30,7 @@ class Experiment:
     seeds: int = 3
     """Visits of each scenario in which chance has a part; the others are visited once."""
     manifest: Manifest | None = None
-    """The plan of `Way.PUSH_PLANNED`."""
+    """The plan of `LabWay.PUSH_PLANNED`."""
 
     def visits(self) -> list["PlannedVisit"]:
         """List every visit, the plain ones first: whoever stops early has seen all of the grid that needs no seeds."""
@@ -38,7 +38,7 @@ class Experiment:
             PlannedVisit(scenario, way, seed)
             for scenario in self.grid
             for seed in range(self.seeds if scenario.has_chance else 1)
-            for way in Way
+            for way in LabWay
         ]
         return sorted(planned, key=lambda visit: visit.seed)
 
@@ -48,7 +48,7 @@ class PlannedVisit(NamedTuple):
 
     scenario: Scenario
     """The circumstances."""
-    way: Way
+    way: LabWay
     """The way of delivery."""
     seed: int
     """Decides everything random."""
@@ -96,7 +96,7 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_PIECE = len(Way)
+_PIECE = len(LabWay)
 """Visits that a process takes at once."""
 
 

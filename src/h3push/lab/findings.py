@@ -16,7 +16,7 @@ from h3push.lab.intervals import Interval, interval_of
 from h3push.lab.scenarios import Scenario
 from h3push.lab.simulation import Run
 from h3push.lab.site import Site
-from h3push.lab.ways import ORDER, Way
+from h3push.lab.ways import ORDER, LabWay
 
 MARGIN = 0.01
 """Part of a time that is no difference: two ways that are closer than this are equally fast."""
@@ -67,21 +67,21 @@ class Cell:
 
     scenario: Scenario
     """The circumstances."""
-    measured: Mapping[Way, Measured]
+    measured: Mapping[LabWay, Measured]
     """Every way."""
     goal: Goal
     """The time that decides."""
 
-    def time(self, way: Way) -> float:
+    def time(self, way: LabWay) -> float:
         """Seconds that decide, in the median."""
         return self.measured[way].interval(self.goal).median
 
     @property
-    def best(self) -> Way:
+    def best(self) -> LabWay:
         """The plainest way that none is faster than."""
         return next(way for way in ORDER if not any(self.is_faster(other, way) for other in ORDER))
 
-    def is_faster(self, way: Way, other: Way) -> bool:
+    def is_faster(self, way: LabWay, other: LabWay) -> bool:
         """True when `way` takes less time than `other`, by more than `MARGIN` and more than chance."""
         if self.time(way) >= self.time(other) * (1 - MARGIN):
             return False
@@ -94,21 +94,21 @@ class Cell:
     @property
     def gain(self) -> float:
         """The part of the time without push and hints that the best way saves."""
-        return self.saved(self.best, Way.NONE)
+        return self.saved(self.best, LabWay.NONE)
 
-    def saved(self, way: Way, other: Way) -> float:
+    def saved(self, way: LabWay, other: LabWay) -> float:
         """The part of `other`'s time that `way` saves; negative when it takes longer."""
         return 1 - self.time(way) / self.time(other)
 
     @property
-    def best_push(self) -> Way:
+    def best_push(self) -> LabWay:
         """The faster of the ways that push."""
         return min((way for way in ORDER if way.pushes), key=self.time)
 
     @property
-    def best_hint(self) -> Way:
+    def best_hint(self) -> LabWay:
         """The faster of the ways that only name resources."""
-        return min((Way.PRELOAD, Way.EARLY_HINTS), key=self.time)
+        return min((LabWay.PRELOAD, LabWay.EARLY_HINTS), key=self.time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def findings_of(site: Site, outcomes: Iterable[Outcome], *, order: Iterable[Scen
         order: the scenarios, in the order that is wanted.
         planned: how many outcomes there would be, had nobody stopped the experiment.
     """
-    runs: dict[Scenario, dict[Way, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    runs: dict[Scenario, dict[LabWay, list[Run]]] = defaultdict(lambda: defaultdict(list))
     failed, count = [], 0
     for outcome in outcomes:
         count += 1
@@ -149,8 +149,8 @@ def findings_of(site: Site, outcomes: Iterable[Outcome], *, order: Iterable[Scen
     return Findings(site=site, goal=goal, cells=cells, failed=tuple(failed), missing=planned - count)
 
 
-def _cell(scenario: Scenario, runs: Mapping[Way, list[Run]], goal: Goal) -> Cell:
-    plain = {run.seed: run.wire_bytes for run in runs[Way.NONE]}
+def _cell(scenario: Scenario, runs: Mapping[LabWay, list[Run]], goal: Goal) -> Cell:
+    plain = {run.seed: run.wire_bytes for run in runs[LabWay.NONE]}
     measured = {way: _measured(sorted(runs[way], key=lambda run: run.seed), plain) for way in ORDER}
     return Cell(scenario=scenario, measured=measured, goal=goal)
 

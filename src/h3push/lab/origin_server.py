@@ -8,7 +8,7 @@ from h3push.delivery.page import PageDelivery
 from h3push.delivery.state import DeliveryState
 from h3push.http.fields import Field
 from h3push.lab.site import Site
-from h3push.lab.ways import Way
+from h3push.lab.ways import LabWay
 from h3push.plans.plan import PushPlan
 from h3push.server.request import Request
 from h3push.server.response import Response
@@ -28,7 +28,7 @@ class OriginHandler:
         plan: what goes with the page.
     """
 
-    def __init__(self, site: Site, way: Way, plan: PushPlan) -> None:
+    def __init__(self, site: Site, way: LabWay, plan: PushPlan) -> None:
         self._site = site
         self._way = way
         self._plan = plan
@@ -49,7 +49,7 @@ class OriginHandler:
 
     async def _page(self, request: Request) -> Response:
         delivery = PageDelivery(request, self._delivery)
-        if self._way is Way.PRELOAD:
+        if self._way is LabWay.PRELOAD:
             delivery.carry_out(self._plan, moment=Moment.START)
         else:
             delivery.carry_out_early(self._plan)

@@ -7,7 +7,7 @@ from h3push.lab.intervals import Interval
 from h3push.lab.scenarios import Scenario
 from h3push.lab.simulation import Run
 from h3push.lab.verdict import verdict_of, verdict_sentence
-from h3push.lab.ways import ORDER, Way
+from h3push.lab.ways import ORDER, LabWay
 
 
 def record(findings: Findings) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _scenario(scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def _way(cell: Cell, way: Way) -> dict[str, Any]:
+def _way(cell: Cell, way: LabWay) -> dict[str, Any]:
     measured = cell.measured[way]
     return {
         "shown": _interval(measured.shown),

@@ -10,8 +10,8 @@ from h3push.lab.emulation import HOST, AccessLink
 from h3push.lab.origin_server import WARM_UP_BYTES, WARM_UP_PATH, OriginHandler
 from h3push.lab.scenarios import Scenario, cached_paths
 from h3push.lab.site import Site
-from h3push.lab.visit import Visit, VisitedResource, VisitResult
-from h3push.lab.ways import Way, plan_of
+from h3push.lab.visit import SiteVisit, VisitedResource, VisitResult
+from h3push.lab.ways import LabWay, plan_of
 from h3push.plans.manifest import Manifest
 from h3push.runtime.settings import ClientSettings, ServerSettings
 from h3push.testing.identity import Identity, make_identity
@@ -30,7 +30,7 @@ class Run:
 
     scenario: Scenario
     """The circumstances."""
-    way: Way
+    way: LabWay
     """The way of delivery."""
     seed: int
     """Decides which packets are lost and which resources are cached."""
@@ -55,7 +55,7 @@ def _identity() -> Identity:
     return make_identity([HOST])
 
 
-def simulate(site: Site, scenario: Scenario, way: Way, seed: int = 0, manifest: Manifest | None = None) -> Run:
+def simulate(site: Site, scenario: Scenario, way: LabWay, seed: int = 0, manifest: Manifest | None = None) -> Run:
     """Visit `site` once. The same arguments give the same figures on every machine, to the nanosecond.
 
     Args:
@@ -63,16 +63,16 @@ def simulate(site: Site, scenario: Scenario, way: Way, seed: int = 0, manifest: 
         scenario: link, loss and what the client has.
         way: how what goes with the page is delivered.
         seed: decides which packets are lost and which resources the client has.
-        manifest: the plan of `Way.PUSH_PLANNED`.
+        manifest: the plan of `LabWay.PUSH_PLANNED`.
 
     Raises: H3PushError: the connection did not survive its link.
     """
     return run_virtual(lambda: _run(site, scenario, way, seed, manifest))
 
 
-async def _run(site: Site, scenario: Scenario, way: Way, seed: int, manifest: Manifest | None) -> Run:
+async def _run(site: Site, scenario: Scenario, way: LabWay, seed: int, manifest: Manifest | None) -> Run:
     plan = plan_of(site, way, manifest)
-    visit = Visit(site, cached_paths(site, scenario.cache.share, seed))
+    visit = SiteVisit(site, cached_paths(site, scenario.cache.share, seed))
     most = len(plan.resources) + 1
     link = AccessLink(round_trip=scenario.round_trip, rate=scenario.rate, loss=scenario.loss).settings()
     world = World(
@@ -110,7 +110,7 @@ def _arrived(world: World, client: VirtualDriver, began: float) -> int:
     return sum(sizes)
 
 
-def _measured(result: VisitResult, scenario: Scenario, way: Way, seed: int, wire_bytes: int) -> Run:
+def _measured(result: VisitResult, scenario: Scenario, way: LabWay, seed: int, wire_bytes: int) -> Run:
     return Run(
         scenario=scenario,
         way=way,

@@ -12,7 +12,7 @@ from h3push.lab.findings import Cell, Findings, Goal, Measured
 from h3push.lab.intervals import CONFIDENCE, Interval, coverage
 from h3push.lab.scenarios import Scenario
 from h3push.lab.verdict import verdict_sentence
-from h3push.lab.ways import ORDER, Way
+from h3push.lab.ways import ORDER, LabWay
 
 
 def print_findings(findings: Findings, console: Console) -> None:
@@ -97,7 +97,7 @@ def _milliseconds(interval: Interval, spread: bool) -> str:
     return f"{interval.median * 1000:,.0f}" + (f"±{reach:,.0f}" if spread and reach >= 1 else "")
 
 
-def _octets(cells: list[Cell], way: Way) -> str:
+def _octets(cells: list[Cell], way: LabWay) -> str:
     there = median(cell.measured[way].wire_bytes for cell in cells) / 1000
     wasted = median(cell.measured[way].wasted_bytes for cell in cells) / 1000
-    return f"{there:,.0f}" if way is Way.NONE else f"{there:,.0f} (+{wasted:,.1f})"
+    return f"{there:,.0f}" if way is LabWay.NONE else f"{there:,.0f} (+{wasted:,.1f})"

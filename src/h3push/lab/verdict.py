@@ -5,10 +5,10 @@ from enum import Enum
 from statistics import median
 
 from h3push.lab.findings import MARGIN, Cell, Findings, Goal
-from h3push.lab.ways import Way
+from h3push.lab.ways import LabWay
 
 
-class Verdict(Enum):
+class SiteVerdict(Enum):
     """The answer to the question if push pays."""
 
     PAYS = "Push pays"
@@ -23,17 +23,17 @@ class Verdict(Enum):
     """No scenario was measured in every way."""
 
 
-def verdict_of(findings: Findings) -> Verdict:
+def verdict_of(findings: Findings) -> SiteVerdict:
     """Decide."""
     cells = findings.cells
     if not cells:
-        return Verdict.UNKNOWN
+        return SiteVerdict.UNKNOWN
     pays = sum(cell.best.pushes for cell in cells)
     if pays > len(cells) / 2:
-        return Verdict.PAYS
+        return SiteVerdict.PAYS
     if pays:
-        return Verdict.SOMETIMES
-    return Verdict.HINTS if any(cell.gain > MARGIN for cell in cells) else Verdict.NOTHING
+        return SiteVerdict.SOMETIMES
+    return SiteVerdict.HINTS if any(cell.gain > MARGIN for cell in cells) else SiteVerdict.NOTHING
 
 
 def verdict_sentence(findings: Findings) -> str:
@@ -41,12 +41,12 @@ def verdict_sentence(findings: Findings) -> str:
     verdict = verdict_of(findings)
     cells = findings.cells
     when = "shown" if findings.goal is Goal.SHOWN else "complete"
-    if verdict is Verdict.UNKNOWN:
+    if verdict is SiteVerdict.UNKNOWN:
         return f"{verdict.value}: no scenario was measured in every way."
-    if verdict is Verdict.NOTHING:
+    if verdict is SiteVerdict.NOTHING:
         return f"{verdict.value}: no way has the page {when} more than 1 % sooner than a client alone, in any scenario."
-    if verdict is Verdict.HINTS:
-        sooner = median(cell.saved(cell.best_hint, Way.NONE) for cell in cells)
+    if verdict is SiteVerdict.HINTS:
+        sooner = median(cell.saved(cell.best_hint, LabWay.NONE) for cell in cells)
         return (
             f"{verdict.value}: naming the resources has the page {when} {sooner:.0%} sooner (median), and pushing them adds no"
             " more than 1 % in any scenario."
@@ -54,14 +54,14 @@ def verdict_sentence(findings: Findings) -> str:
     return _where_push_pays(verdict, cells, when)
 
 
-def _where_push_pays(verdict: Verdict, cells: Sequence[Cell], when: str) -> str:
+def _where_push_pays(verdict: SiteVerdict, cells: Sequence[Cell], when: str) -> str:
     paying = [cell for cell in cells if cell.best.pushes]
-    alone = median(cell.saved(cell.best, Way.NONE) for cell in paying)
+    alone = median(cell.saved(cell.best, LabWay.NONE) for cell in paying)
     hinted = median(cell.saved(cell.best, cell.best_hint) for cell in paying)
     most = max(paying, key=lambda cell: cell.saved(cell.best, cell.best_hint))
     common = _common(paying, cells)
     where = f"{len(paying)} of {len(cells)} scenarios" + (f", {common}" if common else "")
-    harm = sum(cell.is_faster(Way.NONE, cell.best_push) for cell in cells)
+    harm = sum(cell.is_faster(LabWay.NONE, cell.best_push) for cell in cells)
     warning = f" In {harm} of {len(cells)} it is slower than no push." if harm else ""
     return (
         f"{verdict.value}: in {where}, the page is {when} {alone:.0%} sooner than without it and {hinted:.0%} sooner than with"

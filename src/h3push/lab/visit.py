@@ -88,7 +88,7 @@ class _OnItsWay:
     """Gives the instant at which all of it was there."""
 
 
-class Visit:
+class SiteVisit:
     """One visit. Make it, give `promised` to the client's `on_push`, and call `load` once.
 
     Args:

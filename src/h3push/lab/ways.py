@@ -20,7 +20,7 @@ from h3push.plans.manifest import Manifest
 from h3push.plans.plan import PlannedResource, PlanSource, PushPlan
 
 
-class Way(Enum):
+class LabWay(Enum):
     """A way to deliver what goes with a page, the plainest first."""
 
     NONE = "none"
@@ -37,25 +37,25 @@ class Way(Enum):
     @property
     def pushes(self) -> bool:
         """True when the client takes pushes."""
-        return self in {Way.PUSH_PLANNED, Way.PUSH_ALL}
+        return self in {LabWay.PUSH_PLANNED, LabWay.PUSH_ALL}
 
 
-ORDER = tuple(Way)
+ORDER = tuple(LabWay)
 """The plainest first: of ways that are equally fast, the first one is the best."""
 
 
-def plan_of(site: Site, way: Way, manifest: Manifest | None) -> PushPlan:
+def plan_of(site: Site, way: LabWay, manifest: Manifest | None) -> PushPlan:
     """Give what a way delivers with the page.
 
     The plan of `PUSH_PLANNED` is what `manifest` says of the page; without one, what `h3push serve` plans: all that the page
     needs, in the order of `Stage`.
     """
     resources: Sequence[PlannedResource]
-    if way is Way.NONE:
+    if way is LabWay.NONE:
         resources = ()
-    elif way is Way.PUSH_ALL:
+    elif way is LabWay.PUSH_ALL:
         resources = [_in_order(resource) for resource in site.resources]
-    elif way is Way.PUSH_PLANNED:
+    elif way is LabWay.PUSH_PLANNED:
         named = None if manifest is None else manifest.plan(site.path)
         resources = _by_need(site) if named is None else named.resources
     else:

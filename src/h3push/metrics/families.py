@@ -12,7 +12,7 @@ from itertools import product
 
 from h3push.delivery.decision import Way
 from h3push.h3.push.rules import PushRefusal
-from h3push.server.log_row import Outcome
+from h3push.server.log_row import ResponseOutcome
 
 PREFIX = "h3push_"
 """In front of each name."""
@@ -96,7 +96,7 @@ DURATIONS = _family("response_duration_seconds", _HISTOGRAM, "From a request to 
                     version=VERSIONS)  # fmt: skip
 CONTENT = _family("response_bytes", _COUNTER, "Content of responses, pushes apart.", version=VERSIONS)
 BROKEN_OFF = _family("responses_broken_off", _COUNTER, "Responses that were not completed, pushes apart, by the reason.",
-                     outcome=names_of(one for one in Outcome if one is not Outcome.COMPLETE))  # fmt: skip
+                     outcome=names_of(one for one in ResponseOutcome if one is not ResponseOutcome.COMPLETE))  # fmt: skip
 
 HANDSHAKES = _family("handshakes", _COUNTER, "HTTP/3 handshakes.", outcome=("completed", "failed"))
 CONNECTIONS = _family(
@@ -110,7 +110,7 @@ PROMISES = _family("pushes_promised", _COUNTER, "Promises made.")
 PUSHES = _family("pushes", _COUNTER, "Pushes that are over, by outcome.",
                  outcome=("fulfilled", "cancelled_by_server", "cancelled_by_client", "failed"))  # fmt: skip
 PUSHED = _family("pushed_bytes", _COUNTER, "Content of pushed responses that went out; all but complete ones is wasted.",
-                 outcome=names_of(Outcome))  # fmt: skip
+                 outcome=names_of(ResponseOutcome))  # fmt: skip
 REPORTED = _family("pushes_reported", _COUNTER, "Pushes that clients reported on (Push-Report); a used one saved a request.",
                    use=("used", "unused"))  # fmt: skip
 REPORTED_BYTES = _family("pushed_bytes_reported", _COUNTER, "Content of these pushes: saved, or wasted.",

@@ -13,7 +13,7 @@ from h3push.delivery.decision import Way
 from h3push.h3.push.rules import PushRefusal
 from h3push.metrics import families as known
 from h3push.metrics.page import MetricsPage
-from h3push.server.log_row import Outcome, Row
+from h3push.server.log_row import ResponseOutcome, Row
 from h3push.server.server import Server
 from h3push.server.views import ReportedPushes
 
@@ -23,12 +23,18 @@ _REQUESTS: Mapping[str, int] = MappingProxyType(
     {f"HTTP/{version}": known.REQUESTS.first + _WIDTH * n for n, version in enumerate(known.VERSIONS)}
 )
 _VERSION: Mapping[str, int] = MappingProxyType({f"HTTP/{version}": n for n, version in enumerate(known.VERSIONS)})
-_PUSHED: Mapping[str, int] = MappingProxyType({one.value: known.PUSHED.cell(one.name.lower()) for one in Outcome})
+_PUSHED: Mapping[str, int] = MappingProxyType(
+    {one.value: known.PUSHED.cell(one.name.lower()) for one in ResponseOutcome}
+)
 _BROKEN_OFF: Mapping[str, int] = MappingProxyType(
-    {one.value: known.BROKEN_OFF.cell(one.name.lower()) for one in Outcome if one is not Outcome.COMPLETE}
+    {
+        one.value: known.BROKEN_OFF.cell(one.name.lower())
+        for one in ResponseOutcome
+        if one is not ResponseOutcome.COMPLETE
+    }
 )
 _OVER_TCP = ("1.1", "2")
-_COMPLETE = Outcome.COMPLETE.value
+_COMPLETE = ResponseOutcome.COMPLETE.value
 _SUM = len(known.BUCKETS) + 1
 
 

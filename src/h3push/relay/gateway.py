@@ -27,7 +27,7 @@ from h3push.relay.flights import Flight, Flights, is_worth_waiting
 from h3push.relay.incoming import Incoming
 from h3push.relay.loads import Loads, Row
 from h3push.relay.outgoing import Outgoing
-from h3push.relay.places import Place
+from h3push.relay.places import RelayedOrigin
 
 STATUS_PATH = "/.h3push/"
 """Below it the relay speaks of itself."""
@@ -55,7 +55,7 @@ class Gateway:
 
     def __init__(
         self,
-        place: Place,
+        place: RelayedOrigin,
         pool: Pool,
         store: ResponseStore,
         loads: Loads,

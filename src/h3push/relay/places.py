@@ -14,7 +14,7 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RelayedOrigin:
     """An origin, and where programs find it."""
 
     origin: Origin
@@ -64,7 +64,7 @@ def read_listen(text: str) -> tuple[str, int]:
     return (found["host"] or "localhost").strip("[]"), int(found["port"])
 
 
-def read_places(origins: tuple[str, ...], listen: str | None, names: tuple[str, ...] = ()) -> list[Place]:
+def read_places(origins: tuple[str, ...], listen: str | None, names: tuple[str, ...] = ()) -> list[RelayedOrigin]:
     """The places of `ORIGIN` and `ORIGIN=HOST:PORT`, in order.
 
     An origin that is given no port has the first one that `listen` names, or the one after the last. `ValueError` with a
@@ -72,7 +72,7 @@ def read_places(origins: tuple[str, ...], listen: str | None, names: tuple[str, 
     """
     host, port = ("localhost", DEFAULT_PORT) if listen is None else read_listen(listen)
     known = frozenset(name.lower() for name in names)
-    places: list[Place] = []
+    places: list[RelayedOrigin] = []
     taken: set[int] = {0}
     for text in origins:
         found = _AT.fullmatch(text)
@@ -90,5 +90,5 @@ def read_places(origins: tuple[str, ...], listen: str | None, names: tuple[str, 
         if here[1] and here[1] in taken:
             raise ValueError(f"two origins want port {here[1]}")
         taken.add(here[1])
-        places.append(Place(parsed.origin, *here, known))
+        places.append(RelayedOrigin(parsed.origin, *here, known))
     return places

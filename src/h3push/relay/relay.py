@@ -15,7 +15,7 @@ from h3push.relay.disk import DiskStorage
 from h3push.relay.flights import Flights
 from h3push.relay.gateway import Gateway
 from h3push.relay.loads import Loads
-from h3push.relay.places import Place, is_loopback
+from h3push.relay.places import RelayedOrigin, is_loopback
 from h3push.relay.settings import RelaySettings
 from h3push.relay.status import Status
 from h3push.relay.upkeep import Upkeep
@@ -41,7 +41,7 @@ class Relay:
 
     def __init__(
         self,
-        places: Sequence[Place],
+        places: Sequence[RelayedOrigin],
         kind: BackendKind,
         settings: RelaySettings | None = None,
         *,
@@ -136,7 +136,7 @@ class Relay:
         await self.pool.close()
 
 
-def _url(scheme: str, place: Place) -> str:
+def _url(scheme: str, place: RelayedOrigin) -> str:
     host = f"[{place.host}]" if ":" in place.host else place.host
     return f"{scheme}://{host}:{place.port}"
 

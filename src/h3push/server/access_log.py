@@ -22,7 +22,7 @@ from typing import Literal, Protocol, TextIO
 from h3push.errors import Timeout
 from h3push.h3.events import CancelledBy, ConnectionTerminated
 from h3push.http.push_report import FIELD, PushReport, parse_push_report
-from h3push.server.log_row import Outcome, Row
+from h3push.server.log_row import ResponseOutcome, Row
 from h3push.server.promised import Logged, PromisedPush
 from h3push.server.request import Request
 from h3push.server.views import ReportedPushes, View, ViewPosition, Views
@@ -178,14 +178,14 @@ class ConnectionLog:
     def stopped(self, stream_id: int) -> None:
         """The client takes no more of a stream."""
         for row in self._of(stream_id):
-            row.write(Outcome.CANCELLED_BY_CLIENT)
+            row.write(ResponseOutcome.CANCELLED_BY_CLIENT)
 
     def terminated(self, event: ConnectionTerminated) -> None:
         """The connection is over, and every response with it."""
         if event.by_peer:
-            outcome = Outcome.CANCELLED_BY_CLIENT
+            outcome = ResponseOutcome.CANCELLED_BY_CLIENT
         else:
-            outcome = Outcome.LOST if event.error_code is None else Outcome.CANCELLED_BY_SERVER
+            outcome = ResponseOutcome.LOST if event.error_code is None else ResponseOutcome.CANCELLED_BY_SERVER
         for row in list(self._open):
             row.write(outcome)
 
@@ -260,12 +260,14 @@ class OpenRow:
         """Write the row of a response whose end was handed to QUIC, unless QUIC has yet to take what precedes it."""
         request = self._request
         if request is not None and self._log.is_taken(request.stream_id):
-            self._write(request, Outcome.FAILED if request.failed else Outcome.COMPLETE, request.bytes_sent)
+            self._write(
+                request, ResponseOutcome.FAILED if request.failed else ResponseOutcome.COMPLETE, request.bytes_sent
+            )
 
     def given_up(self) -> None:
         """Write the row of a response that we are about to reset."""
         if self._request is not None:
-            self.write(Outcome.FAILED if self._request.failed else Outcome.CANCELLED_BY_SERVER)
+            self.write(ResponseOutcome.FAILED if self._request.failed else ResponseOutcome.CANCELLED_BY_SERVER)
 
     def unwanted(self, error: Exception) -> None:
         """Write the row of a response that nobody takes any more."""
@@ -273,15 +275,15 @@ class OpenRow:
             return
         push = self._request.fulfils
         by_us = isinstance(error, Timeout) or (push is not None and push.cancelled_by in _BY_US)
-        self.write(Outcome.CANCELLED_BY_SERVER if by_us else Outcome.CANCELLED_BY_CLIENT)
+        self.write(ResponseOutcome.CANCELLED_BY_SERVER if by_us else ResponseOutcome.CANCELLED_BY_CLIENT)
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: ResponseOutcome) -> None:
         """Write the row of a response that is not whole, unless it has been written."""
         request = self._request
         if request is not None:
             self._write(request, outcome, request.bytes_sent - (self._unsent or self._log.waiting(request.stream_id)))
 
-    def _write(self, request: Logged, outcome: Outcome, size: int) -> None:
+    def _write(self, request: Logged, outcome: ResponseOutcome, size: int) -> None:
         self._request = None
         host, port = request.client[:2]
         row = Row(

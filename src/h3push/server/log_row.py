@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import Enum
 
 
-class Outcome(Enum):
+class ResponseOutcome(Enum):
     """How a response ended."""
 
     COMPLETE = "complete"
@@ -46,7 +46,7 @@ class Row:
     duration_ms: float
     """From the request to the end of the response; written with three decimals."""
     outcome: str
-    """One of `Outcome`."""
+    """One of `ResponseOutcome`."""
     push_id: int | None = None
     """The push ID, for a pushed response."""
     initiator: str | None = None
@@ -88,7 +88,7 @@ class Row:
         line = f'{_timestamp(self.time)} {self.client} "{request}" {status or self.status or "-"} {self.bytes}'
         if self.push_id is not None:
             line += f" push {self.push_id} for {printable(self.initiator or '-')}"
-        return line if self.outcome == Outcome.COMPLETE.value else f"{line} ({self.outcome})"
+        return line if self.outcome == ResponseOutcome.COMPLETE.value else f"{line} ({self.outcome})"
 
     def json(self) -> str:
         """The row as a JSON object in one line."""

@@ -34,7 +34,7 @@ from h3push.delivery.page import Delivered, PageDelivery
 from h3push.delivery.state import DeliveryState
 from h3push.errors import StreamFailed
 from h3push.plans.plan import PushPlan
-from h3push.server.log_row import Outcome
+from h3push.server.log_row import ResponseOutcome
 from h3push.server.server import Server
 from h3push.tcp.request import Outbox, TcpRequest
 from h3push.tcp.row import TcpRow
@@ -165,7 +165,7 @@ class TcpExchange:
 
     async def run(self) -> None:
         """Run the application, and see to what comes of it."""
-        outcome = Outcome.FAILED
+        outcome = ResponseOutcome.FAILED
         owner = self._owner
         counters, authorities = owner.server.counters, owner.server.authorities
         counters.requests += 1
@@ -179,16 +179,20 @@ class TcpExchange:
             else:
                 await self._run()
             if not self._failed:
-                outcome = Outcome.CANCELLED_BY_CLIENT if self._gone and not self._complete else Outcome.COMPLETE
+                outcome = (
+                    ResponseOutcome.CANCELLED_BY_CLIENT
+                    if self._gone and not self._complete
+                    else ResponseOutcome.COMPLETE
+                )
         except ClientGoneError:
-            outcome = Outcome.CANCELLED_BY_CLIENT
+            outcome = ResponseOutcome.CANCELLED_BY_CLIENT
         except Exception:
             counters.failed += 1
             raise
         finally:
             owner.under_way -= 1
             if self._delivery is not None:
-                self._delivery.ended(failed=outcome is Outcome.FAILED)
+                self._delivery.ended(failed=outcome is ResponseOutcome.FAILED)
             self._tls = None  # an application may leave what leads here in a circle
             if self._row is not None:
                 self._write_row(outcome)
@@ -268,7 +272,7 @@ class TcpExchange:
         elif kind == TRAILERS:
             self._complete = not message.get("more_trailers")
         if self._complete and self._row is not None:
-            self._write_row(Outcome.FAILED if self._failed else Outcome.COMPLETE)
+            self._write_row(ResponseOutcome.FAILED if self._failed else ResponseOutcome.COMPLETE)
 
     async def _send_beside(self, kind: str, message: Message) -> None:
         if kind == PUSH:
@@ -280,7 +284,7 @@ class TcpExchange:
         elif not self._complete:
             await self._send(message)  # the server beneath says that it knows none of this
 
-    def _write_row(self, outcome: Outcome) -> None:
+    def _write_row(self, outcome: ResponseOutcome) -> None:
         row, self._row = self._row, None
         if row is not None:
             row.write(outcome)

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from h3push.server.access_log import AccessLog
-from h3push.server.log_row import Outcome, Row
+from h3push.server.log_row import ResponseOutcome, Row
 from h3push.server.views import ViewPosition
 from h3push.tcp.path import PathMeasures
 from h3push.tcp.request import TcpRequest
 from h3push.tcp.tls import IdentityContext, TlsConnection
-from h3push.tcp.visits import Visit
+from h3push.tcp.visits import ClientViews
 
 
-def _visit_of(tls: ssl.SSLObject | None, request: TcpRequest, log: AccessLog) -> Visit | None:
+def _visit_of(tls: ssl.SSLObject | None, request: TcpRequest, log: AccessLog) -> ClientViews | None:
     if not isinstance(tls, TlsConnection):
         return None
     if tls.visit is None:
@@ -60,7 +60,7 @@ class TcpRow:
         """Note that the final header section is there."""
         self._thought = self._elapsed()
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: ResponseOutcome) -> None:
         """Write the row of a response that is over."""
         request = self._request
         host, port = request.client

@@ -11,7 +11,7 @@ from typing import Any
 from h3push.asgi.scope import subject_of
 from h3push.server.identities import Identities, Identity
 from h3push.server.tls import ClientAuth, TrustedClients
-from h3push.tcp.visits import Visit, Visits
+from h3push.tcp.visits import ClientViews, Visits
 
 VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 """OpenSSL's names of TLS versions -> their numbers (RFC 8446 section 4.1.2)."""
@@ -33,7 +33,7 @@ class TlsConnection(ssl.SSLObject):
 
     extension: dict[str, Any] | None = None
     """ASGI's extension for it, once a request asked."""
-    visit: Visit | None = None
+    visit: ClientViews | None = None
     """The page views of the connection, where there is an access log."""
 
 

@@ -15,7 +15,7 @@ from h3push.server.views import Views
 from h3push.tcp.request import TcpRequest
 
 
-class Visit:
+class ClientViews:
     """The page views of one connection, or of several."""
 
     __slots__ = ("__weakref__", "name", "views")
@@ -33,17 +33,17 @@ class Visits:
     def __init__(self) -> None:
         self.is_split = False
         """True when other processes accept connections of the same clients."""
-        self._of_browsers: WeakValueDictionary[tuple[str, str], Visit] = WeakValueDictionary()
+        self._of_browsers: WeakValueDictionary[tuple[str, str], ClientViews] = WeakValueDictionary()
 
-    def of(self, request: TcpRequest, log: AccessLog) -> Visit | None:
+    def of(self, request: TcpRequest, log: AccessLog) -> ClientViews | None:
         """The visit of a connection, by its first request; `None` when nobody knows what came over the others."""
         headers = request.headers
         if request.http_version == "2" or "sec-fetch-dest" not in headers:
-            return Visit(log.name_connection())
+            return ClientViews(log.name_connection())
         if self.is_split:
             return None
         key = request.client[0], headers.get("user-agent") or ""
         visit = self._of_browsers.get(key)
         if visit is None:
-            visit = self._of_browsers[key] = Visit(log.name_connection())
+            visit = self._of_browsers[key] = ClientViews(log.name_connection())
         return visit

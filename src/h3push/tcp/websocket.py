@@ -3,7 +3,7 @@
 import ssl
 
 from h3push.asgi.types import ClientGoneError, Message, Receive, Scope, Send
-from h3push.server.log_row import Outcome
+from h3push.server.log_row import ResponseOutcome
 from h3push.server.server import Server
 from h3push.tcp.request import Outbox, TcpRequest
 from h3push.tcp.row import TcpRow
@@ -40,5 +40,5 @@ class TcpWebSocket:
         if self._row is None:
             return
         gone = isinstance(error, ClientGoneError | OSError)
-        failed = Outcome.CANCELLED_BY_CLIENT if gone else Outcome.FAILED
-        self._row.write(Outcome.COMPLETE if error is None else failed)
+        failed = ResponseOutcome.CANCELLED_BY_CLIENT if gone else ResponseOutcome.FAILED
+        self._row.write(ResponseOutcome.COMPLETE if error is None else failed)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from h3push import __version__
-from h3push.cli.outcome import Address, Exchange, Outcome, PushRecord, Reply
+from h3push.cli.outcome import Address, Exchange, FetchOutcome, PushRecord, Reply
 from h3push.cli.output.report import text
 from h3push.http.content import FileContent
 from h3push.http.fields import Field
@@ -22,7 +22,7 @@ VERSIONS = {"3": "h3", "2": "h2", "1.1": "http/1.1", "1.0": "http/1.0"}
 """HTTP versions as Chromium writes them."""
 
 
-def har(outcome: Outcome) -> str:
+def har(outcome: FetchOutcome) -> str:
     """Give the archive as JSON. What a push answered has the entry of the push alone: nothing was sent for it."""
     exchanges = [exchange for exchange in outcome.exchanges() if exchange.push is None]
     entries = [_requested(outcome, exchange) for exchange in exchanges]
@@ -39,7 +39,7 @@ def har(outcome: Outcome) -> str:
     return json.dumps({"log": log}, ensure_ascii=False, indent=1)
 
 
-def _requested(outcome: Outcome, exchange: Exchange) -> dict[str, Any]:
+def _requested(outcome: FetchOutcome, exchange: Exchange) -> dict[str, Any]:
     request, reply = exchange.request, exchange.response
     end = outcome.time_total if exchange.done is None else exchange.done
     version = VERSIONS["3" if reply is None else reply.http_version]
@@ -57,7 +57,7 @@ def _requested(outcome: Outcome, exchange: Exchange) -> dict[str, Any]:
     ) | {"_was_pushed": 0}
 
 
-def _pushed(outcome: Outcome, push: PushRecord, promised: float) -> dict[str, Any]:
+def _pushed(outcome: FetchOutcome, push: PushRecord, promised: float) -> dict[str, Any]:
     end = outcome.time_total if push.done is None else push.done
     first = end if push.first_byte is None else push.first_byte
     initiator = outcome.exchange_of(push.initiator)
@@ -75,7 +75,7 @@ def _pushed(outcome: Outcome, push: PushRecord, promised: float) -> dict[str, An
 
 
 def _entry(
-    outcome: Outcome,
+    outcome: FetchOutcome,
     start: float,
     end: float,
     *,
@@ -172,7 +172,7 @@ def _pairs(fields: Sequence[Field]) -> list[dict[str, str]]:
     return [{"name": text(name), "value": text(value)} for name, value in fields]
 
 
-def _instant(outcome: Outcome, seconds: float) -> str:
+def _instant(outcome: FetchOutcome, seconds: float) -> str:
     return datetime.fromtimestamp(outcome.started_at + seconds, UTC).isoformat(timespec="microseconds")
 
 

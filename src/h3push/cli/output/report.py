@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from h3push.cli.failures import CommandFailed, ExitCode
-from h3push.cli.outcome import Fetched, Outcome, PushRecord, Reply
+from h3push.cli.outcome import Fetched, FetchOutcome, PushRecord, Reply
 from h3push.http.fields import Field
 from h3push.http.headers import Headers
 
@@ -40,7 +40,7 @@ def _asset_to_json(asset: Fetched) -> dict[str, Any]:
     }
 
 
-def asset_lines(outcome: Outcome) -> list[str]:
+def asset_lines(outcome: FetchOutcome) -> list[str]:
     """Give a sentence about the pages that were loaded as a whole; before it a line for each asset that did not come."""
     lines = [f"* {asset.url}: {asset.error}" for page in outcome.transfers for asset in page.assets if asset.error]
     everything = [fetched.last for fetched in outcome.everything() if fetched.last is not None and not fetched.error]
@@ -100,7 +100,7 @@ def response_heads(response: Reply) -> list[list[str]]:
     return [head_lines(response.http_version, status, headers.raw) for status, headers in sections]
 
 
-def push_lines(outcome: Outcome) -> list[str]:
+def push_lines(outcome: FetchOutcome) -> list[str]:
     """Give a table with a line for each push, and at the end of a line why it was not fulfilled; then the counts."""
     counts = outcome.mark_counts()
     if not counts:

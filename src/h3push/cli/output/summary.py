@@ -9,7 +9,7 @@ from click.exceptions import Exit
 
 from h3push.cli.failures import CommandFailed, ExitCode, file_failure, say
 from h3push.cli.options.arguments import Arguments
-from h3push.cli.outcome import Fetched, Outcome
+from h3push.cli.outcome import Fetched, FetchOutcome
 from h3push.cli.output.har import har
 from h3push.cli.output.report import asset_lines, push_lines, to_json
 from h3push.cli.output.svg import svg
@@ -20,7 +20,7 @@ from h3push.cli.output.write_out import Facts, Template
 class Summary:
     """Tells what the flags ask for. A `-w` that makes no sense is refused when it is made, before anything is fetched."""
 
-    def __init__(self, arguments: Arguments, outcome: Outcome) -> None:
+    def __init__(self, arguments: Arguments, outcome: FetchOutcome) -> None:
         self._arguments = arguments
         self._outcome = outcome
         self._template = None if arguments.write_out is None else Template.of(arguments.write_out)

@@ -14,7 +14,7 @@ from typing import TextIO
 
 import rich_click as click
 
-from h3push.cli.outcome import Exchange, Outcome, PushRecord
+from h3push.cli.outcome import Exchange, FetchOutcome, PushRecord
 from h3push.http.url import target_of
 
 WAITING, ARRIVING, ENDED_EARLY = "░", "█", "✗"
@@ -51,7 +51,7 @@ class Row:
     """Of a push that is whole: `claimed` when it answered a request, `unclaimed` when none came."""
 
 
-def rows_of(outcome: Outcome) -> list[Row]:
+def rows_of(outcome: FetchOutcome) -> list[Row]:
     """Give a row for every request and every push but those that were refused, in the order in which they began.
 
     What a push answered has the row of the push alone: nothing was sent for it.
