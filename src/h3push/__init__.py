@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from h3push.client.push_stats import PushStats, Unused
     from h3push.client.pushes import RefusedPush
     from h3push.client.response import ClientResponse, ReceivedPush
+    from h3push.client.tunnel import ClientTunnel
     from h3push.delivery.decision import Way
     from h3push.delivery.page import Delivered
     from h3push.errors import (
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         H3PushError,
         H3StreamError,
         LocalProtocolError,
+        NoExtendedConnect,
         NoPushCredit,
         NoStreamCredit,
         PoolTimeout,
@@ -91,6 +93,7 @@ _HOMES = {
     "h3push.httpx.clients": "AsyncClient Client get",
     "h3push.client.pushes": "RefusedPush",
     "h3push.client.response": "ClientResponse ReceivedPush",
+    "h3push.client.tunnel": "ClientTunnel",
     "h3push.server.runner": "Handler",
     "h3push.http.content": "FileContent",
     "h3push.http.headers": "Headers",
@@ -105,7 +108,7 @@ _HOMES = {
     "h3push.delivery.page": "Delivered",
     "h3push.errors": (
         "ConnectFailed ConnectFailure ConnectionClosed ErrorCode H3ConnectionError H3PushError H3StreamError "
-        "LocalProtocolError NoPushCredit NoStreamCredit ProtocolError PushCancelled "
+        "LocalProtocolError NoExtendedConnect NoPushCredit NoStreamCredit ProtocolError PushCancelled "
         "PushNotAllowed RequestNotProcessed StreamFailed StreamStateError Timeout PoolTimeout ReadTimeout WriteTimeout"
     ),
     "h3push.h3.client": "H3ClientConnection",
@@ -185,6 +188,7 @@ __all__ = [
     "ClientResponse",
     "ClientSettings",
     "ClientTls",
+    "ClientTunnel",
     "PoolSettings",
     "PushCacheSettings",
     "PushStats",
@@ -210,6 +214,7 @@ __all__ = [
     "H3ConnectionError",
     "H3StreamError",
     "LocalProtocolError",
+    "NoExtendedConnect",
     "StreamStateError",
     "PushNotAllowed",
     "NoPushCredit",

@@ -138,6 +138,10 @@ class NoStreamCredit(LocalProtocolError):
     """The peer's QUIC stream limit allows no further stream of this kind now."""
 
 
+class NoExtendedConnect(LocalProtocolError):
+    """The server has not said in its SETTINGS that it takes extended CONNECT (RFC 9220 section 3)."""
+
+
 class ConnectFailure(Enum):
     """Why no connection came about."""
 

@@ -41,6 +41,8 @@ class Channel(ABC):
         """The time-outs of a request that has none of its own."""
         self.handshake = Signal()
         """Set when the handshake is done, or has failed."""
+        self.server_settings = Signal()
+        """Set when the server's SETTINGS are there, or will not be."""
         self.over: ConnectionClosed | None = None
         """Why the connection is over; `None` while it is not."""
         self.is_kept_alive = False

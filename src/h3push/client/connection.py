@@ -3,18 +3,20 @@
 import asyncio
 import warnings
 from collections.abc import AsyncIterator
+from functools import partial
 from types import TracebackType
-from typing import TypedDict
 
 from h3push.client.exchange import Exchange, OnInterim
 from h3push.client.handshake import Plan, establish
 from h3push.client.limits import Limits, Timeouts, limits_of
+from h3push.client.opening import open_in_turn
 from h3push.client.pushes import OnPush
 from h3push.client.request_head import check_arguments, with_length
-from h3push.client.response import ClientResponse, ReceivedPush
+from h3push.client.response import ClientResponse, ReceivedPush, ResponseStream
 from h3push.client.session import ClientSession
+from h3push.client.tunnel import ClientTunnel, open_tunnel
 from h3push.client.upload import Upload
-from h3push.errors import LocalProtocolError, NoStreamCredit, PoolTimeout
+from h3push.errors import LocalProtocolError, NoStreamCredit
 from h3push.http.content import PIECE_BYTES, Body, Content, normalize
 from h3push.http.fields import Fields, RequestHead
 from h3push.http.headers import HeadersLike, encode_headers, has_field
@@ -23,37 +25,6 @@ from h3push.http.url import encode_target
 
 TOO_EARLY = 425
 """The status of a server that does not want to act on early data (RFC 8470 section 5.2)."""
-
-
-class ResponseStream:
-    """The response to one request in an `async with`, which closes it at the end; made by `ClientConnection.stream`."""
-
-    def __init__(self, client: "ClientConnection", method: str, path: str, options: "RequestOptions") -> None:
-        self._client = client
-        self._method = method
-        self._path = path
-        self._options = options
-        self._response: ClientResponse | None = None
-
-    async def __aenter__(self) -> ClientResponse:
-        self._response = await self._client.request(self._method, self._path, **self._options)
-        return self._response
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._response is not None:
-            await self._response.close()
-
-
-class RequestOptions(TypedDict, total=False):
-    """The keyword arguments of `ClientConnection.request`."""
-
-    headers: HeadersLike | None
-    content: Content
-    priority: Priority | None
-    authority: str | None
-    timeouts: Timeouts | None
 
 
 class ClientConnection:
@@ -204,10 +175,11 @@ class ClientConnection:
         timeouts: Timeouts | None = None,
     ) -> ResponseStream:
         """`request` for an `async with`, which closes the response at its end."""
-        options = RequestOptions(
-            headers=headers, content=content, priority=priority, authority=authority, timeouts=timeouts
-        )
-        return ResponseStream(self, method, path, options)
+        ask = partial(
+            self.request, method, path, headers=headers, content=content, priority=priority, authority=authority,
+            timeouts=timeouts,
+        )  # fmt: skip
+        return ResponseStream(ask)
 
     async def get(
         self, path: str, *, headers: HeadersLike | None = None, priority: Priority | None = None
@@ -222,6 +194,46 @@ class ClientConnection:
     async def post(self, path: str, *, content: Content = None, headers: HeadersLike | None = None) -> ClientResponse:
         """`request` with POST."""
         return await self.request("POST", path, headers=headers, content=content)
+
+    async def extended_connect(
+        self,
+        protocol: str,
+        path: str,
+        *,
+        headers: HeadersLike | None = None,
+        priority: Priority | None = None,
+        authority: str | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> ClientTunnel:
+        """Ask for a tunnel by extended CONNECT (RFC 8441, RFC 9220); returns when the header section of the answer is there.
+
+        Args:
+            protocol: the `:protocol` that is spoken in it, such as "websocket".
+            path: as of `request`.
+            headers: as of `request`.
+            priority: as of `request`.
+            authority: as of `request`.
+            timeouts: as of `request`; `read` is no limit unless it is given, as silence in a tunnel means nothing.
+
+        Raises:
+            NoExtendedConnect: the server does not take extended CONNECT; nothing was sent.
+            PoolTimeout: it did not say in time whether it does, or allowed no further request.
+            LocalProtocolError, RequestNotProcessed, ConnectFailed, ConnectionClosed, StreamFailed, ReadTimeout: as of `request`.
+        """
+        check_arguments(protocol, path, priority, authority)
+        head = self._head("CONNECT", path, encode_headers(headers), authority)
+        return await self.tunnel(head._replace(protocol=protocol.encode("latin-1", "replace")), priority, timeouts)
+
+    async def tunnel(
+        self, head: RequestHead, priority: Priority | None = None, timeouts: Timeouts | None = None
+    ) -> ClientTunnel:
+        """`extended_connect` for one whose head is made already."""
+        connection = self._connected
+        if head.authority != self._plan.origin.authority.encode("ascii"):
+            self._check_authority(head.authority or b"")
+        return await open_tunnel(
+            connection, head, limits_of(connection.limits, {"read": None, **(timeouts or {})}), priority
+        )
 
     # pushes
 
@@ -318,7 +330,7 @@ class ClientConnection:
             except NoStreamCredit:
                 exchange = None
         if exchange is None:
-            exchange = await self._send_later(connection, head, has_content, limits, priority)
+            exchange = await open_in_turn(connection, head, limits, end_stream=not has_content, priority=priority)
         if on_interim is not None:
             exchange.on_interim = on_interim
         try:
@@ -329,31 +341,6 @@ class ClientConnection:
             exchange.close()
             raise
         return exchange
-
-    async def _send_later(
-        self,
-        connection: ClientSession,
-        head: RequestHead,
-        has_content: bool,
-        limits: Limits,
-        priority: Priority | None,
-    ) -> Exchange:
-        """Send a request as soon as the handshake is done, the server is there and allows one more."""
-        if not connection.may_be_sent(head, not has_content):
-            await connection.handshake.wait()
-        try:
-            async with asyncio.timeout(limits.pool):
-                while True:
-                    if connection.doubt is not None:
-                        await connection.doubt.wait()
-                    try:
-                        return connection.open(head, limits, end_stream=not has_content, priority=priority)
-                    except NoStreamCredit:
-                        await connection.credit.wait()
-        except TimeoutError:
-            connection.ask_for_life()
-            sentence = f"the server allowed no further request within {limits.pool:g} s (request_timeout)"
-            raise PoolTimeout(sentence) from None
 
     def _send_body(self, connection: ClientSession, exchange: Exchange, body: Body) -> None:
         upload = Upload(connection, exchange)

@@ -27,6 +27,10 @@ OnInterim = Callable[[int, Headers], None]
 """Called with each interim response as it comes: its status and its fields."""
 
 
+_NOT_BY_LENGTH = frozenset({b"HEAD", b"CONNECT"})
+"""Methods whose responses can have a Content-Length that does not say what arrives (RFC 9110 section 8.6)."""
+
+
 class SentRequest(RequestView):
     """A request: one of ours, or a promised one."""
 
@@ -96,6 +100,8 @@ class Exchange:
     """False when the server wants no more of the request's content, or all of it is sent."""
     early: bool = False
     """True when it was sent in early data (RFC 8470)."""
+    is_tunnel: bool = False
+    """True for an extended CONNECT: both directions stay open for as long as its two ends like."""
     priority: Priority | None = None
     """The priority of the request; kept for one that may have to be sent again."""
     upload: "asyncio.Task[None] | None" = None
@@ -162,7 +168,7 @@ class Exchange:
 
     def _may_be_kept_open(self, head: ResponseHead) -> bool:
         """Promises come on request streams alone; where trailers are announced, the reader waits for them."""
-        return self.request.head.method != b"HEAD" and not has_field(head.fields, b"trailer")
+        return self.request.head.method not in _NOT_BY_LENGTH and not has_field(head.fields, b"trailer")
 
     def promise(self, push: "PushedExchange") -> None:
         """A promise came with it."""

@@ -7,9 +7,9 @@ cannot be had twice (an iterator) is not sent again either.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from h3push.client.alternatives import Alternatives
 from h3push.client.answer import Answer, Source
@@ -25,6 +25,7 @@ from h3push.client.push_stats import PushStats
 from h3push.client.pushes import OnPush
 from h3push.client.response import ClientResponse, ReceivedPush
 from h3push.client.tls import Certificate, make_tls
+from h3push.client.tunnel import ClientTunnel
 from h3push.errors import RequestNotProcessed
 from h3push.http.content import Content, FileContent
 from h3push.http.fields import Fields, RequestHead, ResponseHead
@@ -37,6 +38,8 @@ from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSetti
 TakePushes = Literal["cache", "off"] | OnPush
 """The treatment of pushes. "cache": they answer later requests. "off": the server may not push at all (no MAX_PUSH_ID goes out).
 A function, sync or async, is asked about each promise: False refuses it, everything else is as with "cache"."""
+
+R = TypeVar("R", bound=ClientResponse)
 
 _MISDIRECTED = 421
 """The server does not answer for this authority on this connection (RFC 9110 section 15.5.20)."""
@@ -231,6 +234,16 @@ class Pool:
             await self._store.forget(head)
         return Answer.of(response, Source.SERVER)
 
+    async def tunnel(
+        self, origin: Origin, head: RequestHead, priority: Priority | None = None, timeouts: Timeouts | None = None
+    ) -> ClientTunnel:
+        """Send an extended CONNECT. Raises what `ClientConnection.extended_connect` raises, and `ConnectFailed`."""
+
+        async def send(shared: Shared) -> ClientTunnel:
+            return await shared.connection.tunnel(head, priority, timeouts)
+
+        return await self._on_connection(origin, send, (timeouts or {}).get("connect"), may_repeat=True)
+
     def give_out(self) -> list[ReceivedPush]:
         """Give up all pushes that wait, to a caller that will send no further request."""
         return [] if self._pushes is None else self._pushes.give_out()
@@ -273,11 +286,17 @@ class Pool:
         priority: Priority | None,
         on_interim: OnInterim | None,
     ) -> ClientResponse:
-        may_repeat = content is None or isinstance(content, bytes | str | FileContent)
-        shared = await self.connections.get(origin, timeouts.get("connect"))
         send = partial(
             _request, head=head, content=content, timeouts=timeouts, priority=priority, on_interim=on_interim
         )
+        may_repeat = content is None or isinstance(content, bytes | str | FileContent)
+        return await self._on_connection(origin, send, timeouts.get("connect"), may_repeat=may_repeat)
+
+    async def _on_connection(
+        self, origin: Origin, send: Callable[[Shared], Awaitable[R]], seconds: float | None, *, may_repeat: bool
+    ) -> R:
+        """Send on the connection of an origin; where that one did not look at it, once more on another."""
+        shared = await self.connections.get(origin, seconds)
         try:
             response = await send(shared)
         except RequestNotProcessed:
@@ -288,7 +307,7 @@ class Pool:
                 return response
             await response.close()
         self.connections.retire(origin, shared)
-        return await send(await self.connections.get(origin, timeouts.get("connect")))
+        return await send(await self.connections.get(origin, seconds))
 
 
 async def _request(

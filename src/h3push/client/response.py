@@ -7,7 +7,7 @@ promise.
 """
 
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from weakref import ref
 
@@ -145,6 +145,24 @@ class ClientResponse:
 
     def __repr__(self) -> str:
         return f"<ClientResponse {self.status} {self.request.url}>"
+
+
+class ResponseStream:
+    """The response to one request in an `async with`, which closes it at the end; made by `ClientConnection.stream`."""
+
+    def __init__(self, ask: Callable[[], Awaitable[ClientResponse]]) -> None:
+        self._ask = ask
+        self._response: ClientResponse | None = None
+
+    async def __aenter__(self) -> ClientResponse:
+        self._response = await self._ask()
+        return self._response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._response is not None:
+            await self._response.close()
 
 
 class ReceivedPush:

@@ -202,6 +202,9 @@ class ClientSession(Exchanges):
             return
         self.pushes.over(event.push_id, h3.CancelledBy.MALFORMED, event.error.reason, event.error.error_code)
 
+    def _settings_came(self, _event: h3.SettingsReceived) -> None:
+        self.server_settings.set()
+
     def _promise(self, event: h3.PushPromiseReceived) -> None:
         self.pushes.promise(event, self.exchanges.get(event.stream_id))
 
@@ -231,10 +234,12 @@ class ClientSession(Exchanges):
 
     def _left(self) -> list[Exchange]:
         """The pushes under way; and the responses that are kept open, unless credit that pushes hold is what they wait for."""
-        return [*self.fulfilling.values(), *(() if self.pushes.unreleased else self.exchanges.values())]
+        kept = [] if self.pushes.unreleased else [one for one in self.exchanges.values() if not one.is_tunnel]
+        return [*self.fulfilling.values(), *kept]
 
     def _asked_has_arrived(self) -> bool:
-        return not any(exchange.sending or not exchange.has_arrived for exchange in self.exchanges.values())
+        asked = [one for one in self.exchanges.values() if not one.is_tunnel]  # which may stay open for ever
+        return not any(exchange.sending or not exchange.has_arrived for exchange in asked)
 
     # the connection
 
@@ -283,6 +288,7 @@ class ClientSession(Exchanges):
             exchange.stop_sending()
         self.pushes.lost(error)
         self.credit.release()
+        self.server_settings.set()
         self._doubt_is_over()
         self.ended.set()
 
@@ -329,6 +335,7 @@ class ClientSession(Exchanges):
         """By type of event, what deals with it; as a table in the body of the class, it would not compile."""
         return {
             **Exchanges.actions(),
+            h3.SettingsReceived: ClientSession._settings_came,
             h3.MessageFailed: ClientSession._malformed,
             h3.PushPromiseReceived: ClientSession._promise,
             h3.PushCancelled: ClientSession._push_cancelled,

@@ -12,6 +12,7 @@ from h3push.errors import (
     H3ConnectionError,
     H3StreamError,
     LocalProtocolError,
+    NoExtendedConnect,
     NoStreamCredit,
     RequestNotProcessed,
 )
@@ -85,12 +86,13 @@ class H3ClientConnection(H3Connection[MessageSender]):
         Raises:
             NoStreamCredit: the server's limit on requests under way is reached; wait for `StreamCreditReceived`.
             RequestNotProcessed: the server is shutting down; use a new connection.
+            NoExtendedConnect: it has a `:protocol`, and the server has not said that it takes one.
             LocalProtocolError: the request is invalid or larger than the server takes.
         """
         if self.is_closed or self._shutdown.received is not None:
             raise RequestNotProcessed("this connection is shutting down; open a new one for further requests")
         if request.protocol is not None and not (self.peer_settings and self.peer_settings.enable_connect_protocol):
-            raise LocalProtocolError("the server has not said that it takes extended CONNECT (RFC 9220 section 3)")
+            raise NoExtendedConnect("the server has not said that it takes extended CONNECT (RFC 9220 section 3)")
         if priority is not None:
             request = request._replace(fields=[*request.fields, (b"priority", encode_priority(priority))])
         known = known_request(request)

@@ -156,6 +156,11 @@ class Incoming:
         """True when the reader has all content, although the stream may go on (see `expected`)."""
         return not self._chunks and (self.received == self.expected or (self.ended and self._error is None))
 
+    @property
+    def error(self) -> Exception | None:
+        """The error that ended the message early."""
+        return self._error
+
     async def next_chunk(self) -> bytes:
         """Take the next piece, as it arrived; empty at the end. Raises what ended the message early, or `ReadTimeout`."""
         while not self._chunks:
