@@ -27,6 +27,7 @@ async def relay_to(
     settings: RelaySettings | None = None,
     cache: Path | None = None,
     host: str = "localhost",
+    serve: Callable[..., Any] = h3push.serve,
 ) -> AsyncIterator[Relay]:
     """A relay whose connection is open."""
     kind = find_backend("uvicorn")
@@ -36,7 +37,7 @@ async def relay_to(
         own = TcpTls(list(kind.abilities.versions))
         own.load(read_identities([(made.certfile, made.keyfile)], lambda: b""), None)
         context = own.context
-    async with h3push.serve(handler, "localhost", 0, certfile=made.certfile, keyfile=made.keyfile) as origin:
+    async with serve(handler, "localhost", 0, certfile=made.certfile, keyfile=made.keyfile) as origin:
         place = RelayedOrigin(Origin("localhost", origin.address[1]), host, 0)
         async with Relay(
             [place], kind, settings, context=context, cache=cache, cafile=made.cafile

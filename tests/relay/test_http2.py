@@ -1,4 +1,4 @@
-"""What programs may try over HTTP/2, and WebSockets over HTTP/1.1: refused, or passed on as what it is."""
+"""What programs may try over HTTP/2, and a WebSocket that the origin does not take: refused, or passed on as what it is."""
 
 import asyncio
 
@@ -91,8 +91,10 @@ def test_an_honest_request_passes(certificates: DevelopmentCertificates) -> None
     assert [event.data for event in events if isinstance(event, h2.events.DataReceived) if event.data] == [b"hi"]
 
 
-def test_a_websocket_is_refused_with_a_sentence(certificates: DevelopmentCertificates) -> None:
-    """501 says that it does not pass, and where to connect instead."""
+def test_a_websocket_for_an_origin_that_takes_none_is_refused_with_a_sentence(
+    certificates: DevelopmentCertificates,
+) -> None:
+    """501 says why it does not pass, and where to connect instead."""
 
     async def origin(_request: h3push.Request) -> h3push.Response:
         raise AssertionError("nothing was to be asked")
@@ -108,4 +110,4 @@ def test_a_websocket_is_refused_with_a_sentence(certificates: DevelopmentCertifi
 
     answer = asyncio.run(check())
     assert answer.startswith(b"HTTP/1.1 501")
-    assert b"WebSockets do not pass the relay: connect to the origin itself" in answer
+    assert b"the origin takes no WebSockets over HTTP/3 (RFC 9220): connect to the origin itself" in answer

@@ -79,7 +79,7 @@ def test_an_origin_that_is_not_there_is_said(certificates: DevelopmentCertificat
     """The status says why there is no connection."""
     facts = {
         "origins": [{"here": "http://localhost:1", "origin": "https://a.example", "connected": False, "error": "nobody there"}],
-        "requests": {"push": 0, "store": 0, "server": 0, "relay": 0, "under_way": 0},
+        "requests": {"push": 0, "store": 0, "server": 0, "relay": 0, "under_way": 0, "websockets": 0},
         "pushes": {"promised": 0, "claimed": 0, "waiting": 0, "cancelled": {"fresh": 2}, "bytes_claimed": 0, "bytes_wasted": 0},
         "round_trips_saved": 0, "cache": {"responses": 0, "bytes": 0, "most_bytes": 1}, "loads": [],
     }  # fmt: skip

@@ -25,10 +25,11 @@ class WebSocketFrames:
     Args:
         max_size: bytes of a message, after decompression.
         extensions: what was agreed on.
+        side: ours.
     """
 
-    def __init__(self, max_size: int, extensions: list[Extension]) -> None:
-        self._protocol = Protocol(Side.SERVER, max_size=max_size)
+    def __init__(self, max_size: int, extensions: list[Extension], side: Side = Side.SERVER) -> None:
+        self._protocol = Protocol(side, max_size=max_size)
         self._protocol.extensions = extensions
         self._parts: list[bytes] = []
         self._is_text = False

@@ -33,6 +33,9 @@ class ClientTunnel(ClientResponse):
         if not self.is_accepted:
             self._end()
 
+    async def __aenter__(self) -> "ClientTunnel":
+        return self
+
     @property
     def is_accepted(self) -> bool:
         """True when the server has opened the tunnel; else the content says why not."""

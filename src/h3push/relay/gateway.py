@@ -28,6 +28,8 @@ from h3push.relay.incoming import Incoming
 from h3push.relay.loads import Loads, Row
 from h3push.relay.outgoing import Outgoing
 from h3push.relay.places import RelayedOrigin
+from h3push.relay.settings import RelaySettings
+from h3push.relay.websocket import WebSocketPassage, deny
 
 STATUS_PATH = "/.h3push/"
 """Below it the relay speaks of itself."""
@@ -51,6 +53,7 @@ class Gateway:
         loads: is told of each request.
         flights: requests under way that others may wait for.
         status: answers below `STATUS_PATH`; `None`: nothing is there.
+        settings: bounds and times.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Gateway:
         loads: Loads,
         flights: Flights,
         status: ASGIApplication | None,
+        settings: RelaySettings | None = None,
     ) -> None:
         self.place = place
         """The origin, and where it is here."""
@@ -69,11 +73,12 @@ class Gateway:
         self._loads = loads
         self._flights = flights
         self._status = status
+        self._settings = settings or RelaySettings()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "websocket":
-            await _refuse_websocket(scope, send)
+            await self._websocket(Incoming(scope, receive), receive, send)
             return
         incoming = Incoming(scope, receive)
         refusal = self._why_not(incoming)
@@ -102,6 +107,26 @@ class Gateway:
                 508, "the request goes in a circle: its Via names too many intermediaries", "proxy_loop_detected"
             )
         return None
+
+    async def _websocket(self, incoming: Incoming, receive: Receive, send: Send) -> None:
+        """Pass one WebSocket."""
+        loads, now = self._loads, asyncio.get_running_loop().time
+        refusal = self._why_not(incoming)
+        if refusal is None and loads.websockets >= self._settings.websockets:
+            refusal = Refusal(503, "too many WebSockets are open")
+        if refusal is not None:
+            await receive()  # websocket.connect
+            await deny(incoming.scope, send, refusal.status, refusal.fields, refusal.content)
+            return
+        row = loads.begin(self.place.origin.authority, incoming.path, incoming.fields, now())
+        passage = WebSocketPassage(incoming, receive, send, self._settings)
+        loads.websockets += 1
+        try:
+            await passage.run(self._pool, self.place.origin, lambda *told: loads.answer(row, now(), *told))
+        finally:
+            loads.websockets -= 1
+            row.octets = passage.octets
+            loads.end(row, now())
 
     async def _relay(self, incoming: Incoming, send: Send) -> None:
         loop = asyncio.get_running_loop()
@@ -224,13 +249,3 @@ async def _close(content: AsyncIterator[bytes]) -> None:
 async def _refuse(refusal: Refusal, send: Send) -> None:
     await send({"type": "http.response.start", "status": refusal.status, "headers": refusal.fields})
     await send({"type": "http.response.body", "body": refusal.content, "more_body": False})
-
-
-async def _refuse_websocket(scope: Scope, send: Send) -> None:
-    """Say that a WebSocket does not pass. The client below cannot open one over HTTP/3 (RFC 9220)."""
-    refusal = Refusal(501, "WebSockets do not pass the relay: connect to the origin itself")
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": refusal.fields})
-    await send({"type": "websocket.http.response.body", "body": refusal.content, "more_body": False})

@@ -27,8 +27,8 @@ class Incoming:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         """ASGI's."""
-        self.method: str = scope["method"]
-        """Its method."""
+        self.method: str = scope["method"] if scope["type"] == "http" else "GET"
+        """Its method; a WebSocket's handshake, of which ASGI does not say it, has GET."""
         self.version: str = scope["http_version"]
         """The version of HTTP that it came by."""
         self.fields: list[Field] = [(name.lower(), value) for name, value in scope["headers"]]
@@ -39,7 +39,7 @@ class Incoming:
         """Address of the program."""
         self.takes_trailers = TRAILERS in (scope.get("extensions") or {}) and takes_trailers(self.fields)
         """True when the program wants trailers, and the server in front can send them."""
-        self._scheme: str = scope["scheme"]
+        self._scheme: str = {"ws": "http", "wss": "https"}.get(scope["scheme"]) or scope["scheme"]
         self._receive = receive
         self._read = asyncio.Event()
         self._gone = False

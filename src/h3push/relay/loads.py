@@ -61,6 +61,8 @@ class Loads:
         """Content that was handed on."""
         self.under_way = 0
         """Requests whose response is not complete."""
+        self.websockets = 0
+        """WebSockets that are open, or about to be."""
         self.last: deque[Load] = deque(maxlen=settings.loads)
         """The last loads, the newest at the end."""
         self._rows = settings.rows

@@ -108,10 +108,10 @@ class Relay:
             sockets = [one.socket for one in bind_all(await resolve(place.host, place.port), _Listener)]
             self._sockets.append(sockets)
             self.places[number] = replace(place, port=sockets[0].getsockname()[1])
-        server = ServerSettings(max_connections=self.settings.max_connections, send_date=False)
+        server = _server(self.settings)
         for place, sockets in zip(self.places, self._sockets, strict=True):
             status = self._status if is_loopback(place.host) else None
-            gateway = Gateway(place, self.pool, self.store, self.loads, self._flights, status)
+            gateway = Gateway(place, self.pool, self.store, self.loads, self._flights, status, self.settings)
             backend = self._kind.make(gateway, sockets, self._context, server)
             self._backends.append(backend)
             await backend.start()
@@ -155,6 +155,18 @@ class _Listener:
     def shutdown(self) -> None:
         """Close it."""
         self.socket.close()
+
+
+def _server(settings: RelaySettings) -> ServerSettings:
+    """Of the server that programs speak to."""
+    return ServerSettings(
+        max_connections=settings.max_connections,
+        send_date=False,
+        websocket_max_size=settings.websocket_max_size,
+        websocket_max_queue=settings.websocket_max_queue,
+        websocket_ping_interval=settings.websocket_ping_interval,
+        websocket_ping_timeout=settings.websocket_ping_timeout,
+    )
 
 
 def _push_cache(settings: RelaySettings) -> PushCacheSettings:

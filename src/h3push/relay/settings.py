@@ -44,6 +44,19 @@ class RelaySettings:
     """The first wait before an origin that does not answer is tried again; each further wait is twice as long."""
     last_backoff: float = 30.0
     """The longest of these waits."""
+    websockets: int = 256
+    """WebSockets that are open at once: Chromium opens 255 for itself. A further one is answered with 503."""
+    websocket_max_size: int = 4 * MIB
+    """Largest message of a WebSocket in either direction, after decompression: dashboards send plots of some MiB. A larger one
+    ends it with 1009. Each WebSocket can hold one of the origin's, and `websocket_max_queue` of the program's."""
+    websocket_max_queue: int = 4
+    """Messages of a program's that wait for the origin; beyond it nothing further is read."""
+    websocket_ping_interval: float | None = 20.0
+    """Both sides of a WebSocket are sent a ping so often: proxies forget what is silent for 30 s."""
+    websocket_ping_timeout: float | None = 20.0
+    """The side that does not answer one in that time is given up, and the other is told 1011."""
+    websocket_close_timeout: float = 5.0
+    """How long a side has to answer a close."""
     loads: int = 8
     """Page loads that the status page shows."""
     rows: int = 300

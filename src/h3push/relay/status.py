@@ -83,7 +83,12 @@ class Status:
                 {"origin": f"https://{upkeep.origin.authority}", "here": here, **_connection(upkeep)}
                 for here, upkeep in self._origins()
             ],
-            "requests": {**loads.sources, "under_way": loads.under_way, "bytes": loads.octets},
+            "requests": {
+                **loads.sources,
+                "under_way": loads.under_way,
+                "bytes": loads.octets,
+                "websockets": loads.websockets,
+            },
             "pushes": {
                 "promised": stats.promised,
                 "claimed": stats.claimed,

@@ -28,6 +28,7 @@ def as_text(facts: dict[str, Any]) -> str:
         f"round trips saved  {facts['round_trips_saved']}",
         f"requests           {requests['push']} by pushes, {requests['store']} by the cache, {requests['server']} by the origin, "
         f"{requests['relay']} refused, {requests['under_way']} under way",
+        f"WebSockets         {requests['websockets']} open",
         f"pushes             {pushes['promised']} promised, {pushes['claimed']} claimed, {pushes['waiting']} waiting"
         + (f"; not used: {why}" if why else ""),
         f"push bytes         {pushes['bytes_claimed']:,} claimed, {pushes['bytes_wasted']:,} wasted",
