@@ -25,8 +25,8 @@ from h3push.runtime.inbox import ContentTooLarge
 
 GOING_AWAY, INTERNAL_ERROR, NORMAL, SWITCHING = 1001, 1011, 1000, 101
 """Codes of a close (RFC 6455 section 7.4.1), and the status of a WebSocket over HTTP/1.1."""
-_SENT_AS = {1005: NORMAL, ABNORMAL: GOING_AWAY, 1015: GOING_AWAY}
-"""Codes that only say that there was none, and what is sent in place of them."""
+NO_CODE = 1005
+"""The code of a close that has none; it is not sent. uvicorn says it of a program that vanished, too."""
 _NOT_FORWARDED = frozenset({b"date", b"server", b"content-length"})
 _DENIAL = "websocket.http.response"
 
@@ -151,7 +151,7 @@ class WebSocketPassage:
             message = await self._receive()
         self._is_gone = True
         code = int(message.get("code") or NORMAL)
-        frames.close(_SENT_AS.get(code, code), message.get("reason") or "")
+        frames.close(GOING_AWAY if code in {NO_CODE, ABNORMAL} else code, message.get("reason") or "")
         with suppress(H3PushError):  # it may have gone as well
             await self._flush(tunnel, frames)
 
@@ -168,7 +168,7 @@ class WebSocketPassage:
         code, reason = frames.closed
         if code == ABNORMAL:
             code, reason = INTERNAL_ERROR, "the origin ended it without a close"
-        await self._close(_SENT_AS.get(code, code), reason)
+        await self._close(NORMAL if code == NO_CODE else code, reason)
         with suppress(H3PushError, TimeoutError):
             await tunnel.end()
             async with asyncio.timeout(self._settings.websocket_close_timeout):
