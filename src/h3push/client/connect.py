@@ -59,10 +59,10 @@ def connect(
         settings: time-outs and bounds of this layer.
         io: "thread" has a thread of its own move packets.
         driver: instead of a UDP socket: another way to move datagrams, such as the virtual network of tests.
-        address: connect to this address, and send `url`'s host in the handshake and the requests as ever.
+        address: connect to this address, and still send `url`'s host in the handshake and the requests.
         resolve: finds the addresses of `url`'s host, instead of the system's resolver; async.
         qlog: directory of a file that tells what HTTP/3 does on the connection (qlog), for qvis and the like.
-        on_push: called in the moment of each promise, before its response can have begun: the place to `cancel` what is not
+        on_push: called at each promise, before its response can have begun: the place to `cancel` what is not
             wanted. False refuses the push; it may be async, then the push goes on meanwhile. What it raises is logged, and calls
             that push off.
 
@@ -74,19 +74,12 @@ def connect(
     parsed = parse_url(url)
     if max_pushes is not None and max_pushes < 0:
         raise ValueError(f"max_pushes must not be negative: {max_pushes}")
-    if config is None:
-        config = H3Config()
-        config = replace(
-            config, qpack_blocked_streams=max(config.qpack_blocked_streams, min(max_pushes or 0, MOST_BLOCKED))
-        )
-    if max_pushes is not None:
-        config = replace(config, max_concurrent_pushes=max_pushes)
+    if tls is None and driver is None:
+        tls = make_tls(cafile, verify=verify, early_data=early_data, cert=cert)
     plan = Plan(
         origin=parsed.origin,
-        tls=tls
-        if tls is not None or driver is not None
-        else make_tls(cafile, verify=verify, early_data=early_data, cert=cert),
-        config=replace(config, release_pushes=False, grant_in_two_steps=True),
+        tls=tls,
+        config=_config(config, max_pushes),
         settings=settings or ClientSettings(),
         io=io,
         driver=driver,
@@ -96,6 +89,17 @@ def connect(
         early_data=early_data,
     )
     return ClientConnection(plan, on_push, parsed.authorization)
+
+
+def _config(config: H3Config | None, max_pushes: int | None) -> H3Config:
+    """The caller's bounds, or the defaults, for a client that takes so many pushes."""
+    if config is None:
+        config = H3Config()
+        blocked = max(config.qpack_blocked_streams, min(max_pushes or 0, MOST_BLOCKED))
+        config = replace(config, qpack_blocked_streams=blocked)
+    if max_pushes is not None:
+        config = replace(config, max_concurrent_pushes=max_pushes)
+    return replace(config, release_pushes=False, grant_in_two_steps=True)
 
 
 def _check_connect_arguments(
