@@ -38,7 +38,7 @@ def doctor(
     connect_timeout: float,
     as_json: bool,
 ) -> int:
-    """Say what keeps clients from HTTP/3 and from pushes, and what to type against it.
+    """Find what keeps clients from HTTP/3 and from pushes, and say what to type against it.
 
     Looks at this machine (socket buffers, open files); with URL at that server: its certificate, whether UDP reaches it, and
     whether TCP tells of it (Alt-Svc); with --app at an application's middleware. Exits with 1 when something is wrong.

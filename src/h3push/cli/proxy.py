@@ -26,7 +26,7 @@ from h3push.cli.workers import run
 @click.argument("upstream", metavar="UPSTREAM...", nargs=-1, required=True)
 @add_flags(list(ProxyOptions.subjects().values()))
 def proxy(**given: Any) -> int:
-    """Answer over HTTP/3, HTTP/2 and HTTP/1.1 with what a server behind answers, and push what its pages need.
+    """Put HTTP/3, HTTP/2 and HTTP/1.1 in front of any HTTP server, and push what its pages need.
 
     UPSTREAM is http://HOST:PORT, https://HOST, h2c://HOST:PORT, HOST:PORT, :PORT or unix:/PATH. Of several, the one with the
     fewest requests gets the next, and one that cannot be reached is left out for a while. What is pushed: what the upstream

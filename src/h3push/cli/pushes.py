@@ -107,7 +107,7 @@ class PushTaker:
     # promises
 
     def promise(self, hold: OnPush, push: ReceivedPush) -> bool | Awaitable[bool | None] | None:
-        """Take a push in the moment of its promise: a small one may be complete a turn of the loop later.
+        """Take a push the moment it is promised: a small one may be complete a turn of the loop later.
 
         `hold` has the push cache keep it.
         """

@@ -57,7 +57,7 @@ def relay(
     cacert: Path | None,
     insecure: bool,
 ) -> int:
-    """Let programs that know nothing of push have it: HTTP/1.1 and HTTP/2 here, HTTP/3 with pushes to each ORIGIN.
+    """Give pushes to programs that know nothing of them: HTTP/1.1 and HTTP/2 here, HTTP/3 to each ORIGIN.
 
     ORIGIN is such as https://docs.example.com, or https://docs.example.com=127.0.0.1:9000 to say where it is found here. The
     relay keeps a connection to each open, takes what is pushed, and answers from it. Its status is at /.h3push/, for a browser,

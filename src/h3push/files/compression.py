@@ -132,7 +132,7 @@ class CompressedFiles:
         self._start(lambda: self._compress(key))
 
     def _compress(self, key: Key) -> None:
-        """Read and compress a file, on another thread; when it is another version by now, nothing comes of it."""
+        """Read and compress a file, on another thread; a version that has been replaced by now is not kept."""
         path, version, _ = key
         try:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - three times as cheap as by Path

@@ -19,7 +19,7 @@ class Priority:
     urgency: int = DEFAULT_URGENCY
     """0 (most urgent) to 7."""
     incremental: bool = False
-    """The response is of use in pieces, so that sharing bandwidth with others makes sense."""
+    """The response is useful in pieces, so that sharing bandwidth with others makes sense."""
 
     def __post_init__(self) -> None:
         """Refuse an urgency that RFC 9218 does not know."""

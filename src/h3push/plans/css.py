@@ -1,6 +1,6 @@
 """Style sheets, read with tinycss2 (CSS Syntax Level 3) for the imports, fonts and images that they name.
 
-A push is of use only when its resource is certain to be fetched, so conditions are kept: a face carries its family and its
+A push helps only when its resource is certain to be fetched, so conditions are kept: a face carries its family and its
 characters, an image the selectors that must match. Left out as uncertain: `print` and `speech` blocks, `local()` before a `url()`
 (the client may have the font), `image-set()` (the client picks), and cursors (fetched when hovered).
 """

@@ -84,7 +84,7 @@ class PlannedResource:
 
     @property
     def priority(self) -> Priority:
-        """The priority to push it with; images come in little by little, the rest is of use when it is whole."""
+        """The priority to push it with; images are useful in pieces, the rest only when it is whole."""
         if self.wanted_priority is not None:
             return self.wanted_priority
         return _PRIORITIES[self.stage]

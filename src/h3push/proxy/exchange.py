@@ -110,7 +110,7 @@ class ProxiedExchange:
         self._watch: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Forward the request, and see to what comes of it."""
+        """Forward the request, and deal with its outcome."""
         task = self._task = asyncio.current_task()
         assert task is not None
         try:

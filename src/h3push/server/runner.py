@@ -1,4 +1,4 @@
-"""Calls the handler of a server for each request and each push, and sees to what comes of it.
+"""Calls the handler of a server for each request and each push, and deals with the outcome.
 
 A plain handler is answered inside the call that told of its request: no task, no timer, no future. Only what has to wait gets a
 task. `running` counts handlers, not streams: a stream that the client resets is gone at once, its handler may not be, and what is

@@ -164,7 +164,7 @@ class TcpExchange:
         return self._delivery
 
     async def run(self) -> None:
-        """Run the application, and see to what comes of it."""
+        """Run the application, and deal with its outcome."""
         outcome = ResponseOutcome.FAILED
         owner = self._owner
         counters, authorities = owner.server.counters, owner.server.authorities

@@ -23,7 +23,7 @@ class Detour:
         return await look_up(Origin(*addresses[0]) if addresses else origin)
 
     def of(self, origin: Origin) -> list[Address]:
-        """Give the hosts or addresses to try for an origin, in order; none: look the name up as ever."""
+        """Give the hosts or addresses to try for an origin, in order; none: look the name up as usual."""
         host, port = origin.host, origin.port
         moved = False
         for from_host, from_port, to_host, to_port in self._connect_to:

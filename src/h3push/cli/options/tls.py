@@ -66,7 +66,7 @@ def _read(path: Path, what: str, code: ExitCode) -> bytes:
 
 
 def _check(path: Path | None, code: ExitCode, **settings: object) -> None:
-    """Tell which file it is that cannot be used."""
+    """Tell which file cannot be used."""
     try:
         _quic.ClientTls(**settings)  # type: ignore[arg-type]
     except ValueError as error:

@@ -123,7 +123,7 @@ def _table(pushes: Iterable[PushRecord]) -> list[str]:
 
 
 def text(value: bytes) -> str:
-    """Field bytes as text in which nothing can drive a terminal: UTF-8 where it is that, controls escaped."""
+    """Field bytes as text in which nothing can drive a terminal: decoded where they are UTF-8, controls escaped."""
     decoded = value.decode("utf-8", "backslashreplace")
     return "".join(
         character if character.isprintable() or character == "\t" else repr(character)[1:-1] for character in decoded
