@@ -318,6 +318,27 @@ def test_an_origin_that_does_not_answer_pings_is_given_up(certificates: Developm
     asyncio.run(main())
 
 
+def test_a_stream_that_ends_without_a_close_is_1011(certificates: DevelopmentCertificates) -> None:
+    """RFC 9220 section 3: FIN stands for TCP's. What is no close is not told as a good one."""
+
+    async def origin(request: h3push.Request) -> None:
+        await request.start_response(200)
+        await request.send(b"", end_stream=True)
+
+    def serve(*arguments: Any, **options: Any) -> Any:
+        return h3push.serve(*arguments, config=h3push.H3Config(connect_protocol=True), **options)
+
+    async def main() -> None:
+        async with (
+            asyncio.timeout(20),
+            relay_to(origin, certificates, serve=serve) as relay,
+            opened(relay) as socket,
+        ):
+            assert await end_of(socket) == (1011, "the origin ended it without a close")
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     "fields", [{"sec-websocket-protocol": "z"}, {"sec-websocket-extensions": "x"}, {"sec-websocket-extensions": ";;"}]
 )
