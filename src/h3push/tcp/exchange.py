@@ -109,6 +109,8 @@ class TcpExchange:
     _failed = False
 
     def __init__(self, owner: TcpOwner, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["http_version"] == "2":
+            _join_cookies(scope)
         self._owner = owner
         self._scope = scope
         self._receive = receive
@@ -315,3 +317,11 @@ class TcpExchange:
         if alternative is not None and b"alt-svc" not in named:
             fields.append((b"alt-svc", alternative))
         return {**message, "headers": fields}
+
+
+def _join_cookies(scope: Scope) -> None:
+    """Make one Cookie field of several (RFC 9113 section 8.2.3): browsers split it over HTTP/2, and applications read one."""
+    headers = scope["headers"]
+    if [name for name, _ in headers].count(b"cookie") > 1:
+        cookie = b"; ".join(value for name, value in headers if name == b"cookie")
+        scope["headers"] = [*(field for field in headers if field[0] != b"cookie"), (b"cookie", cookie)]
