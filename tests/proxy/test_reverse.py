@@ -366,6 +366,49 @@ def test_head_and_no_content(proxied: Any, version: str) -> None:
     proxied(scenario, raw=answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"))
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("answer", "lengths"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", [b"3"]),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n", []),
+    ],
+)
+def test_a_length_is_said_once_and_never_with_204(proxied: Any, version: str, answer: bytes, lengths: Any) -> None:
+    """What an upstream says twice, or of no content, reaches the client as RFC 9110 section 8.6 has it."""
+
+    async def scenario(one: Any) -> None:
+        got = await one.get(version)
+        assert [value for name, value in got.headers if name.lower() == b"content-length"] == lengths
+        assert got.content == (b"abc" if lengths else b"")
+
+    proxied(scenario, raw=answering(answer))
+
+
+@pytest.mark.parametrize("version", ["3", "2"])
+def test_the_upstream_is_not_blamed_for_what_the_client_sent(proxied: Any, version: str) -> None:
+    """A target that HTTP/1.1 cannot say is an error of the client: 400, and the next request goes through."""
+
+    async def scenario(one: Any) -> None:
+        refused = await one.get(version, '/a"b')
+        assert refused.status == 400
+        assert fields_of(refused)[b"proxy-status"] == b"h3push; error=http_request_error"
+        assert (await one.get(version)).status == 200
+
+    proxied(scenario, raw=answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+
+
+@pytest.mark.parametrize("version", ["3", "2"])
+def test_the_upstream_gets_one_cookie(proxied: Any, version: str) -> None:
+    """Browsers split Cookie over HTTP/2 and 3; whoever speaks HTTP/1.1 gets it whole (RFC 9113 section 8.2.3)."""
+
+    async def scenario(one: Any) -> None:
+        answer = await one.get(version, headers=[(b"cookie", b"a=1"), (b"cookie", b"b=2")])
+        assert fields_of(answer)[b"x-seen-cookie"] == b"a=1; b=2"
+
+    proxied(scenario, app=echo)
+
+
 def test_a_unix_socket_and_a_prefix(proxied: Any, tmp_path: Any) -> None:
     """An upstream may be a socket in the file system; a prefix stands before every path, and not in what clients see."""
     handle = answering(whole(fields=b"Location: http://localhost/base/x\r\n"))

@@ -22,6 +22,7 @@ class UpstreamFailure(Enum):
     TLS_PROTOCOL = "tls_protocol_error", 502, "TLS with the upstream failed"
     HTTP_PROTOCOL = "http_protocol_error", 502, "the upstream broke the protocol"
     RESPONSE_INCOMPLETE = "http_response_incomplete", 502, "the upstream ended its response early"
+    HTTP_REQUEST = "http_request_error", 400, "the request has a character that HTTP/1.1 does not allow"
     LOOP = "proxy_loop_detected", 508, "the request goes in a circle: the upstream leads back here"
 
     def __init__(self, error_type: str, status: int, sentence: str) -> None:

@@ -138,9 +138,7 @@ class Http1Connection(asyncio.Protocol):
         try:
             wire.send_request(request.method, request.target, b"1.1", [(b"host", request.authority or b""), *fields])
         except zttp.LocalProtocolError as error:
-            raise self.failed(
-                UpstreamFailure.HTTP_PROTOCOL, f"the request cannot be said in HTTP/1.1: {error}"
-            ) from None
+            raise self.failed(UpstreamFailure.HTTP_REQUEST, str(error)) from None
         if content:
             wire.send_data(content)
         if end:
@@ -278,7 +276,7 @@ class Http1Response:
         self, connection: Http1Connection, head: Any, request: UpstreamRequest, sender: "asyncio.Task[None] | None"
     ) -> None:
         self.status: int = head.status_code
-        self.fields: Fields = _lowered(head.headers)
+        self.fields: Fields = _one_length(_lowered(head.headers), head.status_code)
         self.trailers: Fields = []
         self.ended = False
         self._connection: Http1Connection | None = connection
@@ -341,3 +339,12 @@ def _with_what_follows(connection: Http1Connection, first: bytes) -> tuple[bytes
 
 def _lowered(fields: Any) -> Fields:
     return [(name.lower(), value) for name, value in fields]
+
+
+def _one_length(fields: Fields, status: int) -> Fields:
+    """The fields with Content-Length once, and with none in a 204 (RFC 9110 section 8.6): clients refuse both."""
+    lengths = [field for field in fields if field[0] == b"content-length"]
+    if len(lengths) > 1 or (lengths and status == 204):
+        kept = [] if status == 204 else lengths[:1]  # zttp has seen to it that all say the same
+        return [field for field in fields if field[0] != b"content-length"] + kept
+    return fields
