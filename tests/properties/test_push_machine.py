@@ -167,11 +167,11 @@ class PushMachine(RuleBasedStateMachine):
         return known[number % len(known)] if known else None
 
     def state_on_server(self, push_id: int) -> ServerPushState | None:
-        push = self.server._pushes._live.get(push_id) or self.server._pushes._finished.get(push_id)
+        push = self.server._pushes._by_id.get(push_id)
         return push.state if push is not None else None
 
     def live(self, *states: ServerPushState) -> list[int]:
-        return [push_id for push_id, push in self.server._pushes._live.items() if push.state in states]
+        return [push.push_id for push in self.server._pushes.under_way() if push.state in states]
 
     def open_requests(self) -> list[int]:
         return [stream_id for stream_id in self.requests if stream_id in self.server._senders]
@@ -349,7 +349,7 @@ class PushMachine(RuleBasedStateMachine):
         push_id = self.pick(self.paths, number)
         if push_id is None:
             return
-        if push_id in self.server._pushes._live and push_id not in self.server_told:
+        if push_id in (push.push_id for push in self.server._pushes.under_way()) and push_id not in self.server_told:
             self.server_cancelled.add(push_id)
         if by_reset and self.opened.get(push_id) in self.server._senders:
             self.server.reset_stream(self.opened[push_id], ErrorCode.H3_INTERNAL_ERROR)

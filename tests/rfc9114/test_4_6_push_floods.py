@@ -243,7 +243,7 @@ def test_a_long_life_leaves_nothing_behind():
         assert core._sections.decoder._blocked == {}
     assert server.push_counters.promised == client.max_push_id - 3 == 6_000
     assert server._pushes._by_stream == server._pushing.priorities == {}
-    assert len(server._pushes._finished) <= server.config.remembered_pushes
+    assert len(server._pushes._by_id) <= server.config.remembered_pushes
     assert server._pushes.unopened == 0
     assert len(client._pushes._recent) <= client.config.remembered_pushes
     assert len(client._pushes._finished) == 1

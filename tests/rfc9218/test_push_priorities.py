@@ -106,7 +106,7 @@ def test_for_a_push_that_is_over_it_is_ignored(ending):
     else:
         rig.finish(rig.core.open_push_stream(0))
     if ending == "forgotten":
-        rig.core._pushes._finished.clear()
+        rig.core._pushes._by_id.clear()
     rig.tell(update(0), update(0, b"u=7, i"))
     assert updates(rig) == []
     assert rig.core._pushing.priorities == {}

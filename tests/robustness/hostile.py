@@ -331,7 +331,7 @@ def held(core: H3Connection) -> dict[str, int]:
         sizes["early_priorities"] = len(core._arrivals.early_priorities)
         sizes["push_priorities"] = len(core._pushing.priorities)
         sizes["by_stream"] = len(pushes._by_stream)
-        sizes["finished"] = len(pushes._finished)
+        sizes["finished"] = len(pushes._by_id) - len(pushes)
     else:
         sizes["finished"] = len(pushes._recent)
         sizes["held"] = sum(len(push.held) for push in pushes._live.values())

@@ -60,10 +60,12 @@ class KnownSection:
 class KnownPromise(KnownSection):
     """The header section of a promise that has been checked."""
 
-    __slots__ = ("priority", "refusal")
+    __slots__ = ("priority", "refusal", "request")
 
     def __init__(self, request: RequestHead) -> None:
         super().__init__(request_fields(request), request.content_length)
+        self.request = request
+        """The promised request."""
         self.priority = requested_priority(request)
         """The priority that it asks for."""
         self.refusal: PushRefusal | None = refusal_of(request)

@@ -8,7 +8,7 @@ from typing import Final
 from h3push.errors import ErrorCode, StreamStateError
 from h3push.h3.config import H3Config
 from h3push.h3.events import Event
-from h3push.h3.known import KnownSection, known_response
+from h3push.h3.known import KnownPromise, KnownSection, known_promise, known_response
 from h3push.h3.message import MessageState
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.rules import PushRefusal, error_of
@@ -118,12 +118,14 @@ class PushStreams(ResponseStreams):
             raise error_of(promised, request)
         return promised.push_id
 
-    def try_push_promise(self, stream_id: int, request: RequestHead, *, held: bool = False) -> ServerPush | PushRefusal:
+    def try_push_promise(
+        self, stream_id: int, request: RequestHead | KnownPromise, *, held: bool = False
+    ) -> ServerPush | PushRefusal:
         """Promise a request as `send_push_promise` does; what the client or the moment does not allow is an answer.
 
         Args:
             stream_id: as there.
-            request: as there.
+            request: as there, or what `known_promise` made of it.
             held: have the promise written with what is written to that stream next, or by `write_promises`, which you then call
                 in the same turn.
 
@@ -146,7 +148,8 @@ class PushStreams(ResponseStreams):
         if held and stream_id != self._held.stream_id:
             self.write_promises()
             self._held.stream_id = stream_id
-        return self._pushing.promise(stream_id, request, asked)
+        known = request if isinstance(request, KnownPromise) else known_promise(request)
+        return self._pushing.promise(stream_id, known, asked)
 
     def why_not_push(self, stream_id: int) -> PushRefusal | None:
         """Why a promise on the stream of a request would be refused now, whatever it promises; None: it would go out."""

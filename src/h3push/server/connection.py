@@ -23,9 +23,11 @@ from h3push.server.drain_guard import OpenResponse
 from h3push.server.early import EarlyRequests
 from h3push.server.heads import UNREAD, OpenHeads, without_malformed
 from h3push.server.owner import ConnectionOwner
+from h3push.server.promised import PromisedPush
 from h3push.server.pushes import ServerPushes
 from h3push.server.request import Request
 from h3push.server.runner import HandlerRunner
+from h3push.server.writer import ResponseWriter
 
 logger = logging.getLogger("h3push.server")
 
@@ -87,7 +89,11 @@ class ServerConnection(Channel):
         """The client has all of a response."""
         guard = self.guard
         response = guard.responses.pop(stream_id, None)
-        if response is not None:
+        if isinstance(
+            response, PromisedPush
+        ):  # both by their classes: through the protocol it costs more, for each response
+            guard.acknowledged_bytes += response.bytes_sent
+        elif isinstance(response, ResponseWriter):
             guard.acknowledged_bytes += response.bytes_sent
             if response.on_acknowledged is not None:
                 response.on_acknowledged()

@@ -15,6 +15,7 @@ from typing import Final
 
 from h3push.errors import ErrorCode, H3PushError, PushNotAllowed, StreamFailed
 from h3push.h3.events import PushCancelled
+from h3push.h3.known import KnownPromise, known_promise
 from h3push.h3.push.rules import NO_CREDIT, PushRefusal, error_of
 from h3push.h3.push.server_book import ServerPush
 from h3push.http.fields import Field, RequestHead
@@ -36,9 +37,9 @@ MISTAKES: Final = frozenset({PushRefusal.METHOD, PushRefusal.CONTENT, PushRefusa
 
 _LIMIT: Final = PushRefusal.LIMIT
 _PROMISED: Final = PushState.PROMISED
-_plain_heads: Final[dict[tuple[bytes | None, str], RequestHead]] = {}
+_plain: Final[dict[tuple[bytes | None, str], KnownPromise]] = {}
 """Promised requests with nothing but a path, of all connections, by the authority and the path that was given."""
-MAX_PLAIN_HEADS = 1024
+MAX_PLAIN = 1024
 """So many are kept, none with a query, which may hold a secret; when there are more, all are forgotten."""
 MAX_PATH = 1024
 """Longest path that is kept, in characters."""
@@ -104,9 +105,9 @@ class ServerPushes(PushMaker):
         With `deferred` it is queued when `Push.start` is called: the client has time to call it off before it costs anything.
         """
         if headers is None and authority is None and method == "GET":
-            head = _plain_heads.get((initiator.head.authority, path))
-            if head is not None:
-                return self.promise_head(initiator, path, head, priority, response, deferred=deferred)
+            known = _plain.get((initiator.head.authority, path))
+            if known is not None:
+                return self._promise(initiator, path, known, priority, response, deferred)
         method_bytes = method.encode("latin-1")
         if method_bytes not in PUSHABLE_METHODS:  # a mistake, with credit or without
             raise PushNotAllowed(f"{method} is not safe and cacheable: push GET or HEAD only")
@@ -116,9 +117,10 @@ class ServerPushes(PushMaker):
         wanted = own.authority if authority is None and named is None else self._authority(own, authority or named)
         length = declared_length(fields) if fields else None
         head = RequestHead(method_bytes, b"https", wanted, resolved.encode("ascii"), fields, length)
+        promise = known_promise(head)
         if resolved is path and not fields and authority is None and method == "GET":
-            _remember(head, path)
-        return self.promise_head(initiator, resolved, head, priority, response, deferred=deferred)
+            _remember(promise, path)
+        return self._promise(initiator, resolved, promise, priority, response, deferred)
 
     def promise_head(
         self,
@@ -131,16 +133,27 @@ class ServerPushes(PushMaker):
         deferred: bool = False,
     ) -> Push:
         """The same for a request that is as it goes out, for the initiator's own authority."""
+        return self._promise(initiator, path, known_promise(head), priority, response, deferred)
+
+    def _promise(
+        self,
+        initiator: Request,
+        path: str,
+        promise: KnownPromise,
+        priority: Priority | None,
+        response: Response | None,
+        deferred: bool,
+    ) -> Push:
         budget = initiator.budget
         record: ServerPush | PushRefusal
         if budget.promises >= budget.max_promises or budget.pushed_bytes >= budget.max_bytes:
             record = _LIMIT
             self._core.push_counters.refused[record] += 1
         else:
-            record = self._core.try_push_promise(budget.stream_id, head, held=True)
+            record = self._core.try_push_promise(budget.stream_id, promise, held=True)
         if isinstance(record, PushRefusal):
             if record in MISTAKES:
-                raise error_of(record, head)
+                raise error_of(record, promise.request)
             return Push(path, record)
         budget.promises += 1
         push = self.live[record.push_id] = PromisedPush(record, self, initiator, budget, path, priority, response)
@@ -247,8 +260,9 @@ class ServerPushes(PushMaker):
 
     def fulfilled(self, push_id: int) -> None:
         """The client has all of a push."""
-        push = self.live.pop(push_id, None)
+        push = self.live.get(push_id)
         if push is not None:
+            del self.live[push_id]
             _end(push)
 
     def cancel(self, push: PromisedPush, code: int) -> None:
@@ -298,9 +312,9 @@ def _end(push: PromisedPush) -> None:
     push.end()
 
 
-def _remember(head: RequestHead, path: str) -> None:
+def _remember(promise: KnownPromise, path: str) -> None:
     if "?" in path or len(path) > MAX_PATH:
         return
-    if len(_plain_heads) >= MAX_PLAIN_HEADS:
-        _plain_heads.clear()
-    _plain_heads[head.authority, path] = head
+    if len(_plain) >= MAX_PLAIN:
+        _plain.clear()
+    _plain[promise.request.authority, path] = promise

@@ -6,6 +6,7 @@ import pytest
 
 from h3push.errors import ErrorCode, H3ConnectionError, LocalProtocolError, StreamStateError
 from h3push.h3.config import H3Config
+from h3push.h3.known import known_promise
 from h3push.h3.push.client_book import ClientPush, ClientPushBook
 from h3push.h3.push.server_book import ServerPush, ServerPushBook
 from h3push.h3.push.states import (
@@ -47,7 +48,7 @@ def server_in(state: ServerPushState) -> ServerPushBook:
     pushes.max_push_id = 9
     if state is ServerPushState.UNPROMISED:
         return pushes
-    push = pushes.promise(REQUEST, [])
+    push = pushes.promise(known_promise(REQUEST))
     path = {
         ServerPushState.PROMISED: [],
         ServerPushState.OPEN: [ServerPushInput.OPEN_STREAM],
@@ -283,7 +284,7 @@ def test_what_a_client_does_fits_the_states(pair, row):
 def test_what_is_kept_of_a_push_is_what_the_tables_need():
     """A fresh record on either side is in the first state of its table."""
     assert ClientPush(0).state is ClientPushState.UNKNOWN
-    assert ServerPush(0, REQUEST, []).state is ServerPushState.UNPROMISED
+    assert ServerPush(0, known_promise(REQUEST)).state is ServerPushState.UNPROMISED
 
 
 def reachable(table, start):
@@ -300,7 +301,7 @@ def reachable(table, start):
 
 def facts(push: ServerPush) -> tuple[object, ...]:
     """All that the book holds of a push."""
-    promised = push.push_id, push.request, push.fields, push.priority, push.encoded_id, push.promises
+    promised = push.push_id, push.promise, push.encoded_id, push.promises
     return *promised, push.state, push.stream_id, push.cancelled_by
 
 

@@ -24,7 +24,7 @@ from typing import Final, Protocol
 from h3push.errors import ErrorCode, LocalProtocolError
 from h3push.h3.config import H3Config
 from h3push.h3.events import CancelledBy, Event, MaxPushIdReceived, PriorityUpdated, PushCancelled
-from h3push.h3.known import KnownSection, known_promise
+from h3push.h3.known import KnownPromise, KnownSection
 from h3push.h3.own_streams import OwnStreams
 from h3push.h3.push.rules import PushRefusal, error_of
 from h3push.h3.push.server_book import ServerPush, ServerPushBook
@@ -168,13 +168,13 @@ class PushSender:
 
     # ---------------------------------------------------------------- promises and push streams
 
-    def promise(self, stream_id: int, request: RequestHead, asked: bytes | None) -> ServerPush | PushRefusal:
+    def promise(self, stream_id: int, known: KnownPromise, asked: bytes | None) -> ServerPush | PushRefusal:
         """Promise a request on a stream whose own request names the authority `asked`.
 
         Returns the push, or why nothing was promised.
         """
-        pushes, known = self._pushes, known_promise(request)
-        refusal, authority = known.refusal, request.authority
+        pushes = self._pushes
+        refusal, authority = known.refusal, known.request.authority
         if refusal is None:
             if (authority is None or authority != asked) and not pushes.speaks_for(authority, asked):
                 refusal = _AUTHORITY
@@ -185,7 +185,7 @@ class PushSender:
             return refusal
         section = self._sections.encode_known(stream_id, known)
         self._asked_for -= 1
-        push = pushes.promise(request, known.fields, known.priority)
+        push = pushes.promise(known)
         frame = push_promise_frame(push.encoded_id, section)
         if stream_id == self._held.stream_id:
             self._held.frames.append(frame)
@@ -196,11 +196,12 @@ class PushSender:
     def repeat_promise(self, stream_id: int, request: RequestHead, push_id: int) -> int:
         """Promise a push again, on a further stream; returns the push ID."""
         push = self._pushes.get(push_id)
-        if request_fields(request) != push.fields:
+        if request_fields(request) != push.promise.fields:
             raise LocalProtocolError(f"push {push_id} was promised with other fields (RFC 9114 section 7.2.5)")
-        self._sections.check_size(push.fields)
+        fields = push.promise.fields
+        self._sections.check_size(fields)
         self._pushes.repeat_promise(push_id)
-        section = self._sections.encode(stream_id, push.fields)
+        section = self._sections.encode(stream_id, fields)
         self._transport.write(stream_id, encode_push_promise(push_id, section), False)
         return push_id
 
@@ -229,7 +230,9 @@ class PushSender:
         head = sections.head_of_whole(0, known, size)  # without a table the stream does not matter
         if self.priorities:
             priority = self._priority_of(push, priority)
-        number = transport_priority(push.priority if priority is None else priority, order=push.push_id, pushed=True)
+        number = transport_priority(
+            push.promise.priority if priority is None else priority, order=push.push_id, pushed=True
+        )
         stream_id = self._transport.send_stream(number, PUSH_STREAM + push.encoded_id + head + content)
         if stream_id is None:
             raise _no_stream(push)
@@ -258,7 +261,7 @@ class PushSender:
             asked = self.priorities.pop(push.push_id, None)
             if asked is not None:
                 return asked
-        return push.priority if priority is None else priority
+        return push.promise.priority if priority is None else priority
 
     def _open(self, push: ServerPush, priority: Priority) -> int:
         """Open a stream for a push; nothing is written to it yet, and the book does not know of it."""

@@ -10,11 +10,11 @@ from mypy_extensions import mypyc_attr
 from h3push.errors import ErrorCode, H3ConnectionError, StreamStateError
 from h3push.h3.config import H3Config
 from h3push.h3.events import FAILURES, CancelledBy
+from h3push.h3.known import KnownPromise
 from h3push.h3.push.counters import PushCounters
 from h3push.h3.push.rules import PushRefusal
 from h3push.h3.push.states import SERVER_PUSH, ServerPushAction, ServerPushInput, ServerPushState
-from h3push.http.fields import Fields, RequestHead
-from h3push.http.priority import DEFAULT_PRIORITY, Priority
+from h3push.http.fields import RequestHead
 from h3push.wire.varint import encode_varint
 
 _PROMISE: Final = ServerPushInput.PROMISE
@@ -39,36 +39,15 @@ class ServerPush:
 
     Args:
         push_id: its push ID.
-        request: the promised request.
-        fields: the field section of the promise, for repeats.
-        priority: the priority that it asks for.
+        promise: the promised request, and its header section for repeats.
         encoded_id: its push ID as it is on the wire, in the promise and on the push stream.
     """
 
-    __slots__ = (
-        "cancelled_by",
-        "encoded_id",
-        "fields",
-        "priority",
-        "promises",
-        "push_id",
-        "request",
-        "state",
-        "stream_id",
-    )
+    __slots__ = ("cancelled_by", "encoded_id", "promise", "promises", "push_id", "state", "stream_id")
 
-    def __init__(
-        self,
-        push_id: int,
-        request: RequestHead,
-        fields: Fields,
-        priority: Priority = DEFAULT_PRIORITY,
-        encoded_id: bytes = b"",
-    ) -> None:
+    def __init__(self, push_id: int, promise: KnownPromise, encoded_id: bytes = b"") -> None:
         self.push_id = push_id
-        self.request = request
-        self.fields = fields
-        self.priority = priority
+        self.promise = promise
         self.encoded_id = encoded_id
         self.state = _UNPROMISED
         """Where it stands."""
@@ -78,6 +57,11 @@ class ServerPush:
         """How often it was promised."""
         self.cancelled_by: CancelledBy | None = None
         """The side that ended it early, and how; `None` while nobody has."""
+
+    @property
+    def request(self) -> RequestHead:
+        """The promised request."""
+        return self.promise.request
 
     def __repr__(self) -> str:
         return f"<ServerPush {self.push_id} {self.state.name}>"
@@ -98,8 +82,9 @@ class ServerPushBook:
         self.unopened = 0
         """Pushes that are promised and have no stream yet: so much stream credit is spoken for."""
         self._config = config
-        self._live: dict[int, ServerPush] = {}
-        self._finished: dict[int, ServerPush] = {}
+        self._by_id: dict[int, ServerPush] = {}
+        """Those under way, and the last ones that ended."""
+        self._under_way = 0
         self._remembered = max(1, config.remembered_pushes)  # the last one that ended is still to be acted on
         self._endings: list[int] = []
         self._oldest = 0
@@ -108,7 +93,11 @@ class ServerPushBook:
 
     def __len__(self) -> int:
         """How many pushes are promised or under way."""
-        return len(self._live)
+        return self._under_way
+
+    def under_way(self) -> list[ServerPush]:
+        """The pushes that are promised or under way."""
+        return [push for push in self._by_id.values() if push.state < _FULFILLED]
 
     def receive_max_push_id(self, push_id: int) -> bool:
         """The client's MAX_PUSH_ID; False when it says nothing new. Raises H3_ID_ERROR when it goes back (section 7.2.7)."""
@@ -144,15 +133,16 @@ class ServerPushBook:
 
     def state(self, push_id: int) -> ServerPushState:
         """Where a push stands; one that ended too long ago to be remembered counts as CANCELLED."""
-        push = self._live.get(push_id) or self._finished.get(push_id)
+        push = self._by_id.get(push_id)
         if push is not None:
             return push.state
         return ServerPushState.CANCELLED if push_id < self.next_push_id else ServerPushState.UNPROMISED
 
-    def promise(self, request: RequestHead, fields: Fields, priority: Priority = DEFAULT_PRIORITY) -> ServerPush:
+    def promise(self, promise: KnownPromise) -> ServerPush:
         """Use the next push ID for a new promise; the caller has asked for credit and sends it."""
         push_id = self.next_push_id
-        push = self._live[push_id] = ServerPush(push_id, request, fields, priority, encode_varint(push_id))
+        push = self._by_id[push_id] = ServerPush(push_id, promise, encode_varint(push_id))
+        self._under_way += 1
         push.state, push.promises = _FIRST_PROMISE, 1
         self.next_push_id = push_id + 1
         self.counters.promised += 1
@@ -169,7 +159,7 @@ class ServerPushBook:
 
     def get(self, push_id: int) -> ServerPush:
         """The push with that ID; raises `StreamStateError` for one that was never promised or is long finished."""
-        push = self._live.get(push_id) or self._finished.get(push_id)
+        push = self._by_id.get(push_id)
         if push is None:
             raise StreamStateError(f"push {push_id} was not promised, or ended too long ago")
         return push
@@ -207,9 +197,9 @@ class ServerPushBook:
 
     def apply(self, push_id: int, happened: ServerPushInput, by: CancelledBy | None = None) -> ServerPushAction:
         """Move a push; `by` says who ends it, if this ends it. Raises `StreamStateError` when the table has no row."""
-        push = self._live.get(push_id)
+        push = self._by_id.get(push_id)
         if push is None:
-            if push_id < self.next_push_id and push_id not in self._finished:
+            if push_id < self.next_push_id:
                 return ServerPushAction.NOTHING
             push = self.get(push_id)
         return self.advance(push, happened, by)
@@ -226,24 +216,25 @@ class ServerPushBook:
             raise H3ConnectionError(
                 ErrorCode.H3_ID_ERROR, f"PRIORITY_UPDATE for push {push_id}, which was not promised"
             )
-        return self._live.get(push_id)
+        push = self._by_id.get(push_id)
+        return push if push is not None and push.state < _FULFILLED else None
 
     def excluded_by(self, goaway: int) -> list[int]:
         """Pushes under way that the client's GOAWAY excludes."""
-        return [push_id for push_id in self._live if push_id >= goaway]
+        return [push.push_id for push in self.under_way() if push.push_id >= goaway]
 
     def terminate(self, by: CancelledBy) -> None:
         """The connection is over, and every push with it."""
-        for push in self._live.values():
+        for push in self.under_way():
             push.state = ServerPushState.CANCELLED
             push.cancelled_by = by
+            del self._by_id[push.push_id]
         if by is CancelledBy.PEER:
-            self.counters.cancelled_by_peer += len(self._live)
+            self.counters.cancelled_by_peer += self._under_way
         else:
-            self.counters.cancelled += len(self._live)
-        self._live.clear()
+            self.counters.cancelled += self._under_way
         self._by_stream.clear()
-        self.unopened = 0
+        self._under_way = self.unopened = 0
 
     def check_opening(self, push: ServerPush) -> None:
         """Raise `StreamStateError` when a push has no stream to be opened."""
@@ -283,15 +274,14 @@ class ServerPushBook:
 
     def _finish(self, push: ServerPush) -> None:
         push_id, stream_id, endings = push.push_id, push.stream_id, self._endings
-        del self._live[push_id]
+        self._under_way -= 1
         if stream_id is not None:
             del self._by_stream[stream_id]
-        self._finished[push_id] = push
         if len(endings) < self._remembered:
             endings.append(push_id)
         else:
             oldest = self._oldest
-            self._finished.pop(endings[oldest], None)
+            del self._by_id[endings[oldest]]
             endings[oldest] = push_id
             self._oldest = 0 if oldest + 1 == self._remembered else oldest + 1
 
