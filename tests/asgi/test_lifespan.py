@@ -185,6 +185,27 @@ def test_a_failing_shutdown_is_logged_and_the_server_stops(how: str, caplog: pyt
 
 
 @pytest.mark.parametrize("how", ["raises", "returns"])
+def test_a_lifespan_that_has_ended_is_not_waited_for(how: str) -> None:
+    """An application that left its lifespan once it was started cannot answer at the stop, which takes no time."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        if how == "raises":
+            raise ValueError("its own trouble")
+
+    async def main() -> float:
+        lifespan = Lifespan(app)
+        await lifespan.startup()
+        await asyncio.sleep(1)
+        before = asyncio.get_running_loop().time()
+        await lifespan.shutdown()
+        return asyncio.get_running_loop().time() - before
+
+    assert run_virtual(main) == 0
+
+
+@pytest.mark.parametrize("how", ["raises", "returns"])
 def test_a_lifespan_that_is_required_has_to_be_there(how: str, caplog: pytest.LogCaptureFixture) -> None:
     """An application without it cannot start; what it raised is logged with its traceback."""
 

@@ -505,6 +505,24 @@ def test_an_application_that_does_not_start_is_told_once(app_dir, identity):
     ), err
 
 
+def test_an_application_that_takes_long_to_start_may_be_stopped(app_dir, identity):
+    """A signal to stop counts while a lifespan is starting: nobody waits, and nothing has to be killed."""
+    source = "import asyncio, sys\nasync def app(scope, receive, send):\n"
+    source += "    print('starting', file=sys.stderr, flush=True)\n    await asyncio.Event().wait()\n"
+    (app_dir / "sample.py").write_text(source)
+    files = ("--certfile", identity.certfile, "--keyfile", identity.keyfile)
+    arguments = ("--app-dir", app_dir, "--port", "0", "--workers", "2", *files)
+    process = subprocess.Popen([*COMMAND, "serve", "sample:app", *arguments], stderr=subprocess.PIPE)
+    try:
+        assert process.stderr.readline() == b"starting\n"
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == (0, b"")
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_workers_end_with_their_supervisor(serving):
     """A supervisor that is killed leaves no orphan that holds the port."""
     server = serving("--workers", "2")

@@ -85,7 +85,7 @@ class Lifespan:
     async def shutdown(self) -> None:
         """Stop the application. Failures are logged: the server stops in any case."""
         try:
-            if self.stage is LifespanState.RUNNING:
+            if self.stage is LifespanState.RUNNING and not self._has_ended():
                 self.stage = LifespanState.STOPPING
                 failure = await self._ask({"type": "lifespan.shutdown"}, "stop")
                 if failure is not None:
@@ -98,6 +98,10 @@ class Lifespan:
     async def abandon(self) -> None:
         """Stop without asking the application: it has no time left."""
         await self._end_task()
+
+    def _has_ended(self) -> bool:
+        """True when the application left its lifespan already, so that nobody would answer."""
+        return self._task is not None and self._task.done()
 
     async def _end_task(self) -> None:
         """Cancel the application's task, and wait a moment for it: one that ignores its cancellation must not hold us up."""

@@ -244,7 +244,8 @@ class WorkerRun(Run):
         orders: asyncio.Queue[Order] = asyncio.Queue()
         self._link.watch(self._loop, orders.put_nowait)
         self._loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, Order.STOP)
-        await self._open()
+        if not await self._opened(orders):
+            return
         if self._metrics_port is not None:
             self._metrics = self._metrics_port.start(self._service, self._number)
         self._link.report(Report.READY)
@@ -262,6 +263,21 @@ class WorkerRun(Run):
             await stopping
         hurrying.cancel()
         await self._wind_up()
+
+    async def _opened(self, orders: "asyncio.Queue[Order]") -> bool:
+        """Listen; False when an order to stop came first, for an application may take its time to start."""
+        opening = asyncio.create_task(self._open())
+        ordered = asyncio.create_task(orders.get())
+        await asyncio.wait({opening, ordered}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            if not ordered.cancel():
+                orders.put_nowait(ordered.result())
+            await opening
+            return True
+        opening.cancel()
+        with suppress(asyncio.CancelledError):
+            await opening
+        return False
 
     async def _hurry(self, orders: "asyncio.Queue[Order]", stopping: "asyncio.Task[None]") -> None:
         """Take orders that come while it stops."""
