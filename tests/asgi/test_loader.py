@@ -23,12 +23,22 @@ def app_dir(tmp_path: Path) -> Path:
         "def make(): return app\n"
         "class api: inner = app\n"
         "number = 5\n"
+        "async def make_later(): return app\n"
+        "def make_number(): return 5\n"
+        "def old(scope): ...\n"
+        "class Made:\n"
+        "    async def __call__(self, scope, receive, send): ...\n"
+        "class Awaited:\n"
+        "    def __init__(self, scope, receive, send): ...\n"
+        "    def __await__(self): yield\n"
     )  # fmt: skip
     (tmp_path / "loading_broken.py").write_text("import module_that_is_not_there\n")
     return tmp_path
 
 
-@pytest.mark.parametrize("target", ["loading_sample", "loading_sample:app", "loading_sample:api.inner"])
+@pytest.mark.parametrize(
+    "target", ["loading_sample", "loading_sample:app", "loading_sample:api.inner", "loading_sample:Awaited"]
+)
 def test_an_attribute_of_a_module(app_dir: Path, target: str) -> None:
     """`module:attribute`, dots allowed; without attribute it is `app`."""
     assert callable(load_app(target, app_dir=app_dir))
@@ -37,6 +47,24 @@ def test_an_attribute_of_a_module(app_dir: Path, target: str) -> None:
 def test_a_factory_is_called(app_dir: Path) -> None:
     """`--factory`: the attribute makes the application."""
     assert load_app("loading_sample:make", factory=True, app_dir=app_dir).__name__ == "app"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("target", "factory", "sentence"),
+    [
+        ("loading_sample:make", False, "takes no arguments.*give --factory"),
+        ("loading_sample:Made", False, "takes no arguments.*give --factory"),
+        ("loading_sample:old", False, "does not take scope, receive and send"),
+        ("loading_sample:make_later", True, "async function"),
+        ("loading_sample:make_number", True, "makes no application: int cannot be called"),
+    ],
+)
+def test_what_cannot_answer_a_request_is_refused_at_the_start(
+    app_dir: Path, target: str, factory: bool, sentence: str
+) -> None:
+    """And not by a failure at each request: a factory without its flag, an application of ASGI 2."""
+    with pytest.raises(LoadError, match=sentence):
+        load_app(target, factory=factory, app_dir=app_dir)
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,9 @@ def test_without_pushes_an_application_s_become_hints(serving, run, certificates
         (("sample:refuses", "--app-dir", "{app_dir}"), "the application did not start: no database"),
         (("sample:app", "--app-dir", "{app_dir}", "--push-manifest", "absent.json"), "cannot read the push manifest"),
         (("absent",), "there is no directory absent (an application is given as module:app)"),
-        ((".", "--factory"), "--factory, --app-dir and --lifespan go with an application"),
+        ((".", "--factory"), "--factory, --app-dir, --lifespan and --root-path go with an application"),
+        ((".", "--root-path", "/api"), "--root-path go with an application"),
+        (("{app_dir}/sample.py",), "sample.py is not a directory (an application is given as sample:app)"),
         (("sample:without", "--app-dir", "{app_dir}", "--lifespan", "on"), "it takes no lifespan events"),
     ],
 )

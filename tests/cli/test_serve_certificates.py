@@ -199,6 +199,18 @@ def test_the_files_that_are_wrong_are_named(files, tmp_path):
         make_tls(read_identities([good]), clients=TrustedClients(tmp_path / "absent.pem"))
 
 
+def test_a_certificate_and_its_key_in_one_file(run, files, tmp_path):
+    """As other servers take it: --certfile alone. A file without a key is told of by its name."""
+    both = tmp_path / "both.pem"
+    both.write_bytes((files.root / "localhost.pem").read_bytes() + (files.root / "localhost.key").read_bytes())
+    assert Certificates(certfile=(both,)).find("localhost").pairs == ((both, both),)
+    assert run("serve", tmp_path, "--certfile", both, "--client-ca", tmp_path / "absent").err == (
+        f"h3push: cannot read the authorities of clients {tmp_path / 'absent'}: no such file or directory\n"
+    )
+    alone = files.root / "localhost.pem"
+    assert f"{alone} holds no private key: give its file with --keyfile" in run("serve", ".", "--certfile", alone).err
+
+
 def test_flags_that_do_not_go_together(run):
     """Each certificate has its key, and early data one process."""
     assert (

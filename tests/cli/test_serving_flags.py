@@ -312,7 +312,7 @@ def test_a_file_of_variables_that_cannot_be_read_is_a_sentence(run, tmp_path, mo
     assert (result.code, result.err) == (2, "h3push: --env-file needs python-dotenv: pip install 'h3push[dotenv]'\n")
 
 
-@pytest.mark.parametrize("flag", ["--loop", "--ws=auto", "--no-server-header", "--quic-bind", "--access-logfile"])
+@pytest.mark.parametrize("flag", ["--loop", "--ws=auto", "--no-server-header", "--quic-bind", "--access-logfile", "-k"])
 def test_a_flag_of_another_server_is_told_why_it_is_none_here(parse, flag):
     """Whoever pastes uvicorn's, Hypercorn's or gunicorn's command line learns what to leave out."""
     result = parse(flag, "x")
@@ -387,6 +387,20 @@ def test_flags_that_exclude_each_other(run, command, given, sentence):
     assert sentence in re.sub(r"[│\s]+", " ", result.err)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--limit-max-requests-jitter", "5"), "--limit-max-requests-jitter goes with --limit-max-requests"),
+        (("--client-auth", "required"), "--client-auth goes with --client-ca"),
+        (("--port", "5000", "--redirect-http", "5000"), "--redirect-http and --port need two ports"),
+    ],
+)
+def test_a_flag_that_would_have_no_effect_is_refused(parse, arguments, sentence):
+    """Whoever asks for certificates of clients, and names nobody who signs them, would believe that they are asked for."""
+    result = parse(*arguments)
+    assert (result.code, sentence in result.output) == (2, True), result.output
+
+
 def test_a_directory_has_no_lifespan(parse):
     """So the flag would be silently ignored."""
-    assert "--lifespan go with an application" in parse("--lifespan", "on").output
+    assert "--lifespan and --root-path go with an application" in parse("--lifespan", "on").output

@@ -47,21 +47,51 @@ def load_app(target: str, *, factory: bool = False, app_dir: Path | None = None)
     if not callable(found):
         raise LoadError(f"{target!r} is no application: {type(found).__name__} cannot be called")
     app = found() if factory else found
+    _check(target, app, factory)
+    return cast("ASGIApplication", app)
+
+
+def _check(target: str, app: object, factory: bool) -> None:
+    """Raise `LoadError` for what could answer no request."""
+    if inspect.iscoroutine(app):
+        app.close()
+        raise LoadError(f"{target!r} is an async function, and a factory cannot wait: make it a plain one")
+    if not callable(app):
+        raise LoadError(f"{target!r} makes no application: {type(app).__name__} cannot be called")
     if is_wsgi(app):
         raise LoadError(
             f"{target!r} is a WSGI application, and h3push serves ASGI: wrap it with a2wsgi, "
             "as in app = a2wsgi.WSGIMiddleware(app)"
         )
-    return cast("ASGIApplication", app)
+    if _is_refused(app):
+        if _takes_nothing(app) and not factory:
+            raise LoadError(f"{target!r} takes no arguments, so it makes the application: give --factory")
+        raise LoadError(f"{target!r} is no ASGI application: it does not take scope, receive and send")
 
 
 def is_wsgi(app: object) -> bool:
     """True for a callable that takes `environ` and `start_response` (PEP 3333) but not ASGI's three arguments."""
+    signature = _signature(app)
+    return signature is not None and _takes(signature, 2) and not _takes(signature, 3)
+
+
+def _is_refused(app: object) -> bool:
+    """True for what shows that it cannot be called with ASGI's three arguments."""
+    signature = _signature(app)
+    return signature is not None and not _takes(signature, 3)
+
+
+def _takes_nothing(app: object) -> bool:
+    signature = _signature(app)
+    return signature is not None and _takes(signature, 0)
+
+
+def _signature(app: object) -> inspect.Signature | None:
+    """How it is called; `None` when it does not tell, as native code may."""
     try:
-        signature = inspect.signature(app)  # type: ignore[arg-type]  # TypeError for what is not callable
+        return inspect.signature(app)  # type: ignore[arg-type]  # TypeError for what is not callable
     except (TypeError, ValueError):
-        return False
-    return _takes(signature, 2) and not _takes(signature, 3)
+        return None
 
 
 def _takes(signature: inspect.Signature, count: int) -> bool:

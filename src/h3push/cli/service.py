@@ -45,7 +45,11 @@ def trusted_clients(options: ServeOptions) -> "TrustedClients | None":
     from h3push.server.tls import ClientAuth, TrustedClients
 
     given = options.certificates
-    return None if given.client_ca is None else TrustedClients(given.client_ca, ClientAuth(given.client_auth))
+    return (
+        None
+        if given.client_ca is None
+        else TrustedClients(given.client_ca, ClientAuth(given.client_auth or "required"))
+    )
 
 
 def quic_tls(options: ServeOptions, identities: "Identities", ticket_key: bytes | None = None) -> "_quic.ServerTls":

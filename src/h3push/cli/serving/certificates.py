@@ -62,7 +62,11 @@ class Certificates(Subject):
         multiple=True,
     )
     keyfile: tuple[Path, ...] = flag(
-        "--keyfile FILE", "Its private key (PEM), one for each.", also="--ssl-keyfile", type=FILE, multiple=True
+        "--keyfile FILE",
+        "Its private key (PEM), one for each.  [default: in the certfile]",
+        also="--ssl-keyfile",
+        type=FILE,
+        multiple=True,
     )
     keyfile_password: str | None = flag(
         "--keyfile-password TEXT", "Password of an encrypted key; others can see it.", also="--ssl-keyfile-password"
@@ -76,11 +80,10 @@ class Certificates(Subject):
         also="--ssl-ca-certs --ca-certs",
         type=FILE,
     )
-    client_auth: str = flag(
+    client_auth: str | None = flag(
         "--client-auth HOW",
-        "optional: let in clients that show none.",
+        "optional: let in clients that show none.  [default: required]",
         also="--ssl-cert-reqs --cert-reqs --verify-mode",
-        default="required",
         type=ClientAuthType(["required", "optional"]),
     )
     ssl_ciphers: str | None = flag("--ssl-ciphers LIST", "OpenSSL's list for TLS 1.2, over TCP.", also="--ciphers")
@@ -105,14 +108,16 @@ class Certificates(Subject):
             raise click.UsageError("--dev-dir and --name go with --dev.")
         if self.dev and (self.certfile or self.keyfile):
             raise click.UsageError("Give --dev or --certfile and --keyfile, not both.")
-        if not self.dev and not (self.certfile and self.keyfile):
+        if not self.dev and not self.certfile:
             raise click.UsageError("HTTP/3 needs a certificate: give --dev, or --certfile and --keyfile.")
-        if len(self.certfile) != len(self.keyfile):
+        if self.keyfile and len(self.certfile) != len(self.keyfile):
             raise click.UsageError(
                 f"Each --certfile needs its --keyfile: there are {len(self.certfile)} and {len(self.keyfile)}."
             )
         if self.keyfile_password is not None and self.keyfile_password_file is not None:
             raise click.UsageError("Give --keyfile-password or --keyfile-password-file, not both.")
+        if self.client_auth is not None and self.client_ca is None:
+            raise click.UsageError("--client-auth goes with --client-ca: no client is asked for a certificate.")
 
     def find(self, host: str) -> CertificateFiles:
         """Find the certificates; make or renew one for development. Raises `CommandFailed`."""
@@ -120,7 +125,15 @@ class Certificates(Subject):
             from h3push.server.machine import machine_names
 
             return development_files(self.dev_dir, (host, *self.name), machine_names())
-        return CertificateFiles(tuple(zip(self.certfile, self.keyfile, strict=True)))
+        return CertificateFiles(tuple(zip(self.certfile, self._keyfiles(), strict=True)))
+
+    def _keyfiles(self) -> tuple[Path, ...]:
+        """The file of each key: where none is named, its certificate's, which has to hold it. Raises `CommandFailed`."""
+        if not self.keyfile:
+            for certfile in self.certfile:
+                if b"PRIVATE KEY-----" not in _read(certfile):
+                    raise CommandFailed(f"{certfile} holds no private key: give its file with --keyfile")
+        return self.keyfile or self.certfile
 
     def password(self) -> bytes:
         """The password of encrypted keys, from the command line, its file, or whoever sits there. Raises `CommandFailed`."""
@@ -131,7 +144,14 @@ class Certificates(Subject):
                 return self.keyfile_password_file.read_bytes().rstrip(b"\r\n")
             except OSError as error:
                 raise file_failure(error, "read the password", self.keyfile_password_file) from None
-        return _ask_password(self.keyfile)
+        return _ask_password(self.keyfile or self.certfile)
+
+
+def _read(certfile: Path) -> bytes:
+    try:
+        return certfile.read_bytes()
+    except OSError as error:
+        raise file_failure(error, "read the certificate", certfile) from None
 
 
 @cache

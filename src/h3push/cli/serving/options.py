@@ -120,6 +120,8 @@ class ServeOptions:
         over_tcp, certificates = self.over_tcp, self.certificates
         if self.binding.uds is not None and (over_tcp.tcp == "off" or over_tcp.redirect_http is not None):
             raise click.UsageError("--uds takes the place of TCP: leave out --tcp off and --redirect-http.")
+        if over_tcp.redirect_http and over_tcp.redirect_http == self.binding.port:
+            raise click.UsageError("--redirect-http and --port need two ports: TLS and plain HTTP cannot share one.")
         if certificates.ssl_ciphers is not None and over_tcp.tcp == "off":
             raise click.UsageError("--ssl-ciphers goes with TCP: QUIC has TLS 1.3, and its own cipher suites.")
         if certificates.early_data and self.is_supervised:
@@ -146,13 +148,14 @@ class ServeOptions:
                 raise click.UsageError("--browse, --spa, --compress and --cache-control go with a directory.")
             return
         application = self.application
-        if application.factory or application.app_dir is not None or application.lifespan != "auto":
+        if application != Application():
             raise click.UsageError(
-                "--factory, --app-dir and --lifespan go with an application: h3push serve module:app"
+                "--factory, --app-dir, --lifespan and --root-path go with an application: h3push serve module:app"
             )
         if not directory.is_dir():
             if directory.exists():
-                raise CommandFailed(f"{directory} is not a directory")
+                hint = f" (an application is given as {directory.stem}:app)" if directory.suffix == ".py" else ""
+                raise CommandFailed(f"{directory} is not a directory{hint}")
             hint = "" if len(directory.parts) > 1 else " (an application is given as module:app)"
             raise CommandFailed(f"there is no directory {directory}{hint}")
 

@@ -33,3 +33,8 @@ class Processes(Subject):
         default=0,
         type=click.IntRange(0),
     )
+
+    def check(self) -> None:
+        """Refuse a jitter of nothing."""
+        if self.limit_max_requests_jitter and self.limit_max_requests is None:
+            raise click.UsageError("--limit-max-requests-jitter goes with --limit-max-requests.")
