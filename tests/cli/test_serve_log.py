@@ -136,6 +136,25 @@ def test_a_configuration_replaces_our_handler(loggers, tmp_path, capsys, kind):
         handler.close()
 
 
+def test_a_configuration_that_names_no_logger_of_ours_leaves_them_on(loggers, tmp_path):
+    """A dictionary silences every logger that it does not name, if nothing is done: "serving …" would never be seen."""
+    file, written, root = tmp_path / "log.json", tmp_path / "written", logging.getLogger()
+    loggers[0].handlers, loggers[0].propagate, before = [], True, root.handlers[:]
+    settings = configuration(written)
+    del settings["disable_existing_loggers"]
+    settings["root"] = settings.pop("loggers")["h3push"]
+    file.write_text(json.dumps(settings))
+    try:
+        configure_logs(Logs(log_config=file, log_level="info"))
+        say("hello")
+    finally:
+        for handler in set(root.handlers) - set(before):
+            handler.close()
+        root.handlers = before
+        root.setLevel(logging.WARNING)
+    assert written.read_text() == "own h3push.lifecycle hello\n"
+
+
 INI = """
 [loggers]
 keys=root,h3push
@@ -167,7 +186,7 @@ INI = INI.replace("{written!r}", "'{written}'")
         ("absent.ini", None, "cannot read .*absent.ini: no such file"),
         ("log.json", "{", "log.json is no configuration of logs: Expecting"),
         ("log.json", '{"version": 1, "handlers": {"a": {"class": "absent.Handler"}}}', "log.json is no configuration"),
-        ("log.ini", "[loggers]", "log.ini is no configuration of logs"),
+        ("log.ini", "[loggers]", "log.ini is no configuration of logs: 'formatters' is missing"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_a_sentence(tmp_path, name, text, sentence):

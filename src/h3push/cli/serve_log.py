@@ -76,9 +76,9 @@ def _load(path: Path) -> None:
     """Load a configuration of `logging`: JSON, YAML, or else an INI file, as uvicorn does."""
     try:
         if path.suffix == ".json":
-            logging.config.dictConfig(json.loads(path.read_text(encoding="utf-8")))
+            _configure(json.loads(path.read_text(encoding="utf-8")))
         elif path.suffix in {".yaml", ".yml"}:
-            logging.config.dictConfig(_yaml(path))
+            _configure(_yaml(path))
         else:
             path.open(encoding="utf-8").close()  # fileConfig has no sentence for a file that is not there
             logging.config.fileConfig(path, disable_existing_loggers=False)
@@ -86,8 +86,17 @@ def _load(path: Path) -> None:
         raise file_failure(error, "read", path) from None
     except CommandFailed:
         raise
+    except KeyError as error:  # fileConfig looks sections and their lines up
+        raise CommandFailed(f"{path} is no configuration of logs: {error} is missing") from None
     except Exception as error:  # whatever the handlers and formatters of the user's own raise
         raise CommandFailed(f"{path} is no configuration of logs: {error.__cause__ or error}") from None
+
+
+def _configure(settings: Any) -> None:
+    """Use a dictionary of settings. Loggers that it does not name go on, ours above all, unless it says otherwise."""
+    if isinstance(settings, dict):
+        settings.setdefault("disable_existing_loggers", False)
+    logging.config.dictConfig(settings)
 
 
 def _yaml(path: Path) -> Any:
