@@ -32,6 +32,12 @@ def make():
 async def without(scope, receive, send):
     return
 
+async def lingers(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await receive()  # for what never comes
+
 async def refuses(scope, receive, send):
     await send({"type": "lifespan.startup.failed", "message": "no database"})
 """
@@ -66,7 +72,7 @@ def serving(certificates):
             out, err = process.stdout.read(), process.stderr.read()  # communicate() would lose what is buffered
             return process.wait(timeout=20), out.decode(), err.decode()
 
-        return SimpleNamespace(url=f"https://localhost:{found[1]}/", line=line, end=end)
+        return SimpleNamespace(url=f"https://localhost:{found[1]}/", line=line, end=end, process=process)
 
     yield serving
     for process in processes:
@@ -100,6 +106,17 @@ def test_a_factory_makes_the_application(serving, run, certificates, app_dir):
     rows = {row["path"]: row for row in map(json.loads, out.splitlines())}
     assert (rows["/style.css"]["push_id"], rows["/style.css"]["initiator"]) == (0, "/")
     assert rows["/"]["push_id"] is None
+
+
+def test_an_application_that_does_not_shut_down_is_told_of(serving, app_dir):
+    """Whoever pressed Ctrl-C learns what the server waits for, and that a second one ends it."""
+    process = serving("sample:lingers", "--app-dir", app_dir).process
+    process.send_signal(signal.SIGINT)
+    while b"stopping" not in (line := process.stderr.readline()):
+        assert line
+    assert line.endswith(b"stopping: the application has not shut down yet; Ctrl-C again stops at once\n")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0
 
 
 def test_a_manifest_says_what_goes_with_a_page(serving, run, certificates, site, tmp_path):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CERTIFICATE_CHECK = 24 * 3600.0
 """Seconds between two looks at the certificate, whose life is counted in days."""
+SLOW_STOP = 2.0
+"""Seconds after which somebody who waits for the end is told that the application is not ready."""
 
 
 def run(options: ServeOptions, sockets: GivenSockets) -> None:
@@ -61,6 +63,7 @@ class Run:
             self._metrics_port = MetricsPort(address)
         self._loop: asyncio.AbstractEventLoop
         self._check: asyncio.TimerHandle | None = None
+        self._slow: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
         """Listen until a signal comes, then stop."""
@@ -108,14 +111,25 @@ class Run:
         waiting = what_is_waited_for(self._server)
         if waiting is not None and number == signal.SIGINT:  # somebody looks on
             say(f"stopping: {waiting}; Ctrl-C again stops at once")
+        if number == signal.SIGINT:
+            self._slow = self._loop.call_later(SLOW_STOP, self._say_what_is_slow)
         stopping = asyncio.create_task(self._service.shutdown())
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, stopping.cancel)
         with suppress(asyncio.CancelledError):
             await stopping
+        if self._slow is not None:
+            self._slow.cancel()
         if self._check is not None:
             self._check.cancel()
         await self._wind_up()
+
+    def _say_what_is_slow(self) -> None:
+        """Tell whoever looks on that it is the application that keeps the server, once its clients do no more."""
+        if what_is_waited_for(self._server) is None:
+            say("stopping: the application has not shut down yet; Ctrl-C again stops at once")
+        else:
+            self._slow = self._loop.call_later(SLOW_STOP, self._say_what_is_slow)
 
     async def _wind_up(self) -> None:
         """Count for the last time, when everything is over, and write what was learned."""
