@@ -423,7 +423,6 @@ def test_a_state_directory_that_cannot_be_written(run, site, tmp_path):
     [
         [],
         ["."],
-        [".", "--certfile", "x"],
         [".", "--keyfile", "x"],
         [".", "--dev", "--certfile", "x", "--keyfile", "x"],
         [".", "--certfile", "x", "--keyfile", "x", "--dev-dir", "y"],
