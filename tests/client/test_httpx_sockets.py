@@ -188,6 +188,11 @@ def test_a_hundred_at_once_through_two_crashes_get_whole_bodies_or_errors(librar
                 whole.put_nowait(number)
             late.append(time.monotonic() - began)
 
+    async def answers(whole):
+        async with asyncio.timeout(40):
+            for _ in range(100):
+                await whole.get()
+
     async def main():
         transport = AsyncTransport(verify=str(certificates.cafile), fallback=False)
         whole, end = asyncio.Queue(), asyncio.Event()
@@ -195,16 +200,14 @@ def test_a_hundred_at_once_through_two_crashes_get_whole_bodies_or_errors(librar
         async with library.AsyncClient(transport=transport, timeout=3, limits=limits) as client:
             with process(certificates) as (port, _server):
                 tasks = [asyncio.create_task(ask(client, port, number, whole, end)) for number in range(100)]
-                await asyncio.sleep(1)
+                await answers(whole)
                 assert len(transport._sender.pool.connections) == 1
             for _ in range(2):
                 crashed = len(failed)
                 while not whole.empty():
                     whole.get_nowait()
                 with process(certificates, port):
-                    async with asyncio.timeout(40):
-                        for _ in range(100):
-                            await whole.get()
+                    await answers(whole)
                 assert len(failed) > crashed
             end.set()
             await asyncio.gather(*tasks)
