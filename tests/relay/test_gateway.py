@@ -260,6 +260,108 @@ def test_nobody_waits_long_for_a_slow_program() -> None:
     assert site.asked == ["/a", "/a"]
 
 
+# what stays in the cache
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "is_kept"),
+    [
+        ("PUT", 405, True), ("POST", 403, True), ("DELETE", 500, True),
+        ("PUT", 204, False), ("POST", 303, False),
+        ("GET", 304, True), ("GET", 403, True), ("GET", 503, True), ("OPTIONS", 204, True),
+        ("GET", 404, False), ("GET", 410, False),
+    ],
+)  # fmt: skip
+def test_only_an_answer_that_is_newer_or_a_change_outdates_what_is_stored(
+    method: str, status: int, is_kept: bool
+) -> None:
+    """RFC 9111 section 4.4: a request that was refused has changed nothing, and the copy is good as before."""
+    site = Site(fields=FRESH)
+
+    async def scenario(relay: Relayed) -> None:
+        await relay.browser.get("/a.css")
+        site.answers["/a.css"] = lambda _: h3push.Response(status, {"cache-control": "no-store"}, b"")
+        told = await relay.browser.get("/a.css", method=method, cache_control="no-cache")
+        assert told.status == status
+        again = await relay.browser.get("/a.css")
+        assert (again.content == b"/a.css" * 100) == is_kept
+
+    relayed(site, scenario)
+    assert len(site.asked) == (2 if is_kept else 3)
+
+
+@pytest.mark.parametrize(("status", "is_kept"), [(405, True), (204, False), (500, False)])
+def test_a_refused_request_leaves_the_pushes_that_wait(status: int, is_kept: bool) -> None:
+    """What was pushed goes when an unsafe request may have changed something: not when the origin refused it."""
+    site = Site(("/a.css",), FRESH)
+    site.answers["/form"] = lambda _: h3push.Response(status, {}, b"")
+
+    async def scenario(relay: Relayed) -> None:
+        await relay.browser.get("/page")
+        await relay.browser.get("/form", method="POST", content=b"x")
+        await relay.browser.get("/a.css")
+
+    relayed(site, scenario)
+    assert site.asked == ["/page", "/form", *([] if is_kept else ["/a.css"])]
+
+
+CONTENT = b"/a.css" * 100
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "content", "extent"),
+    [
+        ({"range": "bytes=10-19"}, 206, CONTENT[10:20], "bytes 10-19/600"),
+        ({"range": "bytes=590-"}, 206, CONTENT[590:], "bytes 590-599/600"),
+        ({"range": "bytes=-7"}, 206, CONTENT[-7:], "bytes 593-599/600"),
+        ({"range": "bytes=0-9", "if-range": '"1"'}, 206, CONTENT[:10], "bytes 0-9/600"),
+        ({"range": "bytes=0-9", "if-range": '"0"'}, 200, CONTENT, None),
+        ({"range": "bytes=0-1,5-6"}, 200, CONTENT, None),
+    ],
+)
+def test_a_part_of_what_is_stored_comes_from_the_cache(
+    asked: dict[str, str], status: int, content: bytes, extent: str | None
+) -> None:
+    """RFC 9110 section 14.2: whoever has all of a version can cut a part of it, and nothing crosses the link."""
+    site = Site(fields={**FRESH, "etag": '"1"'})
+
+    async def scenario(relay: Relayed) -> None:
+        await relay.browser.get("/a.css")
+        told = await relay.browser.get("/a.css", **asked)
+        assert (told.status, told.content, told.get("content-range")) == (status, content, extent)
+        assert told.get("content-length") == str(len(content))
+        assert (await relay.browser.get("/a.css")).content == CONTENT
+        assert relay.loads.sources["store"] == 2
+
+    relayed(site, scenario)
+    assert site.asked == ["/a.css"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({}, {"range": "bytes=600-"}),
+        ({}, {"range": "bytes=0-9", "if-range": "Sun, 01 Nov 2026 00:00:00 GMT"}),
+        ({}, {"range": "bytes=0-9", "if-match": '"1"'}),
+        ({}, {"range": "bytes=0-9", "cache-control": "no-cache"}),
+        ({"content-encoding": "gzip"}, {"range": "bytes=0-9"}),
+        ({"cache-control": "private, max-age=600"}, {"range": "bytes=0-9"}),
+        ({"vary": "accept-language"}, {"range": "bytes=0-9", "accept-language": "de"}),
+    ],
+)
+def test_a_part_in_doubt_comes_from_the_origin(fields: dict[str, str], asked: dict[str, str]) -> None:
+    """No part is cut of what may be another version, another's, or out of date; what is stored stays."""
+    site = Site(fields={**FRESH, "etag": '"1"', **fields})
+
+    async def scenario(relay: Relayed) -> None:
+        await relay.browser.get("/a.css")
+        site.answers["/a.css"] = lambda _: h3push.Response(206, {"content-range": "bytes 0-9/600"}, b"0123456789")
+        assert (await relay.browser.get("/a.css", **asked)).content == b"0123456789"
+
+    relayed(site, scenario)
+    assert site.asked == ["/a.css"] * 2
+
+
 # persons
 
 

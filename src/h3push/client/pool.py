@@ -31,7 +31,7 @@ from h3push.http.content import Content, FileContent
 from h3push.http.fields import Fields, RequestHead, ResponseHead
 from h3push.http.headers import HeadersLike, encode_headers, has_field
 from h3push.http.priority import Priority
-from h3push.http.semantics import SAFE_METHODS
+from h3push.http.semantics import SAFE_METHODS, outdates
 from h3push.http.url import Origin, parse_url
 from h3push.runtime.settings import ClientSettings, PoolSettings, PushCacheSettings
 
@@ -199,10 +199,15 @@ class Pool:
                     owner = made_for(head, pushed.push.initiator.head)
                 kept = await self._store.store(owner, received, pushed.stream())
             return Answer.of(pushed, Source.PUSH, kept)
+        return await self.stored(head)
+
+    async def stored(self, head: RequestHead) -> Answer | None:
+        """The answer to a request for all of a URL that the store has; `None` when there is none, or it is not fresh."""
         stored = None if self._store is None else await self._store.get(head)
         if stored is None:
             return None
-        self._pushes.stats.reused += 1
+        if self._pushes is not None:
+            self._pushes.stats.reused += 1
         return Answer(stored.status, stored.fields, Source.STORE, None, stored.content)
 
     async def ask(
@@ -227,10 +232,14 @@ class Pool:
             finally:
                 self._pushes.answered(key)
         else:
-            self._pushes.changed(head)
-            response = await send()
-            self._pushes.changed(head)
-        if self._store is not None and response.status < 500:  # RFC 9111 section 4.4
+            is_refused = False
+            try:
+                response = await send()
+                is_refused = 400 <= response.status < 500
+            finally:
+                if not is_refused:  # after a failure nobody knows how far the server came
+                    self._pushes.changed(head)
+        if self._store is not None and outdates(head.method, response.status):
             await self._store.forget(head)
         return Answer.of(response, Source.SERVER)
 

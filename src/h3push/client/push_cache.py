@@ -224,7 +224,7 @@ class PushCache:
             held.push.cancel()
 
     def changed(self, request: RequestHead) -> None:
-        """A request that is not safe: what its origin pushed before may be out of date now.
+        """A request that is not safe was not refused: what its origin pushed before may be out of date now.
 
         RFC 9111 section 4.4 invalidates the one URL, of a cache that tests freshness. A push is used without that test.
         """

@@ -44,6 +44,21 @@ def parse_date(value: str) -> int | None:
         return None
 
 
+def outdates(method: bytes, status: int) -> bool:
+    """True for an answer after which a response that a cache has for its URL is good no more.
+
+    After a request that is not safe, any answer but an error (RFC 9111 section 4.4). The answer to a GET or HEAD takes the place
+    of the one before; one that says "unchanged", gives a part, or refuses this one request leaves it where it is.
+    """
+    if method not in SAFE_METHODS:
+        return 200 <= status < 400
+    return method in PUSHABLE_METHODS and status not in _OF_THE_SAME and (status < 400 or status in _GONE)
+
+
+_OF_THE_SAME = frozenset({206, 304})
+_GONE = frozenset({404, 410})
+
+
 def names_validator(fields: Iterable[Field]) -> bool:
     """True for a request whose client has a copy already and asks whether it is still good (RFC 9110 section 13.1)."""
     named = dict(fields)

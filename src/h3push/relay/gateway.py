@@ -27,6 +27,7 @@ from h3push.relay.flights import Flight, Flights, is_worth_waiting
 from h3push.relay.incoming import Incoming
 from h3push.relay.loads import Loads, Row
 from h3push.relay.outgoing import Outgoing
+from h3push.relay.parts import of_the_whole, part_of
 from h3push.relay.places import RelayedOrigin
 from h3push.relay.settings import RelaySettings
 from h3push.relay.websocket import WebSocketPassage, deny
@@ -185,10 +186,14 @@ class Gateway:
         return await self._kept(head, answer)
 
     async def _known(self, head: RequestHead, content: Content) -> Answer | None:
-        """The answer that needs no request, also to somebody who asks whether a version is still good."""
+        """The answer that needs no request, also to who wants a part, or asks whether a version is still good."""
         known = await self._pool.known(head, content, {})
         if known is not None or content is not None:
             return known
+        whole = of_the_whole(head)
+        if whole is not None:
+            stored = await self._pool.stored(whole)
+            return None if stored is None else await part_of(head, stored)
         plain = without_conditions(head)
         if plain is None:
             return None
