@@ -74,9 +74,8 @@ class Reader:
             (place / f"{name}.pem").write_bytes(content)
 
     def with_our_ports(self, text: str) -> str:
-        for written, ours in self.ports.items():
-            text = text.replace(written, ours)
-        return text
+        # In one pass: the port that stands for one of them may have the digits of another.
+        return re.sub("|".join(self.ports), lambda found: self.ports[found[0]], text)
 
     def save(self, block: Block) -> None:
         """Save a block as the file that its title names."""
