@@ -1,6 +1,8 @@
 """One connection of HTTP/1.1 to an upstream, in virtual time: an upstream that is a list of bytes."""
 
 import asyncio
+import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -172,3 +174,71 @@ def test_a_request_is_watched_when_its_time_has_come_and_only_while_it_is_under_
         assert over.at is None
 
     run_virtual(main)
+
+
+class Upload:
+    """Content whose second piece is taken while the upstream acts: it has answered, and then `closes` with content unread."""
+
+    def __init__(self, peer: socket.socket, answer: bytes, *, closes: bool) -> None:
+        self.peer, self.answer, self.closes = peer, answer, closes
+        self.taken = 0
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.taken += 1
+        if self.taken == 2:
+            self.peer.recv(10)
+            self.peer.sendall(self.answer)
+            if self.closes:
+                self.peer.close()
+        elif self.taken > 2:
+            await asyncio.sleep(0)
+        if self.taken > 100:
+            raise StopAsyncIteration
+        return b"x" * 1000
+
+
+def uploaded(answer: bytes, *, closes: bool) -> tuple[int, bytes, Upload]:
+    """Upload over TCP of this machine: the status, the content and the upload."""
+
+    async def main() -> tuple[int, bytes, Upload]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            one = Http1Connection(parse_upstream("127.0.0.1:1"), UpstreamSettings(), Owner())
+            await asyncio.get_running_loop().create_connection(lambda: one, *listener.getsockname())
+            peer, _ = listener.accept()
+        with peer:
+            upload = Upload(peer, answer, closes=closes)
+            response = await one.exchange(UpstreamRequest(b"POST", b"/", b"a", [], upload), no_interim)
+            for _ in range(300):  # the time that the rest of the content takes
+                await asyncio.sleep(0)
+            content = b""
+            while piece := await response.read():
+                content += piece
+            one.close()
+            await asyncio.sleep(0)
+            return response.status, content, upload
+
+    return asyncio.run(main())
+
+
+def test_an_answer_that_came_before_the_reset_is_read() -> None:
+    """A server that refuses an upload answers and closes; the write that fails on that does not take the answer along."""
+    answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large"
+    assert uploaded(answer, closes=True)[:2] == (413, b"too large")
+
+
+def test_an_upload_that_was_refused_is_not_sent_to_its_end() -> None:
+    """A final answer that is an error and closes stops the content (RFC 9112 section 9.6)."""
+    answer = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 9\r\n\r\ntoo large"
+    status, content, upload = uploaded(answer, closes=False)
+    assert (status, content) == (413, b"too large")
+    assert upload.taken < 100
+
+
+def test_a_reset_does_not_end_an_answer_that_says_no_length() -> None:
+    """Only a close in order ends such an answer (RFC 9112 section 8): what a reset cut off does not pass for whole."""
+    with pytest.raises(UpstreamFailed) as caught:
+        uploaded(b"HTTP/1.1 413 Content Too Large\r\n\r\ntoo lar", closes=True)
+    assert caught.value.failure is UpstreamFailure.RESPONSE_INCOMPLETE

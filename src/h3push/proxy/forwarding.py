@@ -161,3 +161,12 @@ def _joined(kept: Fields, added: Iterable[Field]) -> Fields:
             joined = [field for field in joined if field[0] != name]
         joined.append((name, b", ".join([*before, value])))
     return joined
+
+
+def one_length(fields: Fields, status: int) -> Fields:
+    """The fields with Content-Length once, and with none in a 204 (RFC 9110 section 8.6): clients refuse both."""
+    lengths = [field for field in fields if field[0] == b"content-length"]
+    if len(lengths) > 1 or (lengths and status == 204):
+        kept = [] if status == 204 else lengths[:1]  # zttp and h2 have seen to it that all say the same
+        return [field for field in fields if field[0] != b"content-length"] + kept
+    return fields

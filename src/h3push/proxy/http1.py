@@ -16,6 +16,8 @@ import zttp
 
 from h3push.http.fields import Fields
 from h3push.proxy.failures import UpstreamFailed, UpstreamFailure
+from h3push.proxy.forwarding import one_length
+from h3push.proxy.remains import read_remains
 from h3push.proxy.settings import UpstreamSettings
 from h3push.proxy.upstream import Keeper, OnInterim, Upstream, UpstreamRequest
 
@@ -58,19 +60,25 @@ class Http1Connection(asyncio.Protocol):
         if not self.busy:  # nobody asked
             self.close()
             return
-        with suppress(zttp.ProtocolError):  # `next_event` raises it again
-            self._wire.receive_data(data)
+        self._receive(data)
         if self._waiter is None and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> bool:
-        self._end()
+        self._end(in_order=True)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end()
+        broke = exc is not None and self.busy and not self._ended
+        if (
+            broke
+            and self._transport is not None
+            and (remains := read_remains(self._transport, self.settings.high_water))
+        ):
+            self._receive(remains)
+        self._end(in_order=exc is None)
         if self._timer is not None:
             self._timer.cancel()
         self._owner.lost(self)
@@ -83,10 +91,16 @@ class Http1Connection(asyncio.Protocol):
             self._room.set_result(None)
         self._room = None
 
-    def _end(self) -> None:
+    def _receive(self, data: bytes) -> None:
+        with suppress(zttp.ProtocolError):  # `next_event` raises it again
+            self._wire.receive_data(data)
+
+    def _end(self, *, in_order: bool) -> None:
+        """Nothing more comes. Not `in_order`: the connection broke, which ends no message (RFC 9112 section 8)."""
         if not self._ended:
             self._ended = True
-            self._wire.receive_data(b"")
+            if in_order:
+                self._receive(b"")
         self.resume_writing()
         self._wake()
 
@@ -129,6 +143,8 @@ class Http1Connection(asyncio.Protocol):
                 sender.cancel()
             self.over(keep=False)
             raise
+        if sender is not None and event.status_code >= 400 and self._wire.should_close():
+            sender.cancel()  # refused: whatever is sent now can only destroy the answer (RFC 9112 section 9.6)
         return Http1Response(self, event, request, sender)
 
     def _send(self, request: UpstreamRequest, fields: Fields, content: bytes = b"", end: bool = True) -> None:
@@ -276,7 +292,7 @@ class Http1Response:
         self, connection: Http1Connection, head: Any, request: UpstreamRequest, sender: "asyncio.Task[None] | None"
     ) -> None:
         self.status: int = head.status_code
-        self.fields: Fields = _one_length(_lowered(head.headers), head.status_code)
+        self.fields: Fields = one_length(_lowered(head.headers), head.status_code)
         self.trailers: Fields = []
         self.ended = False
         self._connection: Http1Connection | None = connection
@@ -339,12 +355,3 @@ def _with_what_follows(connection: Http1Connection, first: bytes) -> tuple[bytes
 
 def _lowered(fields: Any) -> Fields:
     return [(name.lower(), value) for name, value in fields]
-
-
-def _one_length(fields: Fields, status: int) -> Fields:
-    """The fields with Content-Length once, and with none in a 204 (RFC 9110 section 8.6): clients refuse both."""
-    lengths = [field for field in fields if field[0] == b"content-length"]
-    if len(lengths) > 1 or (lengths and status == 204):
-        kept = [] if status == 204 else lengths[:1]  # zttp has seen to it that all say the same
-        return [field for field in fields if field[0] != b"content-length"] + kept
-    return fields
