@@ -113,7 +113,7 @@ def rows(cells: Cells) -> tuple[list[str], list[list[str]]]:
     """The table: a row for each way."""
     header = [
         "site, link", "way", "first byte", "DOM ready", "painted", "load", "second: DOM ready", "second: painted",
-        "second: load", "kB", "used kB", "in vain kB",
+        "second: load", "kB", "used kB", "wasted kB",
     ]  # fmt: skip
     found = []
     for cell, one in cells.items():
