@@ -136,6 +136,54 @@ def test_a_file_that_is_no_cache_is_begun_anew(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
+def pages_of(path: Path, content: bytes) -> list[int]:
+    """Where a piece of some content lies in the file."""
+    data = (path / FILE).read_bytes()
+    return [at for at in range(len(data)) if data.startswith(content, at)]
+
+
+@pytest.mark.parametrize(("written", "instead"), [(b"a" * 500, b"b"), (b"max-age=600", b"n"), (b"/a?x=1", b"0")])
+def test_a_damaged_entry_answers_nobody(tmp_path: Path, written: bytes, instead: bytes) -> None:
+    """A byte that the disk has changed, in content or in a head, is noticed: SQLite looks at its own tables only."""
+
+    async def check() -> None:
+        async with Cache(tmp_path) as cache:
+            await cache.keep("/a?x=1", b"a" * 5000)
+        file = tmp_path / FILE
+        data = bytearray(file.read_bytes())
+        for at in pages_of(tmp_path, written):
+            data[at + 2 : at + 3] = instead
+        assert bytes(data) != file.read_bytes()
+        file.write_bytes(data)
+        async with Cache(tmp_path) as cache:
+            assert await cache.get("/a?x=1") is None
+            assert len(cache.store) == 0
+            assert not cache.store.is_fresh(head("/a?x=1"), head("/page"))
+            await cache.keep("/a?x=1", b"c" * 5000)
+            assert await cache.get("/a?x=1") == b"c" * 5000
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("page", range(6))
+def test_a_damaged_page_is_no_reason_not_to_start(tmp_path: Path, page: int) -> None:
+    """Whichever page of the file is garbage: the relay starts, gives no wrong content, and keeps what comes."""
+
+    async def check() -> None:
+        async with Cache(tmp_path) as cache:
+            for number in range(40):
+                await cache.keep(f"/{number}", b"%d " % number * 500)
+        file = tmp_path / FILE
+        data = bytearray(file.read_bytes())
+        data[page * 4096 + 8 : page * 4096 + 4000] = b"\x05\xa5" * 1996
+        file.write_bytes(data)
+        async with Cache(tmp_path) as cache:
+            for number in range(40):
+                assert await cache.get(f"/{number}") in {None, b"%d " % number * 500}
+
+    asyncio.run(check())
+
+
 def test_two_relays_do_not_share_a_directory(tmp_path: Path) -> None:
     """The second one is told so."""
 

@@ -4,6 +4,9 @@ Theory of operation. hishel's own SQLite storage cannot list what it has, so not
 that its answer lies there from an earlier run; nor does it let go of an entry at once when its bound is reached. So this is a
 storage of its kind: an index in memory, and content in a table. An entry is written in one transaction when all of its content
 has been received, so a crash at any moment leaves it whole or absent. Everything that touches the file runs in one thread.
+
+SQLite notices damage to its own tables, not to what lies in them. So each entry has digests of its head and of its content: one
+that does not fit is forgotten.
 """
 
 import asyncio
@@ -16,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,10 +32,13 @@ logger = logging.getLogger("h3push.relay")
 T = TypeVar("T")
 
 FILE = "cache.sqlite3"
-VERSION = 1
+VERSION = 2
 """Of the table. A file of another version is begun anew: it is a cache."""
 
-_TABLE = "CREATE TABLE entries (id BLOB PRIMARY KEY, key TEXT NOT NULL, head TEXT NOT NULL, size INTEGER NOT NULL, content BLOB)"
+_TABLE = """CREATE TABLE entries (id BLOB PRIMARY KEY, key TEXT NOT NULL, head TEXT NOT NULL, size INTEGER NOT NULL, content BLOB,
+head_digest BLOB, content_digest BLOB)"""
+_ENTRIES = "SELECT id, key, head, size, head_digest FROM entries ORDER BY rowid"
+_ENTRY = "SELECT key, head, size, head_digest, content, content_digest FROM entries WHERE id = ?"
 
 
 class CacheInUse(OSError):
@@ -63,10 +70,7 @@ class DiskStorage(WholeStorage):
         """Open the file; the entries that it has, without content. `OSError` when it cannot be used."""
         found = []
         for number, key, head, size in await self._run(self._open):
-            try:
-                request, response = _unpack(head)
-            except (ValueError, KeyError, TypeError):
-                continue
+            request, response = _unpack(head)
             self._note(number, key, size)
             found.append((key, Entry(number, request, response)))
         return found
@@ -74,6 +78,21 @@ class DiskStorage(WholeStorage):
     def _open(self) -> list[tuple[uuid.UUID, str, str, int]]:
         path = self._directory / FILE
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            return self._read(path)
+        except CacheInUse:
+            raise
+        except sqlite3.DatabaseError:
+            logger.warning("%s is damaged or of another version: it is begun anew", path)
+        for name in (path, path.with_name(f"{FILE}-wal"), path.with_name(f"{FILE}-shm")):
+            name.unlink(missing_ok=True)
+        try:
+            return self._read(path)
+        except sqlite3.DatabaseError as error:
+            raise OSError(str(error)) from None
+
+    def _read(self, path: Path) -> list[tuple[uuid.UUID, str, str, int]]:
+        """Connect, and find what is there. `CacheInUse`; `OSError` where there can be no file; `DatabaseError` for a bad one."""
         path.touch(mode=0o600)
         try:
             self._file = _connect(path)
@@ -81,20 +100,28 @@ class DiskStorage(WholeStorage):
             if "locked" in str(error):
                 raise CacheInUse(f"another relay uses {self._directory}") from None
             raise OSError(str(error)) from None
-        except sqlite3.DatabaseError:
-            logger.warning("%s is no cache of this version: it is begun anew", path)
-            for name in (path, path.with_name(f"{FILE}-wal"), path.with_name(f"{FILE}-shm")):
-                name.unlink(missing_ok=True)
-            path.touch(mode=0o600)
-            self._file = _connect(path)
-        rows = self._file.execute("SELECT id, key, head, size FROM entries ORDER BY rowid").fetchall()
-        return [(uuid.UUID(bytes=number), key, head, size) for number, key, head, size in rows]
+        try:
+            rows = self._file.execute(_ENTRIES).fetchall()
+        except BaseException:
+            self._file.close()
+            self._file = None
+            raise
+        return [(uuid.UUID(bytes=row[0]), *row[1:4]) for row in rows if len(row[0]) == 16 and _fits(*row[1:])]
 
     # the methods of a storage
 
     async def _keep(self, key: str, entry: Entry, content: bytes) -> None:
-        row = (entry.id.bytes, key, _pack(entry), len(content), content)
-        if await self._tried("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", row):
+        head, size = _pack(entry), len(content)
+        row = (
+            entry.id.bytes,
+            key,
+            head,
+            size,
+            content,
+            _digest_of_head(key, head, size),
+            await self._run(partial(_digest, content)),
+        )
+        if await self._tried("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", row):
             self._note(entry.id, key, len(content))
             while self.octets > self._most_bytes or len(self._sizes) > self._most:
                 await self.remove_entry(next(iter(self._sizes)))
@@ -103,12 +130,9 @@ class DiskStorage(WholeStorage):
         """The entries of a key."""
         found = []
         for number in list(self._of_key.get(key, ())):
-            try:
-                row = await self._run(partial(self._select, number))
-            except sqlite3.Error as error:
-                logger.warning("the cache cannot be read: %s", error)
-                return []
-            if row is None or len(row[1]) != self._sizes.get(number, ("", -1))[1]:
+            row = await self._run(partial(self._select, number))
+            if row is None:
+                await self.remove_entry(number)
                 continue
             self._sizes.move_to_end(number)
             request, response = _unpack(row[0])
@@ -149,9 +173,17 @@ class DiskStorage(WholeStorage):
         self.octets += size
 
     def _select(self, number: uuid.UUID) -> tuple[str, bytes] | None:
+        """Head and content of an entry; `None` where they cannot be had as they were."""
         assert self._file is not None
-        row = self._file.execute("SELECT head, content FROM entries WHERE id = ?", (number.bytes,)).fetchone()
-        return None if row is None else (row[0], bytes(row[1]))
+        try:
+            row = self._file.execute(_ENTRY, (number.bytes,)).fetchone()
+        except sqlite3.Error as error:
+            logger.warning("the cache cannot be read: %s", error)
+            return None
+        if row is None or not _fits(*row[:4]) or _digest(row[4]) != row[5]:
+            logger.warning("an entry of the cache is damaged: it is forgotten")
+            return None
+        return row[1], row[4]
 
     async def _tried(self, statement: str, values: tuple[Any, ...]) -> bool:
         """Change the table. False when that is not possible: a cache that cannot be written is no reason to fail a response."""
@@ -186,6 +218,19 @@ def _connect(path: Path) -> sqlite3.Connection:
         file.close()
         raise
     return file
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).digest()
+
+
+def _digest_of_head(key: str, head: str, size: int) -> bytes:
+    return _digest(f"{size} {key} {head}".encode())
+
+
+def _fits(key: str, head: str, size: int, digest: bytes) -> bool:
+    """True for the head of an entry as it was written."""
+    return _digest_of_head(key, head, size) == digest
 
 
 def _pack(entry: Entry) -> str:
