@@ -86,6 +86,7 @@ function show(facts) {
     figure(number(requests.push), "answered by pushes"),
     figure(number(requests.store), "answered by the cache"),
     figure(number(requests.server), "answered by the origin"),
+    figure(number(requests.websockets), "WebSockets open"),
     figure(size(pushes.bytes_claimed), "pushed and used"),
     figure(size(pushes.bytes_wasted), "pushed in vain"),
     figure(number(facts.cache.responses), size(facts.cache.bytes) + " in the cache"));

@@ -65,6 +65,9 @@ class Upstreaming(Subject):
         cafile = None if self.upstream_cacert is None else str(self.upstream_cacert)
         try:
             upstreams = [parse_upstream(one, http2=self.upstream_http2) for one in addresses]
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        try:
             context = make_context(cafile, not self.upstream_insecure, self.upstream_http2)
             tunnel = make_context(cafile, not self.upstream_insecure, http2=False) if self.upstream_http2 else context
         except ValueError as error:
