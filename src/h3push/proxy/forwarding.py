@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from h3push.http.fields import CONNECTION_SPECIFIC, Field, Fields
+from h3push.http.fields.received import joined
 
 MAX_HOPS = 20
 """Intermediaries that a request may have gone through. One that went in a circle passes this soon."""
@@ -165,8 +166,7 @@ def _joined(kept: Fields, added: Iterable[Field]) -> Fields:
 
 def one_length(fields: Fields, status: int) -> Fields:
     """The fields with Content-Length once, and with none in a 204 (RFC 9110 section 8.6): clients refuse both."""
-    lengths = [field for field in fields if field[0] == b"content-length"]
-    if len(lengths) > 1 or (lengths and status == 204):
-        kept = [] if status == 204 else lengths[:1]  # zttp and h2 have seen to it that all say the same
-        return [field for field in fields if field[0] != b"content-length"] + kept
-    return fields
+    lengths = [name for name, _ in fields].count(b"content-length")
+    if lengths and status == 204:
+        return [field for field in fields if field[0] != b"content-length"]
+    return joined(fields) if lengths > 1 else fields  # zttp and h2 have seen to it that all say the same

@@ -33,6 +33,7 @@ from h3push.asgi.types import (
 from h3push.delivery.page import Delivered, PageDelivery
 from h3push.delivery.state import DeliveryState
 from h3push.errors import StreamFailed
+from h3push.http.fields.received import joined
 from h3push.plans.plan import PushPlan
 from h3push.server.log_row import ResponseOutcome
 from h3push.server.server import Server
@@ -323,5 +324,4 @@ def _join_cookies(scope: Scope) -> None:
     """Make one Cookie field of several (RFC 9113 section 8.2.3): browsers split it over HTTP/2, and applications read one."""
     headers = scope["headers"]
     if [name for name, _ in headers].count(b"cookie") > 1:
-        cookie = b"; ".join(value for name, value in headers if name == b"cookie")
-        scope["headers"] = [*(field for field in headers if field[0] != b"cookie"), (b"cookie", cookie)]
+        scope["headers"] = joined(headers)

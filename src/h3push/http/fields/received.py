@@ -223,7 +223,7 @@ def _check_request_fields(fields: Fields, unknown: Fields) -> tuple[Fields, int 
         elif name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
             malformed(f"{show(name)} has no meaning in HTTP/3")
     if cookies > 1 or repeated:
-        fields = _joined(fields)
+        fields = joined(fields)
     return fields, content_length, host
 
 
@@ -234,18 +234,22 @@ def _remember_plain(field: Field) -> None:
         _plain_fields.add(field)
 
 
-def _joined(fields: Fields) -> Fields:
-    """The fields with all Cookie lines in the place of the first (RFC 9114 section 4.2.1), and Content-Length once."""
+def joined(fields: Fields) -> Fields:
+    """The fields with all Cookie lines in the place of the first, and Content-Length once.
+
+    Over HTTP/2 and HTTP/3 a client may split its cookies (RFC 9113 section 8.2.3, RFC 9114 section 4.2.1). That all of several
+    lengths say the same has been checked before.
+    """
     cookie = b"; ".join(value for name, value in fields if name == b"cookie")
-    joined: Fields = []
+    kept: list[Field] = []
     seen: set[bytes] = set()
     for name, value in fields:
         if name == b"cookie" or name == b"content-length":
             if name in seen:
                 continue
             seen.add(name)
-        joined.append((name, cookie if name == b"cookie" else value))
-    return joined
+        kept.append((name, cookie if name == b"cookie" else value))
+    return kept
 
 
 # Responses and trailers
