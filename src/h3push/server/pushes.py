@@ -260,9 +260,8 @@ class ServerPushes(PushMaker):
 
     def fulfilled(self, push_id: int) -> None:
         """The client has all of a push."""
-        push = self.live.get(push_id)
+        push = self.live.pop(push_id, None)
         if push is not None:
-            del self.live[push_id]
             _end(push)
 
     def cancel(self, push: PromisedPush, code: int) -> None:
